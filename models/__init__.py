@@ -1,0 +1,124 @@
+"""The architectures Podium knows by name, and those a user brings.
+
+Adding one is a function in a file of this folder and a line in `MODELS` (and its search space in
+hpo/spaces.py). Without touching Podium: a callable in any importable module, called MODULE:NAME, or an
+installed package's entry point in the group "podium.models". Names and activations are readable without
+torch, so that a wrong name is answered before anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ENTRY_POINTS = "podium.models"
+
+
+class Architecture(NamedTuple):
+    """builder: MODULE:FUNCTION. source: where the architecture comes from."""
+
+    builder: str
+    source: str
+
+
+_A = "a comparison of NN, CNN and VGG16"
+_B = "the way to 99.4 % under 8,000 parameters"
+_C = "LeNet-5 against a perceptron of its size"
+_D = "deep-digits"
+_E = "a baseline-against-CNN comparison"
+
+MODELS: dict[str, Architecture] = {
+    "mlp": Architecture("models.mlp:mlp", f"{_D}; {_E}"),
+    "mlp_small": Architecture("models.mlp:mlp_small", _C),
+    "mlp_wide": Architecture("models.mlp:mlp_wide", _A),
+    "cnn": Architecture("models.cnn:cnn", _E),
+    "cnn_dropout": Architecture("models.cnn:cnn_dropout", _D),
+    "cnn_deep": Architecture("models.cnn:cnn_deep", _A),
+    "lenet5": Architecture("models.lenet:lenet5", _C),
+    "lenet5_bn": Architecture("models.lenet:lenet5_bn", _C),
+    "compact_190k": Architecture("models.compact:compact_190k", _B),
+    "compact_18k": Architecture("models.compact:compact_18k", _B),
+    "compact_7k": Architecture("models.compact:compact_7k", _B),
+    "compact_6k": Architecture("models.compact:compact_6k", _B),
+    "vgg16": Architecture("models.vgg:vgg16", _A),
+}
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
+
+
+def plug_ins() -> dict[str, str]:
+    """Architectures of installed packages: name to MODULE:NAME."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+
+
+def is_known(name: str) -> bool:
+    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME."""
+    return name in MODELS or ":" in name or name in plug_ins()
+
+
+def builder(name: str) -> Callable[..., nn.Module]:
+    """The callable that builds architecture `name` from (input_shape, num_classes, **hyperparameters).
+
+    Raises ValueError, in one line, where a user's module cannot be imported or has no such callable.
+    """
+    path = MODELS[name].builder if name in MODELS else name if ":" in name else plug_ins()[name]
+    module, _, attribute = path.partition(":")
+    try:
+        found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        if name in MODELS:
+            raise
+        raise ValueError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
+    if not callable(found):
+        raise ValueError(f"--model {name}: is a {type(found).__name__}, nothing that builds a network")
+    return found
+
+
+def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> nn.Module:
+    """Builds the architecture `name` for images of `input_shape` (channels, height, width).
+
+    `arch` holds the architecture's own hyperparameters (`activation`, `dropout`).
+    Raises ValueError where the images are too small for the architecture, KeyError for an unknown name.
+    """
+    return builder(name)(input_shape, num_classes, **arch)
+
+
+def count_parameters(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> int:
+    """Counts the trainable parameters on torch's meta device: nothing is allocated."""
+    import torch
+
+    with torch.device("meta"):
+        model = build_model(name, input_shape, num_classes, **arch)
+    return trainable_parameters(model)
+
+
+def trainable_parameters(module: nn.Module) -> int:
+    """How many parameters training changes."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> None:
+    """Builds a user's architecture and feeds it two images, so that its faults show before a search starts.
+
+    Raises ValueError, in one line, where it raises, is no torch module or has an output of another shape
+    than (images, classes).
+    """
+    import torch
+
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            output = build_model(name, input_shape, num_classes, **arch).eval()(torch.zeros(2, *input_shape))
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"--model {name}: raises {type(error).__name__}: {reason}") from error
+    shape = tuple(getattr(output, "shape", ()))
+    if shape != (2, num_classes):
+        raise ValueError(
+            f"--model {name}: gives {shape or type(output).__name__} for 2 images, ({2}, {num_classes}) is needed"
+        )

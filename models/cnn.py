@@ -1,0 +1,86 @@
+"""Plain convolutional networks.
+
+| name | layers | parameters (1x28x28, 10 classes) | source |
+|---|---|---|---|
+| cnn | conv 32, pool, conv 64, pool (padded), 3136-128-64-10 | 429,258 | a baseline-against-CNN comparison |
+| cnn_dropout | conv 32, conv 64 (unpadded), pool, dropout, 9216-128, dropout, 10 | 1,199,882 | deep-digits |
+| cnn_deep | conv 32, pool, conv 64, pool, conv 64 (padded), 3136-1024-512-10 | 3,797,962 | NN, CNN and VGG16 compared |
+
+All convolutions are 3x3. The source of cnn_deep gives only its parameter count; this is the one plain
+arrangement that has it.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from models.layers import Dropout, activation_layer, at_least, pooled_activation
+
+Shape = tuple[int, int, int]
+
+
+def cnn(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
+    """Two pooled convolutions and two hidden linear layers; dropout before each of these.
+
+    Raises ValueError for images under 4x4, which two poolings leave nothing of.
+    """
+    channels, height, width = at_least("cnn", 4, input_shape)
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding=1),
+        *pooled_activation(activation),
+        nn.Conv2d(32, 64, 3, padding=1),
+        *pooled_activation(activation),
+        *_head((64 * (height // 4) * (width // 4), 128, 64), num_classes, activation, dropout),
+    )
+
+
+def cnn_dropout(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.2) -> nn.Module:
+    """Two unpadded convolutions, one pooling, one hidden linear layer; dropout before both linear layers.
+
+    Raises ValueError for images under 6x6.
+    """
+    channels, height, width = at_least("cnn_dropout", 6, input_shape)
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3),
+        activation_layer(activation),
+        nn.Conv2d(32, 64, 3),
+        *pooled_activation(activation),
+        nn.Flatten(),
+        Dropout(dropout),
+        nn.Linear(64 * ((height - 4) // 2) * ((width - 4) // 2), 128),
+        activation_layer(activation),
+        Dropout(dropout),
+        nn.Linear(128, num_classes),
+    )
+
+
+def cnn_deep(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
+    """Three convolutions, two of them pooled, and two hidden linear layers; dropout before each of these.
+
+    Raises ValueError for images under 4x4.
+    """
+    channels, height, width = at_least("cnn_deep", 4, input_shape)
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding=1),
+        *pooled_activation(activation),
+        nn.Conv2d(32, 64, 3, padding=1),
+        *pooled_activation(activation),
+        nn.Conv2d(64, 64, 3, padding=1),
+        activation_layer(activation),
+        *_head((64 * (height // 4) * (width // 4), 1024, 512), num_classes, activation, dropout),
+    )
+
+
+def _head(widths: tuple[int, int, int], num_classes: int, activation: str, dropout: float) -> list[nn.Module]:
+    """Flatten, two hidden linear layers with dropout before each, and the output layer."""
+    flat, first, second = widths
+    return [
+        nn.Flatten(),
+        Dropout(dropout),
+        nn.Linear(flat, first),
+        activation_layer(activation),
+        Dropout(dropout),
+        nn.Linear(first, second),
+        activation_layer(activation),
+        nn.Linear(second, num_classes),
+    ]

@@ -1,0 +1,67 @@
+"""Layers the families share: activations, dropout with a generator of its own, pooled activations."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models import ACTIVATIONS
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+_NON_DECREASING = ("relu", "leaky_relu", "elu", "tanh")
+
+
+def activation_layer(name: str) -> nn.Module:
+    """The activation called `name`; ValueError with the choices for any other name."""
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
+    return _ACTIVATIONS[name]()
+
+
+def at_least(name: str, side: int, input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """`input_shape`, or ValueError where the images are smaller than the architecture needs."""
+    _, height, width = input_shape
+    if min(height, width) < side:
+        raise ValueError(f"{name}: needs images of at least {side}x{side}, these are {height}x{width}")
+    return input_shape
+
+
+def pooled_activation(name: str) -> list[nn.Module]:
+    """Activation followed by 2x2 max pooling, in the order that is cheaper.
+
+    A non-decreasing activation commutes with the maximum, so pooling first gives the same function
+    with a quarter of the activations. gelu and silu fall before they rise: they keep their order.
+    """
+    layers = [activation_layer(name), nn.MaxPool2d(2)]
+    return layers[::-1] if name in _NON_DECREASING else layers
+
+
+class Dropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) that draws from `generator` instead of the global one.
+
+    The trainer sets `generator`, so that a trial's random numbers depend on its own seed alone and not
+    on what else its process ran. Input and output have the same, arbitrary shape.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"dropout {p}: must be at least 0 and under 1")
+        self.p = p
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
+        return x * keep.div_(1.0 - self.p)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"

@@ -1,0 +1,41 @@
+"""Multi-layer perceptrons.
+
+| name | layers | parameters (1x28x28, 10 classes) | source |
+|---|---|---|---|
+| mlp | 784-128-64-10 | 109,386 | deep-digits, and the baseline of a baseline-against-CNN comparison |
+| mlp_wide | 784-512-512-10 | 669,706 | a comparison of NN, CNN and VGG16 |
+| mlp_small | 784-56-28-10 | 45,846 | the perceptron matched in size to LeNet-5 |
+"""
+
+from __future__ import annotations
+
+import itertools
+from math import prod
+
+from torch import nn
+
+from models.layers import Dropout, activation_layer
+
+Shape = tuple[int, int, int]
+
+
+def mlp(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
+    """784-128-64-10; dropout after both hidden layers."""
+    return _perceptron((prod(input_shape), 128, 64), num_classes, activation, dropout)
+
+
+def mlp_wide(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
+    """784-512-512-10; dropout after both hidden layers."""
+    return _perceptron((prod(input_shape), 512, 512), num_classes, activation, dropout)
+
+
+def mlp_small(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
+    """784-56-28-10; dropout after both hidden layers."""
+    return _perceptron((prod(input_shape), 56, 28), num_classes, activation, dropout)
+
+
+def _perceptron(widths: tuple[int, ...], num_classes: int, activation: str, dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in, fan_out in itertools.pairwise(widths):
+        layers += [nn.Linear(fan_in, fan_out), activation_layer(activation), Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))
