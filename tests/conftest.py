@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder that holds MNIST/raw, for tests that want the real thing."""
+    folder = Path(os.environ.get("PODIUM_DATA_DIR") or "data")
+    if not (folder / "MNIST" / "raw").is_dir():
+        pytest.skip(f"MNIST is not in {folder}; set PODIUM_DATA_DIR to the folder that holds MNIST/raw")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_local() -> Iterator[None]:
+    """One local Ray of two CPUs for all tests that need one."""
+    from cluster.connect import connect
+
+    with connect(None, cpus=2):
+        yield

@@ -1,0 +1,1 @@
+"""Data, the training step and its accelerators: torch alone, so that it runs where there is nothing else."""

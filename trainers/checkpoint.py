@@ -1,0 +1,53 @@
+"""Saving and loading tensors and plain values: atomic to write, safe to read."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Writes `state` (tensors and plain values) so that `path` always is a whole file, old or new.
+
+    Raises OSError where the disk does not take it.
+    """
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        # On a full disk torch covers the system's own error with one about its archive.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Reads what `save` wrote. No code in the file can run (weights_only).
+
+    Raises ValueError for a file that is truncated, no checkpoint, or holds anything but tensors and plain
+    values; FileNotFoundError where there is none.
+    """
+    import torch
+
+    try:
+        # torch does not look at the archive's checksums, zipfile does.
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken:
+            raise ValueError(f"{path}: damaged, the checksum of {broken} is wrong")
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+    return state

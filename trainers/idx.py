@@ -1,0 +1,127 @@
+"""MNIST and its kin: finding, downloading and reading IDX files (the format of LeCun's MNIST page)."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
+_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_REACH_S, _STALL_S = 4.0, 5.0
+
+
+def find(name: str, data_dir: Path) -> Path | None:
+    """The folder under `data_dir` that holds the family's files, plain or gzipped; None if there is none.
+
+    Raises ValueError where some of the four files are there and others are missing.
+    """
+    raw = data_dir / FAMILIES[name]
+    missing = [file for file in _FILES if _existing(raw, file) is None]
+    if len(missing) == len(_FILES):
+        return None
+    if missing:
+        raise ValueError(f"--dataset {name}: {raw} lacks {', '.join(missing)}")
+    return raw
+
+
+def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (N, height, width, 1), and labels, int64 (N,), of part "train" or "t10k".
+
+    Raises ValueError naming the file for a wrong magic number, a truncated or over-long file, a broken
+    gzip stream, a label over 9, or counts that do not agree.
+    """
+    images = _array(_existing(raw, f"{part}-images-idx3-ubyte"), 3)
+    path = _existing(raw, f"{part}-labels-idx1-ubyte")
+    labels = _array(path, 1)
+    if len(images) != len(labels):
+        raise ValueError(f"{path}: {len(labels)} labels for {len(images)} images")
+    if len(labels) == 0:
+        raise ValueError(f"{path}: holds no labels")
+    if labels.max() > 9:
+        raise ValueError(f"{path}: label {labels.max()} is not a class from 0 to 9")
+    return images[..., None], labels.astype(np.int64)
+
+
+def download(name: str, data_dir: Path) -> Path | str:
+    """Fetches the four files through torchvision, which verifies their checksums.
+
+    Returns their folder, or why it did not work, in a few words. Arrives in a temporary folder that is
+    renamed when whole, so that a broken or a parallel download leaves nothing half-written.
+    """
+    from torchvision import datasets
+
+    family = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
+    if not any(_reachable(mirror) for mirror in family.mirrors):
+        return "no mirror answered"
+    raw = data_dir / FAMILIES[name]
+    stall = socket.getdefaulttimeout()
+    try:
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as folder:
+            socket.setdefaulttimeout(_STALL_S)
+            family(folder, download=True)
+            shutil.rmtree(raw, ignore_errors=True)
+            os.replace(Path(folder) / FAMILIES[name], raw)
+    except (OSError, RuntimeError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    finally:
+        socket.setdefaulttimeout(stall)
+    return raw
+
+
+def _reachable(url: str) -> bool:
+    """Whether anything answers at `url` within seconds. In a thread: a name look-up has no time-out."""
+    from urllib import error, request
+
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            request.urlopen(request.Request(url, method="HEAD"), timeout=_REACH_S).close()
+            answered.set()
+        except error.HTTPError:
+            answered.set()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(_REACH_S)
+    return answered.is_set()
+
+
+def _existing(raw: Path, file: str) -> Path | None:
+    return next((path for path in (raw / file, raw / f"{file}.gz") if path.is_file()), None)
+
+
+def _array(path: Path | None, dimensions: int) -> np.ndarray:
+    assert path is not None, "find() has checked that the four files are there"
+    content = _content(path)
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise ValueError(f"{path}: truncated, {len(content)} bytes are no IDX file")
+    magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
+    if magic != 0x0800 + dimensions:
+        raise ValueError(f"{path}: wrong magic number {magic:#010x}, expected {0x0800 + dimensions:#010x}")
+    expected = header + int(np.prod(shape, dtype=np.int64))
+    if len(content) != expected:
+        what = "truncated" if len(content) < expected else "too long"
+        raise ValueError(f"{path}: {what}, {len(content)} bytes where its header promises {expected}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            return file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from error

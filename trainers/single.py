@@ -1,0 +1,129 @@
+"""The trainer for one model on one device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.config import EpochResult, TrainConfig
+from trainers.data import Split, TrainingData
+from trainers.loop import evaluate, train_epoch
+
+
+class SingleTrainer:
+    """Trains `make_model()` on `data` as `config` says, an epoch a `step`.
+
+    Initial weights, batch order and dropout come from `config.seed` alone, through generators of the
+    trainer's own: the same seed on the same number of CPU threads gives the same weights, whatever the
+    process did before. Raises ValueError for an unknown optimizer or precision.
+    """
+
+    def __init__(self, make_model: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> None:
+        torch.set_num_threads(config.threads)
+        self.config = config
+        self.data = data.to(config.device)
+        with _seeded(config.seed):
+            self.model = make_model().to(memory_format=torch.channels_last).to(config.device)
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.noise = torch.Generator(config.device).manual_seed(config.seed)
+        for module in self.model.modules():
+            if hasattr(module, "generator"):
+                setattr(module, "generator", self.noise)  # noqa: B010 - a Module's attributes are untyped
+        self.optimizer = make_optimizer(self.model, config)
+        self.epoch = 0
+
+    def step(self) -> list[EpochResult]:
+        """Trains one epoch and evaluates it on the validation split."""
+        started = time.perf_counter()
+        batches = self._batches()
+        train = self.data.train
+        loss, accuracy = train_epoch(self.model, self.optimizer, batches, train, self.config.precision)
+        trained = time.perf_counter()
+        val_loss, val_accuracy = evaluate(self.model, self.data.validation, self.config.precision)
+        self.epoch += 1
+        result = EpochResult(
+            epoch=self.epoch,
+            train_loss=loss,
+            train_accuracy=accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            train_s=trained - started,
+            eval_s=time.perf_counter() - trained,
+            images=sum(len(batch) for batch in batches),
+        )
+        return [result]
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's weights on the CPU."""
+        return {name: value.detach().to("cpu", copy=True) for name, value in self.model.state_dict().items()}
+
+    def save(self) -> dict[str, Any]:
+        """All that `load` needs to go on as if nothing had happened: tensors and plain values."""
+        return {
+            "epoch": self.epoch,
+            "model": self.weights(),
+            "optimizer": self.optimizer.state_dict(),
+            "order": self.order.get_state(),
+            "noise": self.noise.get_state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continues from what `save` returned; RuntimeError if it is of another architecture."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.order.set_state(state["order"])
+        self.noise.set_state(state["noise"])
+        self.epoch = state["epoch"]
+
+    def close(self) -> None:
+        """Gives an accelerator's memory back, so that the next trial of this process finds it free."""
+        del self.model, self.optimizer
+        if self.config.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _batches(self) -> tuple[Tensor, ...]:
+        order = torch.randperm(len(self.data.train), generator=self.order).to(self.config.device)
+        batches = torch.split(order, self.config.batch_size)
+        # BatchNorm cannot be trained on a single image, so a last batch of one is left out.
+        return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+
+
+def warm_up(data: TrainingData, config: TrainConfig) -> None:
+    """Trains a tiny network for one step, so that what a process does once (loading kernels, starting threads,
+    waking an accelerator) is over before a trial's clock starts."""
+    few = TrainingData(*(Split(s.images[:64], s.labels[:64]) for s in (data.train, data.validation)))
+    channels, classes = few.train.images.shape[1], int(data.train.labels.max()) + 1
+    trainer = SingleTrainer(
+        lambda: nn.Sequential(
+            nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+        ),
+        few,
+        config,
+    )
+    trainer.step()
+    trainer.close()
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """adam, adamw or sgd with momentum, in torch's fused form; ValueError for another name."""
+    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), **options)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(model.parameters(), **options)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=config.momentum, **options)
+    raise ValueError(f"optimizer {config.optimizer!r}: choose from adam, adamw, sgd")
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """torch's initializers draw from the global generator: lend it our seed and put it back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
