@@ -1,0 +1,1 @@
+"""Connecting to Ray, on this machine or a cluster."""
