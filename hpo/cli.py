@@ -1,0 +1,31 @@
+"""The `hpo` console command: gathers the subcommands and knows how none of them works."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": ("hpo.run", "search hyperparameters and rank architectures"),
+    "models": ("hpo.commands.models", "the architectures as a table, or one of them layer by layer"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Dispatches `hpo COMMAND ...`; returns the command's exit code, 2 for an unknown one."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: hpo COMMAND ...\n")
+        for name, (_, what) in COMMANDS.items():
+            print(f"  {name:<10} {what}")
+        print("\nhpo COMMAND --help tells more")
+        return 0
+    if words[0] not in COMMANDS:
+        from hpo.study import unknown
+
+        print(f"hpo: {unknown(f'command {words[0]}', words[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    module, _ = COMMANDS[words[0]]
+    code: int = importlib.import_module(module).main(words[1:])
+    return code

@@ -1,0 +1,1 @@
+"""The subcommands of `hpo`, a thin file each."""

@@ -1,0 +1,87 @@
+"""The command line of a study: flags, and below them a --config file or the spec of a resumed run."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Dict
+
+from hpo.study import OF_ONE_CALL, StudySpec
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class _CommandLine:
+    spec: Annotated[StudySpec, Parameter(name="*")] = field(default_factory=StudySpec)
+    config: Path | None = None
+    """A TOML file: settings under the names of these flags, spaces in [space.MODEL]; flags come first."""
+
+
+def parse_spec(argv: Sequence[str]) -> StudySpec | None:
+    """The spec that `argv` asks for; None where it asked for help, which is then printed.
+
+    Raises ValueError, in one line, for whatever is wrong with the flags, the file or the run to resume.
+    """
+    line = _parse(argv, {}, "")
+    if line is None:
+        return None
+    output = line.spec.output
+    if output.resume and line.config:
+        raise ValueError(f"--config {line.config}: a resumed run keeps its settings; leave it out")
+    if output.resume:
+        stored, source = _stored(output.results_dir / output.resume), f"results of {output.resume}"
+    elif line.config:
+        stored, source = _read_toml(line.config), str(line.config)
+    else:
+        return line.spec
+    space = stored.pop("space", {})
+    merged = _parse(argv, stored, source)
+    assert merged is not None
+    return replace(merged.spec, search=replace(merged.spec.search, space=space))
+
+
+def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _CommandLine | None:
+    app = App(
+        name="python hpo/run.py",
+        help="Tunes image classifiers and ranks them: python hpo/run.py --model cnn --trials 50",
+        version_flags=(),
+        result_action="return_value",
+        config=Dict(stored, source=source) if stored else (),
+    )
+    app.default(_identity)
+    try:
+        return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
+    except CycloptsError as error:
+        # A ValueError of our own fields comes wrapped in cyclopts' words; a user needs only ours.
+        own = error.__cause__ if isinstance(error.__cause__, ValueError) else None
+        raise ValueError(" ".join(str(own or error).split())) from error
+
+
+def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:
+    return line
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    try:
+        spec = dict(json.loads((folder / "study.json").read_text())["spec"])
+    except FileNotFoundError:
+        names = sorted(path.parent.name for path in folder.parent.glob("*/study.json"))
+        raise ValueError(
+            f"--resume {folder.name}: no such run in {folder.parent}; there are {', '.join(names) or 'none'}"
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ValueError(f"--resume {folder.name}: its study.json cannot be read ({error})") from error
+    return {key: value for key, value in spec.items() if key not in OF_ONE_CALL}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"--config {path}: {error}") from error

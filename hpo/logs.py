@@ -1,0 +1,37 @@
+"""Everything Ray, Optuna and Python have to say goes to one file, not to the terminal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Sends all log records and warnings to `path`, and to nothing else, until the end of the block."""
+    handler = _LogFile(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    loggers = [root, *(logging.getLogger(name) for name in ("ray", "ray.tune", "ray.data", "optuna"))]
+    before = [(logger, logger.handlers[:], logger.propagate) for logger in loggers]
+    level = root.level
+    root.setLevel(logging.INFO)
+    for logger in loggers[1:]:
+        logger.handlers, logger.propagate = [], True
+    root.handlers = [handler]
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
+        root.setLevel(level)
+        handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A log line that a full disk does not take is no reason to write to the terminal."""

@@ -1,0 +1,238 @@
+"""What needs the machine before anything starts: data, parameter counts, devices, resources, storage."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hpo.spaces import Space, search_space
+from hpo.storage import check_unused, masked, open_storage
+from hpo.study import OF_ONE_CALL, StudySpec, difference
+from models import MODELS, check_plug_in, count_parameters
+from trainers.config import split_config
+from trainers.data import Dataset, load_dataset
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+# What a resumed run may change: how long, where and how fast, not what.
+_MAY_CHANGE = {
+    *OF_ONE_CALL,
+    "trials",
+    "time_budget",
+    "concurrency",
+    "cpus_per_trial",
+    "gpus_per_trial",
+    "address",
+    "device",
+    "data_dir",
+    "storage",
+    "dataset",
+}
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One architecture: its space and its parameter count for this data set."""
+
+    name: str
+    space: Space
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec with everything resolved: what will run, on what, how many at once."""
+
+    spec: StudySpec
+    dataset: Dataset
+    models: tuple[ModelPlan, ...]
+    device: str
+    gpus_per_trial: float
+    concurrency: int
+    cpus: int
+    storage: RDBStorage | None
+    notices: tuple[str, ...]
+
+    @property
+    def total_trials(self) -> int:
+        return self.spec.search.trials * len(self.models)
+
+
+def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
+    """Resolves a spec on this machine; `stored` is the study.json of a run to resume.
+
+    Raises ValueError, in one line with flag, value and choices, for whatever would fail later.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where a user's own architecture lies
+    if stored:
+        spec = _resumable(spec, stored)
+    spaces = {name: search_space(name, spec.search) for name in spec.search.model}
+    dataset = _load(spec)
+    if stored:
+        _check_same_data(dataset, stored)
+    models, notes = _models(spec, spaces, dataset)
+    resources = _available(spec)
+    device = _device(spec, resources)
+    gpus = _gpus_per_trial(spec, device, resources)
+    concurrency, cut = _concurrency(spec, gpus, resources)
+    plan = Plan(
+        spec=spec,
+        dataset=dataset,
+        models=models,
+        device=device,
+        gpus_per_trial=gpus,
+        concurrency=concurrency,
+        cpus=int(resources["CPU"]),
+        storage=None,
+        notices=tuple(note for note in (dataset.notice, *notes, cut, _scheduler_note(spec)) if note),
+    )
+    # Opening a database makes Optuna's tables in it, which a dry run must not do.
+    return plan if spec.output.dry_run else replace(plan, storage=_storage(plan))
+
+
+def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
+    """The spec with the data set the run resolved; ValueError where it asks for another study."""
+    old, new = stored["spec"], spec.to_dict()
+    name, resolved = spec.output.resume, stored["data"]["name"]
+    if spec.data.dataset not in (old["dataset"], resolved):
+        new["dataset"], old = spec.data.dataset, {**old, "dataset": resolved}
+        raise ValueError(f"--resume {name}: changed, {'; '.join(difference(old, new))}")
+    kept = [{k: v for k, v in side.items() if k not in _MAY_CHANGE} for side in (old, new)]
+    changes = difference(*kept)
+    if changes:
+        raise ValueError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")
+    if "***" in (spec.search.storage or ""):
+        raise ValueError(f"--resume {name}: give --storage again, its password is not kept")
+    if masked(spec.search.storage or "") != old.get("storage", ""):
+        raise ValueError(f"--resume {name}: --storage must be the one it began with, {old.get('storage', 'none')}")
+    return replace(spec, data=replace(spec.data, dataset=resolved))
+
+
+def _check_same_data(dataset: Dataset, stored: dict[str, Any]) -> None:
+    hashes = stored["data"]["hashes"]
+    changed = [part for part, value in dataset.hashes.items() if hashes.get(part) != value]
+    if changed:
+        raise ValueError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
+
+
+def _load(spec: StudySpec) -> Dataset:
+    data = spec.data
+    return load_dataset(data.dataset, data.directory, mean=data.mean, std=data.std, train_size=data.train_size)
+
+
+def _models(spec: StudySpec, spaces: dict[str, Space], dataset: Dataset) -> tuple[tuple[ModelPlan, ...], list[str]]:
+    most = spec.search.max_parameters
+    plans, small = [], []
+    for name, space in spaces.items():
+        try:
+            plans.append(_model(name, space, dataset))
+        except ValueError as error:
+            if len(spaces) == 1 or name not in MODELS:
+                raise ValueError(f"--model {error}" if name in MODELS else str(error)) from error
+            small.append(str(error))
+    if not plans:
+        raise ValueError(f"--model: none takes these images; {small[0]}")
+    kept = tuple(plan for plan in plans if most is None or plan.parameters <= most)
+    over = [f"{plan.name} has {plan.parameters:,}" for plan in plans if plan not in kept]
+    if not kept:
+        raise ValueError(f"--max-parameters {most}: fewer than any configuration has ({', '.join(over)})")
+    notes = [f"left out: {'; '.join(small)}"] if small else []
+    notes += [f"left out by --max-parameters {most}: {', '.join(over)}"] if over else []
+    idle = sorted(set(spec.search.space) - set(spec.search.model))
+    notes += [f"--config: [space.{name}] is for no architecture of this run" for name in idle]
+    return kept, notes
+
+
+def _model(name: str, space: Space, dataset: Dataset) -> ModelPlan:
+    shape, classes = dataset.input_shape, len(dataset.classes)
+    _, arch = split_config(space.default)
+    if name not in MODELS:
+        check_plug_in(name, shape, classes, **arch)
+    return ModelPlan(name, space, count_parameters(name, shape, classes, **arch))
+
+
+def _available(spec: StudySpec) -> dict[str, float]:
+    """CPUs and GPUs of the cluster, or of this machine."""
+    import ray
+    import torch
+
+    from cluster.connect import connect
+
+    if spec.resources.address or ray.is_initialized():
+        try:
+            with connect(spec.resources.address):
+                return {"CPU": 0, "GPU": 0, **ray.cluster_resources()}  # type: ignore[no-untyped-call]
+        except ConnectionError as error:
+            raise ValueError(str(error)) from error
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"CPU": cpus, "GPU": torch.cuda.device_count()}
+
+
+def _device(spec: StudySpec, resources: dict[str, float]) -> str:
+    import torch
+
+    wanted, share = spec.train.device, spec.resources.gpus_per_trial
+    if wanted == "cuda" and not resources["GPU"]:
+        raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
+    if wanted == "cuda" and share == 0:
+        raise ValueError("--device cuda: needs --gpus-per-trial over 0")
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
+    if wanted in ("cpu", "mps") and share:
+        raise ValueError(f"--gpus-per-trial {share:g}: --device {wanted} uses none; choose 0 or --device cuda")
+    if wanted != "auto":
+        return wanted
+    return "cuda" if (resources["GPU"] and share != 0) or share else "cpu"
+
+
+def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -> float:
+    share = spec.resources.gpus_per_trial
+    if share is None:
+        share = 1.0 if device == "cuda" else 0.0
+    if share > resources["GPU"]:
+        raise ValueError(f"--gpus-per-trial {share:g}: there are {resources['GPU']:g} GPUs")
+    return share
+
+
+def _concurrency(spec: StudySpec, gpus: float, resources: dict[str, float]) -> tuple[int, str]:
+    """Trials at once: what was asked for, within what the resources hold; and a note where they cut it."""
+    asked, cpus = spec.resources.concurrency, spec.resources.cpus_per_trial
+    if cpus > resources["CPU"]:
+        raise ValueError(f"--cpus-per-trial {cpus}: there are {resources['CPU']:g} CPUs")
+    room = int(resources["CPU"] // cpus)
+    if gpus >= 1:
+        room = min(room, int(resources["GPU"] // gpus))
+    elif gpus:  # a share lies on one GPU: 0.6 fits once on each
+        room = min(room, int(resources["GPU"]) * math.floor(1 / gpus + 1e-9))
+    if spec.train.device == "mps":
+        room = 1
+    if asked is not None and asked > room:
+        return room, f"--concurrency {asked} is more than the resources hold: {room} at once"
+    return asked or room, ""
+
+
+def _storage(plan: Plan) -> RDBStorage | None:
+    url, name = plan.spec.search.storage, plan.spec.output.name
+    if url is None:
+        return None
+    storage = open_storage(url)
+    if name and not plan.spec.output.resume:
+        check_unused(storage, url, [study_name(plan, model, name) for model in plan.models])
+    return storage
+
+
+def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
+    """Of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL."""
+    return f"{run}/{model.name}" if plan.spec.search.storage else model.name
+
+
+def _scheduler_note(spec: StudySpec) -> str:
+    search = spec.search
+    if search.sampler in ("gp", "cmaes") and search.scheduler == "auto":
+        return f"no early stopping: {search.sampler} learns from whole trials only (--scheduler asha overrides)"
+    return ""

@@ -1,0 +1,151 @@
+"""What a user sees while trials run: a live display on a terminal, a line per finished trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.records import TrialRecord, TrialState
+
+_STYLES = {
+    TrialState.COMPLETED: "green",
+    TrialState.STOPPED: "yellow",
+    TrialState.DIVERGED: "magenta",
+    TrialState.FAILED: "red",
+}
+
+
+class Progress:
+    """Counts, and shows nothing: --quiet. total: trials of the whole run. done: those of an earlier session."""
+
+    def __init__(self, total: int, epochs: int, done: list[TrialRecord]) -> None:
+        self.total, self.epochs = total, epochs
+        self.counts = dict.fromkeys(TrialState, 0)
+        self.best: TrialRecord | None = None
+        self.running: dict[str, dict[str, Any]] = {}
+        self.began, self.before = time.monotonic(), len(done)
+        for record in done:
+            self._count(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def started(self, trial_id: str) -> None:
+        self.running[trial_id] = {"epochs": 0, "value": None}
+
+    def reported(self, trial_id: str, report: dict[str, Any]) -> None:
+        self.running[trial_id] = report
+
+    def finished(self, record: TrialRecord) -> None:
+        self.running.pop(record.trial_id, None)
+        self._count(record)
+
+    @property
+    def finished_count(self) -> int:
+        return sum(self.counts.values())
+
+    def eta_s(self) -> float | None:
+        """Seconds left at the pace so far; None before the first trial of this session is over."""
+        here = self.finished_count - self.before
+        if here <= 0:
+            return None
+        return (time.monotonic() - self.began) / here * (self.total - self.finished_count)
+
+    def _count(self, record: TrialRecord) -> None:
+        self.counts[record.state] += 1
+        best = self.best.val_accuracy if self.best else None
+        if record.usable and (best is None or (record.val_accuracy or 0.0) > best):
+            self.best = record
+
+
+class LineProgress(Progress):
+    """One line per finished trial, for logs and pipes."""
+
+    def finished(self, record: TrialRecord) -> None:
+        super().finished(record)
+        eta = self.eta_s()
+        left = f", {duration(eta)} left" if eta else ""
+        outcome = accuracy(record.val_accuracy) if record.state != TrialState.FAILED else record.error
+        best = f", best {accuracy(self.best.val_accuracy)}" if self.best else ""
+        print(
+            f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
+            f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}",
+            flush=True,
+        )
+
+
+class LiveProgress(Progress):
+    """A bar with counts, time left and the best so far, and a line per running trial."""
+
+    def __init__(self, total: int, epochs: int, done: list[TrialRecord], console: Console) -> None:
+        super().__init__(total, epochs, done)
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def _render(self) -> Group:
+        head = Table.grid(padding=(0, 1))
+        eta = self.eta_s()
+        spent = duration(time.monotonic() - self.began)
+        times = f"{spent}, {duration(eta)} left" if eta else spent
+        bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
+        head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
+        return Group(head, self._states(), *(self._running_line(t) for t in sorted(dict(self.running))))
+
+    def _states(self) -> Text:
+        line = Text(f"  {len(self.running)} running")
+        for state, count in self.counts.items():
+            if count or state == TrialState.COMPLETED:
+                line.append(f", {count} {state}", style=_STYLES[state])
+        if self.best:
+            line.append(f"; best {accuracy(self.best.val_accuracy)} ({self.best.trial_id})", style="bold")
+        return line
+
+    def _running_line(self, trial_id: str) -> Text:
+        report = self.running.get(trial_id, {})
+        epoch = report.get("epochs", 0)
+        return Text(f"  {trial_id}  epoch {epoch}/{self.epochs}  best {accuracy(report.get('value'))}", style="dim")
+
+
+def make_progress(total: int, epochs: int, done: list[TrialRecord], quiet: bool) -> Progress:
+    """The display that fits: none, live on a terminal, lines elsewhere."""
+    if quiet:
+        return Progress(total, epochs, done)
+    if sys.stdout.isatty():
+        return LiveProgress(total, epochs, done, Console())
+    return LineProgress(total, epochs, done)
+
+
+def accuracy(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """ "42s", "3m05s", "2h07m"; "-" for None."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,0 +1,117 @@
+"""`TrialRecord`: one trial's row, whatever became of it, and the columns of trials.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+
+class TrialState(StrEnum):
+    """completed: all epochs. stopped: ended early, by ASHA or the time budget. diverged: a loss or metric
+    was not finite. failed: an error that is not the configuration's."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """A finished trial. Accuracies are fractions in [0, 1], losses mean nats per image, times seconds.
+
+    val_* and train_* are those of best_epoch, the one of the highest validation accuracy; None where no
+    epoch was finite. wall_time_s is setup, training, evaluation and the rest of the trial; queue_s, the
+    waiting before it started, is not part of it. images_per_s counts training time only.
+    """
+
+    trial_id: str
+    model: str
+    state: TrialState
+    config: dict[str, Any]
+    seed: int
+    parameters: int
+    dataset: str
+    precision: str
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    train_accuracy: float | None = None
+    train_loss: float | None = None
+    epochs: int = 0
+    best_epoch: int | None = None
+    wall_time_s: float = 0.0
+    queue_s: float = 0.0
+    setup_s: float = 0.0
+    train_s: float = 0.0
+    eval_s: float = 0.0
+    images_per_s: float | None = None
+    device: str = ""
+    node: str = ""
+    workers: int = 1
+    lanes: int = 1
+    retries: int = 0
+    error: str = ""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the trial has a validation accuracy to be chosen by."""
+        return self.state in (TrialState.COMPLETED, TrialState.STOPPED) and self.val_accuracy is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrialRecord:
+        """The inverse of `to_dict`; keys of another version of Podium are left out."""
+        known = {item.name for item in fields(cls)}
+        kept = {key: value for key, value in values.items() if key in known}
+        return cls(**{**kept, "state": TrialState(values["state"])})
+
+
+_FIRST = (
+    "rank",
+    "model",
+    "val_accuracy",
+    "parameters",
+    "wall_time_s",
+    "state",
+    "epochs",
+    "best_epoch",
+    "val_loss",
+    "train_accuracy",
+    "train_loss",
+    "pareto",
+)
+USUAL_CONFIG = ("lr", "dropout", "batch_size", "activation")
+_LAST = (
+    "queue_s",
+    "setup_s",
+    "train_s",
+    "eval_s",
+    "images_per_s",
+    "seed",
+    "device",
+    "node",
+    "precision",
+    "workers",
+    "lanes",
+    "retries",
+    "dataset",
+    "trial_id",
+    "error",
+)
+
+
+def columns(config_keys: set[str]) -> list[str]:
+    """The columns of trials.csv, in order; hyperparameters beyond the usual four are called config_*."""
+    further = [f"config_{key}" for key in sorted(config_keys - set(USUAL_CONFIG))]
+    return [*_FIRST, *USUAL_CONFIG, *further, *_LAST]
+
+
+def to_row(record: TrialRecord, rank: int, pareto: bool) -> dict[str, Any]:
+    """One row of trials.csv, by column."""
+    config = {key if key in USUAL_CONFIG else f"config_{key}": value for key, value in record.config.items()}
+    return {**asdict(record), **config, "rank": rank, "pareto": pareto, "state": record.state.value}

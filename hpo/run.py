@@ -1,0 +1,100 @@
+"""The main command: flags > spec > preflight > search > rank > write.
+
+python hpo/run.py --model cnn --trials 50
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # As a script, hpo/ itself leads sys.path and Ray hands that on to its workers; the root belongs there.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpo.flags import parse_spec
+from hpo.interrupt import INTERRUPTED
+from hpo.study import StudySpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BAD_INPUT, FAILED = 2, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    try:
+        spec = parse_spec(sys.argv[1:] if argv is None else argv)
+        result = run_study(spec) if spec else None
+    except ValueError as error:
+        print(f"hpo: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone; Python would complain of it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    if result and result.error:
+        print(f"hpo: {result.error}", file=sys.stderr)
+    return result.exit_code if result else 0
+
+
+def run_study(spec: StudySpec) -> StudyResult | None:
+    """Runs, or resumes, a whole study; None for a dry run.
+
+    Raises ValueError for the user's mistakes, before anything is started or written.
+    """
+    from hpo.preflight import preflight
+    from hpo.ranking import rank
+    from hpo.session import Session, locked
+    from hpo.summary import show_plan, show_results
+
+    with locked(spec) as existing:
+        plan = preflight(spec, existing.read_study() if existing else None)
+        show_plan(plan)
+        if spec.output.dry_run:
+            return None
+        with Session(plan, existing) as session:
+            outcome = session.search()
+            ranked = rank(outcome.records)
+            outcome = session.write(ranked, outcome)
+            show_results(ranked, session.folder, plan)
+    return StudyResult.of(ranked, session.folder.path, outcome.state, outcome.error)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What came of a run.
+
+    frame: every trial, ranked, in the columns of trials.csv. best: the winner's hyperparameters, None if no
+    trial was usable. folder: results/NAME. state: complete, out of time, interrupted or failed. error: why a
+    failed run failed.
+    """
+
+    frame: pd.DataFrame
+    best: dict[str, Any] | None
+    folder: Path
+    state: str
+    error: str = ""
+
+    @classmethod
+    def of(cls, ranked: list[Any], folder: Path, state: str, error: str) -> StudyResult:
+        from hpo.tables import trials_frame
+
+        winner = ranked[0].record if ranked else None
+        best = winner.config if winner and winner.usable else None
+        return cls(trials_frame(ranked), best, folder, state, error)
+
+    @property
+    def exit_code(self) -> int:
+        return {"interrupted": INTERRUPTED, "failed": FAILED}.get(self.state, 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

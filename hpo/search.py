@@ -1,0 +1,280 @@
+"""The search: one Tuner after another, an architecture each, over one Ray."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import ray
+from optuna.trial import FrozenTrial
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from hpo.folder import RunFolder
+from hpo.journal import Journal, read_journal
+from hpo.preflight import ModelPlan, Plan, study_name
+from hpo.progress import Progress
+from hpo.recorder import Constants, Recorder
+from hpo.records import TrialRecord
+from hpo.searcher import StudySearcher, reconcile, unfinished
+from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
+from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, seconds
+from hpo.tables import LiveTrials
+from hpo.trial import Trial
+
+MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
+logger = logging.getLogger(__name__)
+
+
+class SearchFault(RuntimeError):
+    """The search could not go on (its storage or its disk failed); what was finished is safe."""
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What every architecture's search of this run shares."""
+
+    plan: Plan
+    folder: RunFolder
+    storage: optuna.storages.RDBStorage
+    recorder: Recorder
+    interrupted: threading.Event
+    deadline: float
+    resume: bool
+
+
+def run_search(plan: Plan, folder: RunFolder, progress: Progress, interrupted: threading.Event) -> list[TrialRecord]:
+    """Runs, or goes on with, the planned trials; returns a record of every finished one.
+
+    Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
+    SearchFault if the storage or the disk fails for good.
+    """
+    budget = plan.spec.search.time_budget
+    journal = Journal(folder.journal)
+    records = read_records(folder)
+    live = LiveTrials(folder.trials_csv, records)
+    with quiet_optuna():
+        search = _Search(
+            plan=plan,
+            folder=folder,
+            storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
+            recorder=Recorder(records, journal, live, progress, folder.checkpoints),
+            interrupted=interrupted,
+            deadline=time.time() + seconds(budget) if budget else math.inf,
+            resume=plan.spec.output.resume is not None,
+        )
+        # In the object store once, for every trial of every architecture; workers map it without a copy.
+        data = ray.put(plan.dataset.training.to_arrays())
+        try:
+            for model in plan.models:
+                if not interrupted.is_set():
+                    _search_model(search, model, data)
+        except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
+            logger.exception("the storage failed")
+            raise _fault(error) from error
+        finally:
+            journal.close()
+            search.storage.remove_session()
+            search.storage.engine.dispose()
+    return records
+
+
+def read_records(folder: RunFolder) -> list[TrialRecord]:
+    """The journal's rows, one for each trial."""
+    rows = {row["trial_id"]: row for row in read_journal(folder.journal)}
+    return [TrialRecord.from_dict(row) for row in rows.values()]
+
+
+def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> None:
+    spec = search.plan.spec.search
+    study = open_study(search.storage, study_name(search.plan, model, search.folder.path.name), resume=search.resume)
+    done = [record for record in search.recorder.records if record.model == model.name]
+    reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done})
+    wanted = spec.trials - len(done)
+    if wanted <= 0:
+        return
+    if not done and not list(unfinished(study)):
+        study.enqueue_trial(model.space.default)
+    search.recorder.constants = Constants(
+        model.name, model.parameters, search.plan.dataset.name, search.plan.spec.train.precision, spec.seed
+    )
+    seed_sampler(study, spec.sampler, spec.seed)
+    searcher = StudySearcher(
+        study, model.space.distributions, wanted=wanted, listener=search.recorder, deadline=search.deadline
+    )
+    _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
+    searcher.release()
+    if searcher.fault:
+        raise _fault(searcher.fault) from searcher.fault
+
+
+def _fault(error: BaseException) -> SearchFault:
+    """A fault in the words of its first cause, in one line."""
+    while error.__cause__:
+        error = error.__cause__
+    return SearchFault(f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: TrialScheduler) -> None:
+    tuner = tune.Tuner(
+        trainable,
+        param_space={},
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=searcher.wanted,
+            max_concurrent_trials=search.plan.concurrency,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(search.folder.tune.resolve()),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[_Failures(searcher)],
+            stop=_Stopper(search.interrupted, searcher),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    except Exception as error:
+        # Not only TuneError: a lost node or a full disk leaves fit() as whatever Ray raised.
+        logger.exception("the search ends here, and can be resumed")
+        searcher.fault = searcher.fault or error
+
+
+def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Any:
+    plan = search.plan
+    epochs = plan.spec.search.epochs
+    settings = {
+        "model": model.name,
+        "import_from": os.getcwd(),
+        "input_shape": plan.dataset.input_shape,
+        "num_classes": len(plan.dataset.classes),
+        "epochs": epochs,
+        "rungs": rungs(epochs),
+        "deadline": search.deadline,
+        "checkpoints": str(search.folder.checkpoints.resolve()),
+        "seed": plan.spec.search.seed,
+        "train": {
+            "precision": plan.spec.train.precision,
+            "device": plan.device,
+            "threads": plan.spec.resources.cpus_per_trial,
+        },
+    }
+    resources = {"cpu": plan.spec.resources.cpus_per_trial, "gpu": plan.gpus_per_trial}
+    return tune.with_resources(tune.with_parameters(Trial, data=[data], settings=settings), resources)
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """The epochs at which weak trials are stopped: 1, 3, 9, ..., all before the last."""
+    counts = [GRACE_EPOCHS * REDUCTION_FACTOR**k for k in range(64)]
+    return tuple(count for count in counts if count < epochs)
+
+
+def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable[FrozenTrial]) -> TrialScheduler:
+    """ASHA with its rungs refilled from the trials of earlier sessions, or none."""
+    spec = search.plan.spec.search
+    if not spec.stops_early:
+        return FIFOScheduler()  # type: ignore[no-untyped-call]
+    asha = RungScheduler(spec.epochs)
+    for record in done:
+        asha.refill(record.trial_id, {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve})
+    for trial in cut_short:
+        asha.refill(f"trial {trial.number}", trial.intermediate_values)
+    return asha
+
+
+class RungScheduler(AsyncHyperBandScheduler):
+    """ASHA (Li et al., 2020) that looks at a trial on its rungs only.
+
+    Tune's own would take the first result after a rung for the rung's: a resumed trial that goes on at epoch
+    4 would stand on rung 3 with it, and on rung 1 with epoch 5, and could be stopped off any rung.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(
+            time_attr="epochs",
+            metric="value",
+            mode="max",
+            max_t=epochs,
+            grace_period=GRACE_EPOCHS,
+            reduction_factor=REDUCTION_FACTOR,
+        )
+        self.rungs = rungs(epochs)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if result["epochs"] not in self.rungs:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self._trial_info.pop(trial.trial_id, None)
+
+    def refill(self, trial_id: str, values: Mapping[int, float | None]) -> None:
+        """Puts an earlier session's values, by epoch, on their rungs."""
+        (bracket,) = self._brackets
+        trial: Any = SimpleNamespace(trial_id=trial_id)
+        for epoch in self.rungs:
+            if (value := values.get(epoch)) is not None:
+                bracket.on_result(trial, epoch, value)
+
+
+class _Stopper(tune.Stopper):
+    """Ends the whole run on Ctrl-C or a fault. Trials end by themselves."""
+
+    def __init__(self, interrupted: threading.Event, searcher: StudySearcher) -> None:
+        self.interrupted, self.searcher = interrupted, searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.interrupted.is_set() or self.searcher.fault is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Failures(tune.Callback):
+    """Tells the searcher of trials whose worker was lost for good: Tune's own hook has no reason in it."""
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        self.searcher = searcher
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        try:
+            self.searcher.fail(trial.trial_id, _words(trial), trial.num_failures - 1)
+        except Exception:
+            logger.exception("on_trial_error")
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.restarted(trial.trial_id, trial.num_failures)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def _words(trial: Any) -> str:
+    """The telling line of Tune's error file: the last of a traceback, else the first."""
+    try:
+        text = Path(trial.error_file).read_text()
+    except (OSError, TypeError):
+        text = ""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith("Failure #")]
+    if not lines:
+        return "its worker was lost"
+    return lines[-1 if lines[0].startswith("ray::") else 0][:500]

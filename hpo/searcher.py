@@ -1,0 +1,205 @@
+"""The one bridge between Optuna and Tune: a searcher that knows about fidelity.
+
+Ray's own OptunaSearch tells Optuna that a trial ASHA stopped is complete, with the value of its few epochs.
+Here every intermediate value is reported, and such trials are told as pruned, so that samplers, best_trial
+and importances never mix one epoch with ten. Tune's trials are arrays of lanes, ordinarily one: a lane is
+one Optuna trial.
+
+No exception may leave a hook, because Tune ends the whole run on one. A storage that fails ends the search
+instead: `fault` says why, and what was finished is in the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search import Searcher
+
+logger = logging.getLogger(__name__)
+
+
+class LaneListener:
+    """What the searcher tells of each lane; here nothing is done with it."""
+
+    def started(self, lane: dict[str, Any]) -> None: ...
+
+    def reported(self, lane: dict[str, Any], report: dict[str, Any]) -> None: ...
+
+    def finished(self, lane: dict[str, Any], report: dict[str, Any]) -> None: ...
+
+
+class StudySearcher(Searcher):
+    """Asks an Optuna study for configurations and tells it what became of them.
+
+    study: maximizes. distributions: the space. wanted: how many trials to hand out. deadline: time.time()
+    after which none is. A trial that a killed driver left waiting in the study is handed out again, under
+    its own number and with its own parameters.
+
+    listener: follows each lane; its `finished` has put the row on disk before Optuna is told.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        distributions: dict[str, BaseDistribution],
+        *,
+        wanted: int,
+        listener: LaneListener,
+        deadline: float = math.inf,
+    ) -> None:
+        super().__init__(metric="value", mode="max")
+        self.study, self.distributions = study, distributions
+        self.wanted, self.listener, self.deadline = wanted, listener, deadline
+        self.fault: Exception | None = None
+        self.most = 1
+        self.live: dict[str, list[tuple[dict[str, Any], optuna.Trial]]] = {}
+        self._last: dict[str, dict[str, Any]] = {}
+        self._retries: dict[str, int] = {}
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        self.most = max_concurrent
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        """A configuration {"lanes": [...]}, None while enough trials run, FINISHED when there is no more."""
+        if self.fault or self.wanted <= 0 or time.time() >= self.deadline:
+            return Searcher.FINISHED
+        if len(self.live) >= self.most:
+            return None
+        lane = self._guarded(self._ask)
+        if lane is None:
+            return Searcher.FINISHED
+        self.wanted -= 1
+        self.live[trial_id] = [lane]
+        return {"lanes": [lane[0]]}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        self._guarded(lambda: self._report(trial_id, result))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tune ended the trial. After an error `fail` follows, with the words Tune has for it."""
+        if error:
+            return
+        if result:
+            self._guarded(lambda: self._report(trial_id, result))
+        self._guarded(lambda: self._finish(trial_id, {}))
+
+    def fail(self, trial_id: str, error: str, retries: int) -> None:
+        """The trial's worker was lost for good."""
+        update = {"state": "failed", "error": error, "retries": retries}
+        self._guarded(lambda: self._finish(trial_id, update))
+
+    def restarted(self, trial_id: str, retries: int) -> None:
+        """The trial's worker died and another one goes on with it."""
+        for lane, _ in self.live.get(trial_id, []):
+            self._retries[lane["trial_id"]] = retries
+
+    def release(self) -> None:
+        """Hands the trials that still run back to the study, to be resumed: nothing is left running."""
+        for lanes in self.live.values():
+            for _, trial in lanes:
+                self._guarded(partial(make_wait, self.study, trial._trial_id))
+        self.live.clear()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the study is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher next to its results: no storage, and so no password, may be in there.
+        return {}
+
+    def _ask(self) -> tuple[dict[str, Any], optuna.Trial]:
+        trial = self.study.ask(fixed_distributions=self.distributions)
+        lane = {
+            "trial_id": trial_id(self.study, trial.number),
+            "number": trial.number,
+            "params": dict(trial.params),
+            "asked_at": time.time(),
+        }
+        self.listener.started(lane)
+        return lane, trial
+
+    def _report(self, trial_id: str, result: dict[str, Any]) -> None:
+        for (lane, trial), report in zip(self.live.get(trial_id, []), result["lanes"], strict=False):
+            known = self._last.get(lane["trial_id"])
+            if known is not None and known["epochs"] == report["epochs"] and known["state"] == report["state"]:
+                continue  # Tune hands the last result over a second time when a trial ends
+            self._last[lane["trial_id"]] = report
+            # Before Optuna: a storage that fails now must not tear a hole into the trial's curve.
+            self.listener.reported(lane, report)
+            for step, value in report["values"]:
+                # A resumed trial hands its whole curve over again; Optuna would warn of each value it has.
+                if math.isfinite(value) and step not in trial._cached_frozen_trial.intermediate_values:
+                    trial.report(value, step)
+
+    def _finish(self, trial_id: str, update: dict[str, Any]) -> None:
+        for lane, trial in self.live.pop(trial_id, []):
+            retries = self._retries.pop(lane["trial_id"], 0)
+            report = {"retries": retries, **self._last.pop(lane["trial_id"], {}), **update}
+            if report.get("state") == "running":
+                report["state"] = "stopped"
+            elif "state" not in report:
+                report |= {"state": "failed", "error": "ended before its first epoch"}
+            self.listener.finished(lane, report)
+            tell(self.study, trial.number, report["state"], report.get("value"))
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except Exception as error:
+            self.fault = self.fault or error
+            logger.exception("the search ends here, and can be resumed")
+            return None
+
+
+def tell(study: optuna.Study, number: int, state: str, value: float | None) -> None:
+    """Tells the study a lane's end.
+
+    completed with its best value. stopped and diverged are pruned: told as failed, TPE would ignore a
+    diverging region and keep sampling it. failed, a fault that is not the configuration's, is ignored.
+    """
+    if state == "completed":
+        study.tell(number, value, skip_if_finished=True)
+    else:
+        told = TrialState.FAIL if state == "failed" else TrialState.PRUNED
+        study.tell(number, state=told, skip_if_finished=True)
+
+
+def trial_id(study: optuna.Study, number: int) -> str:
+    """ "cnn-0007": the study's name, without the run's where it stands before it, and the trial's number."""
+    return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
+
+
+def reconcile(study: optuna.Study, finished: dict[str, tuple[str, float | None]]) -> None:
+    """Makes the study agree with the journal after a driver was killed.
+
+    finished: trial id to (state, value) of every journaled row. A running trial that is in there is told;
+    any other waits to be asked for again.
+    """
+    for trial in unfinished(study):
+        row = finished.get(trial_id(study, trial.number))
+        if row is not None:
+            tell(study, trial.number, *row)
+        elif trial.state == TrialState.RUNNING:
+            make_wait(study, trial._trial_id)
+
+
+def unfinished(study: optuna.Study) -> Iterable[FrozenTrial]:
+    """Trials of the study that are running or waiting."""
+    return [trial for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()]
+
+
+def make_wait(study: optuna.Study, optuna_id: int) -> None:
+    """Puts a running trial back to waiting: `ask` gives it out next, with the parameters it had."""
+    study._storage.set_trial_state_values(optuna_id, state=TrialState.WAITING)

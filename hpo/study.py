@@ -1,0 +1,290 @@
+"""`StudySpec`: everything a user can ask for, as frozen dataclasses.
+
+The command line's flags, the keys of a --config file and the spec kept in study.json are all generated from
+these fields; the text under a field is its help. A spec is validated once, when it is made: a wrong value
+raises ValueError with the flag, the value and the choices.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from models import MODELS, is_known
+from trainers.config import PRECISIONS
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes")
+SCHEDULERS = ("auto", "asha", "none")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+REDUCTION_FACTOR, GRACE_EPOCHS = 3, 1
+MOST_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
+
+_Many = Parameter(consume_multiple=True, negative=(), show_default=False)
+_Switch = Parameter(negative=(), show_default=False)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """What is searched, and how."""
+
+    model: Annotated[tuple[str, ...], _Many] = ("cnn",)
+    """Architectures to tune, one after another; all takes every one. [default: cnn]"""
+    trials: int = 50
+    """Trials per architecture."""
+    epochs: int = 10
+    """Epochs of a trial that is not stopped early."""
+    sampler: str = "tpe"
+    """Optuna's sampler: tpe, random, gp or cmaes."""
+    scheduler: str = "auto"
+    """Early stopping: asha (rungs at 1, 3, 9, ... epochs), none, or auto: asha for tpe and random."""
+    seed: int = 0
+    """Of the sampler and, plus its number, of each trial."""
+    fixed: Annotated[tuple[str, ...], _Many, Parameter(name="--set")] = ()
+    """Fixes a hyperparameter: --set lr=0.01"""
+    ranges: Annotated[tuple[str, ...], _Many, Parameter(name="--range")] = ()
+    """Narrows a hyperparameter: --range lr=1e-4:1e-2:log"""
+    space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
+    """The [space.MODEL] tables of a --config file."""
+    max_parameters: int | None = None
+    """Leaves out architectures with more parameters."""
+    time_budget: str | None = None
+    """Stops asking for trials after this long (90s, 10m, 2h) and ends the running ones at their next epoch."""
+    storage: str | None = None
+    """Any Optuna RDB URL instead of the run's own study.db."""
+
+    def __post_init__(self) -> None:
+        models = tuple(self.model)
+        if not models:
+            raise ValueError(f"--model: choose from {', '.join(MODELS)}, all")
+        for name in models:
+            if name != "all" and not is_known(name):
+                raise unknown(f"--model {name}", name, (*MODELS, "all"), ", or give MODULE:NAME")
+        chosen = tuple(MODELS) if "all" in models else tuple(dict.fromkeys(models))
+        object.__setattr__(self, "model", chosen)
+        _choice("--sampler", self.sampler, SAMPLERS)
+        _choice("--scheduler", self.scheduler, SCHEDULERS)
+        _at_least("--trials", self.trials, 1)
+        _at_least("--epochs", self.epochs, 1)
+        _at_least("--seed", self.seed, 0)
+        if self.seed > MOST_SEED:
+            raise ValueError(f"--seed {self.seed}: must be at most {MOST_SEED}")
+        _at_least("--max-parameters", self.max_parameters, 1)
+        if self.time_budget is not None:
+            seconds(self.time_budget)
+
+    @property
+    def stops_early(self) -> bool:
+        """GP learns from completed trials alone and CMA-ES ignores stopped ones, so auto keeps them whole."""
+        return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("tpe", "random"))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """What the trials train on."""
+
+    dataset: str = "auto"
+    """auto (MNIST if at hand, else digits), mnist, fashion-mnist, digits, or a folder or .tar of images."""
+    data_dir: Path | None = None
+    """Where data sets are looked for and downloaded to. [default: $PODIUM_DATA_DIR, or data]"""
+    train_size: int | None = None
+    """Takes a stratified subset of this many training images."""
+    mean: float | None = None
+    """Normalizes with this mean instead of the training split's (pixels in [0, 1])."""
+    std: float | None = None
+    """Normalizes with this standard deviation instead of the training split's."""
+
+    def __post_init__(self) -> None:
+        from trainers.idx import FAMILIES
+
+        if os.sep not in self.dataset and not os.path.exists(self.dataset):
+            _choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
+        _at_least("--train-size", self.train_size, 1)
+        if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
+            raise ValueError(f"--std {self.std}: must be over 0")
+        if self.mean is not None and not math.isfinite(self.mean):
+            raise ValueError(f"--mean {self.mean}: must be a finite number")
+
+    @property
+    def directory(self) -> Path:
+        return self.data_dir or Path(os.environ.get("PODIUM_DATA_DIR") or "data")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """How each trial trains."""
+
+    precision: str = "float32"
+    """float32 or bf16 (autocast; weights stay float32)."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+
+    def __post_init__(self) -> None:
+        _choice("--precision", self.precision, PRECISIONS)
+        _choice("--device", self.device, DEVICES)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ResourceSpec:
+    """What the trials run on."""
+
+    cpus_per_trial: int = 1
+    """CPUs, and torch threads, of a trial."""
+    gpus_per_trial: float | None = None
+    """GPUs of a trial; a fraction shares one. [default: 1 on cuda, else 0]"""
+    concurrency: int | None = None
+    """Trials at once. [default: as many as the resources hold]"""
+    address: str | None = None
+    """A Ray cluster to join (auto or HOST:PORT) instead of this machine alone."""
+
+    def __post_init__(self) -> None:
+        _at_least("--cpus-per-trial", self.cpus_per_trial, 1)
+        _at_least("--concurrency", self.concurrency, 1)
+        gpus = self.gpus_per_trial
+        if gpus is not None and not (math.isfinite(gpus) and gpus >= 0):
+            raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
+        if gpus is not None and not (gpus == 0 or 0 < gpus < 1 or (gpus >= 1 and gpus == int(gpus))):
+            raise ValueError(f"--gpus-per-trial {gpus:g}: must be 0, a fraction of one GPU or a whole number")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """Where results go, and what is shown."""
+
+    name: str | None = None
+    """Of the run's folder. [default: the architectures and the time]"""
+    results_dir: Path = Path("results")
+    """Where the run's folder is made."""
+    resume: str | None = None
+    """Goes on with the run of this name; its flags are taken over, --trials may be larger."""
+    quiet: Annotated[bool, _Switch] = False
+    """Prints only where the results are."""
+    dry_run: Annotated[bool, _Switch] = False
+    """Prints what would be run, and runs nothing."""
+
+    def __post_init__(self) -> None:
+        for flag, name in (("--name", self.name), ("--resume", self.resume)):
+            if (name is not None and not re.fullmatch(r"[^/\\\0]{1,200}", name)) or name in (".", ".."):
+                raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
+        if self.name and self.resume and self.name != self.resume:
+            raise ValueError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """A whole run: five groups of settings, each with working defaults."""
+
+    search: SearchSpec = field(default_factory=SearchSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    train: TrainSpec = field(default_factory=TrainSpec)
+    resources: ResourceSpec = field(default_factory=ResourceSpec)
+    output: OutputSpec = field(default_factory=OutputSpec)
+
+    @classmethod
+    def of(cls, **settings: Any) -> StudySpec:
+        """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
+
+        Raises ValueError for a name that is no setting, or a wrong value.
+        """
+        homes = {key: (group, name) for group, name, key in _settings()}
+        groups: dict[str, dict[str, Any]] = {}
+        for key, value in settings.items():
+            _choice("setting", key, tuple(homes))
+            group, name = homes[key]
+            groups.setdefault(group, {})[name] = _coerced(name, value)
+        return cls(**{group: _GROUPS[group](**values) for group, values in groups.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by flag name (--train-size: train_size), without those that are not set."""
+        values = {key: getattr(getattr(self, group), name) for group, name, key in _settings()}
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in plain.items()
+            if value is not None and value is not False and value not in ((), {})
+        }
+
+
+OF_ONE_CALL = ("name", "results_dir", "resume", "quiet", "dry_run")  # settings a resumed run does not inherit
+
+_GROUPS: dict[str, Any] = {
+    "search": SearchSpec,
+    "data": DataSpec,
+    "train": TrainSpec,
+    "resources": ResourceSpec,
+    "output": OutputSpec,
+}
+_FLAG_NAMES = {"fixed": "set", "ranges": "range"}
+
+
+def _settings() -> Iterable[tuple[str, str, str]]:
+    """(group, field, name as the user writes it) of every setting."""
+    for group, kind in _GROUPS.items():
+        for item in fields(kind):
+            yield group, item.name, _FLAG_NAMES.get(item.name, item.name)
+
+
+def _coerced(name: str, value: Any) -> Any:
+    if name in ("model", "fixed", "ranges"):
+        words = (value,) if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"setting {_FLAG_NAMES.get(name, name)} {value!r}: must be a text or a list of texts")
+        return tuple(words)
+    if name in ("data_dir", "results_dir") and value is not None:
+        return Path(value)
+    if name == "dataset":
+        return str(value)
+    return value
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90", "90s", "10m", "1h30m"; ValueError for anything else or nothing at all."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    hours, minutes, rest = match.groups() if match else (None, None, None)
+    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
+    if total <= 0:
+        raise ValueError(f"--time-budget {text}: give a duration such as 90s, 10m or 1h30m")
+    return total
+
+
+def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> ValueError:
+    """The one-line error for a `value` that is not among `choices`, with the closest one; `what` names it in
+    the user's words, such as "--model cnnn"."""
+    names = list(choices)
+    close = get_close_matches(value.lower(), names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
+
+
+def _choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
+    if value not in choices:
+        raise unknown(f"{flag} {value}", value, choices, more)
+
+
+def _at_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError(f"{flag} {value}: must be a whole number")
+    if value is not None and value < least:
+        raise ValueError(f"{flag} {value}: must be at least {least}")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Settings that differ, as "--flag old -> new"."""
+    keys = sorted({*old, *new})
+    return [
+        f"--{key.replace('_', '-')} {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]

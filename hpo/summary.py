@@ -1,0 +1,125 @@
+"""What a user reads before and after a run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from hpo.folder import RunFolder
+from hpo.preflight import Plan
+from hpo.progress import accuracy
+from hpo.ranking import Ranked
+from hpo.records import TrialRecord
+from hpo.search import rungs
+from hpo.study import OutputSpec
+from hpo.winner import has_weights
+
+
+def show_plan(plan: Plan) -> None:
+    """The banner: what will run, on what data, with which search, on what."""
+    spec, data = plan.spec, plan.dataset
+    if spec.output.quiet:
+        return
+    each = f" ({spec.search.trials} for each of {len(plan.models)})" if len(plan.models) > 1 else ""
+    sizes = f"{len(data.training.train):,} training, {len(data.training.validation):,} validation images"
+    stops = rungs(spec.search.epochs)
+    early = f"asha stops weak trials at {_list(stops)}" if spec.search.stops_early and stops else "no early stopping"
+    at_once = min(plan.concurrency, spec.search.trials)
+    plural = "s" if at_once > 1 else ""
+    gpu = f" and {plan.gpus_per_trial:g} GPU" if plan.gpus_per_trial else ""
+    for notice in plan.notices:
+        print(f"note: {notice}")
+    print(f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in plan.models)}")
+    budget = f", within {spec.search.time_budget}" if spec.search.time_budget else ""
+    print(f"trials:  {plan.total_trials}{each}, {spec.search.epochs} epochs, {spec.search.sampler}, {early}{budget}")
+    print(f"data:    {data.name}: {sizes}; {len(data.test):,} test images, sealed")
+    print(
+        f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
+        f"{spec.train.precision} on {plan.device}",
+        flush=True,
+    )
+    if spec.output.dry_run:
+        _show_spaces(plan)
+
+
+def _show_spaces(plan: Plan) -> None:
+    """What --dry-run adds: every architecture's space and first trial."""
+    for model in plan.models:
+        print(f"space of {model.name}:")
+        for key, distribution in model.space.distributions.items():
+            print(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
+
+
+def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
+    """The ten best, where the files are, and the command that trains the winner again."""
+    if plan.spec.output.quiet or not ranked:
+        print(folder.trials_csv)
+        return
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    print(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
+    console.print(_best_table(ranked))
+    if any(item.pareto for item in ranked[:10]):
+        print("* on the Pareto front of accuracy, parameters and time")
+    print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
+    winner = ranked[0].record
+    if winner.usable:
+        kept = has_weights(folder, winner)
+        print(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
+        print(f"the winner again:\n  {command_again(winner, plan)}")
+
+
+def command_again(record: TrialRecord, plan: Plan) -> str:
+    """The command line that trains this trial's configuration again, with its seed and for its epochs."""
+    spec = plan.spec
+    words: dict[str, Any] = {
+        "model": record.model,
+        "trials": 1,
+        "epochs": record.epochs,
+        "scheduler": "none",
+        "seed": record.seed,
+        "dataset": record.dataset,
+        "precision": record.precision,
+    }
+    given = {key: getattr(spec.data, key) for key in ("data_dir", "train_size", "mean", "std")}
+    words |= {key: value for key, value in given.items() if value is not None}
+    if spec.resources.cpus_per_trial > 1:
+        words["cpus_per_trial"] = spec.resources.cpus_per_trial
+    if spec.output.results_dir != OutputSpec().results_dir:
+        words["results_dir"] = spec.output.results_dir
+    flags = [f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in words.items()]
+    flags += [f"--set {key}={value}" for key, value in record.config.items()]
+    return " ".join(["python hpo/run.py", *flags])
+
+
+def _best_table(ranked: list[Ranked]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "trial", "val acc", "parameters", "time", "epochs", "state", "configuration"):
+        left = name in ("trial", "state", "configuration")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "configuration")
+    for item in ranked[:10]:
+        record = item.record
+        table.add_row(
+            f"{item.rank}{'*' if item.pareto else ' '}",
+            record.trial_id,
+            accuracy(record.val_accuracy),
+            f"{record.parameters:,}",
+            f"{record.wall_time_s:.1f}s",
+            str(record.epochs),
+            record.state.value,
+            " ".join(_short(key, value) for key, value in record.config.items()),
+        )
+    return table
+
+
+def _short(key: str, value: Any) -> str:
+    """ "lr=0.00123"; a word (an activation, an optimizer) needs no name."""
+    return value if isinstance(value, str) else f"{key}={value:.3g}"
+
+
+def _list(epochs: tuple[int, ...]) -> str:
+    return f"epoch{'s' if len(epochs) > 1 else ''} {', '.join(map(str, epochs))}"

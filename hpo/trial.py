@@ -1,0 +1,226 @@
+"""A trial on its worker: configuration to model, data and trainer, an epoch a step; failures become states."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from models import trainable_parameters
+from trainers.config import EpochResult, TrainConfig, split_config
+
+
+class Lane:
+    """One trial: trains, keeps the weights of its best epoch, and writes a checkpoint at each rung.
+
+    settings: what all trials of an architecture share (hpo/search.py makes it). lane: what the searcher
+    handed out. A checkpoint of the same trial, left by a worker or driver that died, is taken up.
+    """
+
+    def __init__(self, data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> None:
+        self.started = time.perf_counter()
+        self.queue_s = max(0.0, time.time() - lane["asked_at"])
+        self.settings, self.lane = settings, lane
+        self.checkpoint = Path(settings["checkpoints"]) / f"{lane['trial_id']}.pt"
+        self.curve: list[EpochResult] = []
+        self.unreported = 0
+        self.best: EpochResult | None = None
+        self.best_weights: dict[str, Any] = {}
+        self.earlier_s, self.warning = 0.0, ""
+        self.trainer = _make_trainer(data, settings, lane)
+        self._resume()
+        self.setup_s = time.perf_counter() - self.started
+
+    def step(self) -> dict[str, Any]:
+        """Trains one epoch and reports; see `report`."""
+        # A trial that was finished when its worker died has nothing left to train.
+        finite = True
+        if self.epochs < self.settings["epochs"]:
+            (result,) = self.trainer.step()
+            self.curve.append(result)
+            finite = math.isfinite(result.train_loss) and math.isfinite(result.val_loss)
+            if finite and (self.best is None or result.val_accuracy > self.best.val_accuracy):
+                self.best, self.best_weights = result, self.trainer.weights()
+        if not finite:
+            return self.report("diverged", f"loss is not finite in epoch {self.epochs}")
+        late = time.time() >= self.settings["deadline"]
+        if late or self.epochs >= self.settings["epochs"] or self.epochs in self.settings["rungs"]:
+            self._save()
+        if self.epochs >= self.settings["epochs"]:
+            return self.report("completed")
+        return self.report("stopped" if late else "running")
+
+    def report(self, state: str, error: str = "") -> dict[str, Any]:
+        """The measured columns so far, and the epochs not reported yet (all of them after a resume)."""
+        new, self.unreported = self.curve[self.unreported :], len(self.curve)
+        best = self.best
+        train_s = sum(result.train_s for result in self.curve)
+        return {
+            "trial_id": self.lane["trial_id"],
+            "state": state,
+            "error": error,
+            "parameters": trainable_parameters(self.trainer.model),
+            "warning": self.warning,
+            "value": best.val_accuracy if best else None,
+            "values": [(r.epoch, r.val_accuracy) for r in new if math.isfinite(r.val_loss)],
+            "epochs": self.epochs,
+            "best_epoch": best.epoch if best else None,
+            "val_accuracy": best.val_accuracy if best else None,
+            "val_loss": best.val_loss if best else None,
+            "train_accuracy": best.train_accuracy if best else None,
+            "train_loss": best.train_loss if best else None,
+            "wall_time_s": self.elapsed_s,
+            "queue_s": self.queue_s,
+            "setup_s": self.setup_s,
+            "train_s": train_s,
+            "eval_s": sum(result.eval_s for result in self.curve),
+            "images_per_s": sum(result.images for result in self.curve) / train_s if train_s else None,
+            "device": self.settings["train"]["device"],
+            "node": os.uname().nodename,
+            "curve": [_finite(asdict(result)) for result in new],
+        }
+
+    def close(self) -> None:
+        self.trainer.close()
+
+    @property
+    def epochs(self) -> int:
+        return len(self.curve)
+
+    @property
+    def elapsed_s(self) -> float:
+        return self.earlier_s + time.perf_counter() - self.started
+
+    def _save(self) -> None:
+        from trainers import checkpoint
+
+        state = {
+            "trainer": self.trainer.save(),
+            "curve": [asdict(result) for result in self.curve],
+            "best_epoch": self.best.epoch if self.best else None,
+            "best_weights": self.best_weights,
+            "elapsed_s": self.elapsed_s,
+            "queue_s": self.queue_s,
+        }
+        try:
+            checkpoint.save(self.checkpoint, state)
+        except OSError as error:
+            # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
+            self.warning = f"{self.checkpoint}: not written ({error.strerror})"
+
+    def _resume(self) -> None:
+        from trainers import checkpoint
+
+        try:
+            state = checkpoint.load(self.checkpoint)
+        except (OSError, ValueError):
+            return  # none, or damaged: the trial starts from its first epoch
+        self.trainer.load(state["trainer"])
+        self.curve = [EpochResult(**result) for result in state["curve"]]
+        self.best = next((r for r in self.curve if r.epoch == state["best_epoch"]), None)
+        self.best_weights, self.earlier_s = state["best_weights"], state["elapsed_s"]
+        self.queue_s = state["queue_s"]  # not the time the first worker took
+
+
+class Trial(tune.Trainable):
+    """Tune's side of a lane. A class, because function trainables hang Tune when their actors are reused;
+    no error leaves it, because Tune would end the actor and lose what the trial had measured."""
+
+    def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
+        """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
+        from trainers.data import TrainingData
+
+        self.settings: dict[str, Any] = settings
+        if settings["import_from"] not in sys.path:
+            sys.path.append(settings["import_from"])  # where the driver found a user's own architecture
+        # On an accelerator the data set stays there for all trials of this actor.
+        self.data = TrainingData.from_arrays(ray.get(data[0])).to(settings["train"]["device"])
+        self._warm_up()
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._end()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        report = self._guarded(lambda: self._run().step())
+        return {
+            "lanes": [report],
+            "value": report["values"][-1][1] if report["values"] else -1.0,
+            "epochs": report["epochs"],
+            "done": report["state"] != "running",
+        }
+
+    def cleanup(self) -> None:
+        self._end()
+
+    def _warm_up(self) -> None:
+        """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
+        from trainers.single import warm_up
+
+        # An error here is one of the trial too, which is where it becomes a state.
+        with contextlib.suppress(Exception):
+            warm_up(self.data, TrainConfig(**self.settings["train"]))
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        (self.lane,) = config["lanes"]
+        self.run: Lane | None = None
+        self.failure: dict[str, Any] | None = None
+        self._guarded(lambda: {"made": self._run()})
+
+    def _run(self) -> Lane:
+        if self.run is None:
+            self.run = Lane(self.data, self.settings, self.lane)
+        return self.run
+
+    def _end(self) -> None:
+        if self.run is not None:
+            self.run.close()
+        self.run = None
+
+    def _guarded(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What `action` returns; after an error, then and from then on, a report of state failed."""
+        if self.failure is None:
+            try:
+                return action()
+            except Exception as error:
+                self.failure = self._failed(error)
+        return self.failure
+
+    def _failed(self, error: Exception) -> dict[str, Any]:
+        known = self.run.report("failed") if self.run else {"epochs": 0, "values": [], "value": None, "curve": []}
+        words = " ".join(str(error).split()) or "no message"
+        return {
+            **known,
+            "trial_id": self.lane["trial_id"],
+            "state": "failed",
+            "error": f"{type(error).__name__}: {words}"[:500],
+            "traceback": traceback.format_exc(),
+        }
+
+
+def _make_trainer(data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> Any:
+    from models import build_model
+    from trainers.single import SingleTrainer
+
+    train, arch = split_config(lane["params"])
+    make = partial(build_model, settings["model"], settings["input_shape"], settings["num_classes"], **arch)
+    config = TrainConfig(**settings["train"], **train, seed=settings["seed"] + lane["number"])
+    return SingleTrainer(make, data, config)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: a value that is not finite becomes null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

@@ -1,0 +1,58 @@
+"""best.pt and best.json: the winner's weights, and all it takes to build and feed it again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from hpo.folder import RunFolder
+from hpo.journal import write_atomically
+from hpo.preflight import Plan
+from hpo.ranking import Ranked
+from hpo.records import TrialRecord
+from trainers.config import split_config
+
+logger = logging.getLogger(__name__)
+
+
+def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
+    """Writes the best trial's weights and description; nothing where no trial has a validation accuracy.
+
+    The weights are those of its best epoch. A winner of an earlier session that still leads keeps its files;
+    one whose last checkpoint could not be written gets none rather than those of an earlier epoch.
+    """
+    from trainers import checkpoint
+
+    best = ranked[0].record if ranked else None
+    if best is None or not best.usable:
+        return
+    source = folder.checkpoints / f"{best.trial_id}.pt"
+    if not source.exists():
+        return
+    description: dict[str, Any] = {
+        "model": best.model,
+        "arch": split_config(best.config)[1],
+        "input_shape": list(plan.dataset.input_shape),
+        "num_classes": len(plan.dataset.classes),
+        "classes": list(plan.dataset.classes),
+        "mean": list(plan.dataset.mean),
+        "std": list(plan.dataset.std),
+        "dataset": plan.dataset.name,
+        "trial_id": best.trial_id,
+    }
+    state = checkpoint.load(source)
+    if state["best_epoch"] != best.best_epoch:
+        logger.warning("%s: its checkpoint is older than its best epoch, no weights are kept", best.trial_id)
+        return
+    checkpoint.save(folder.best_pt, {**description, "state_dict": state["best_weights"]})
+    trial = {key: value for key, value in best.to_dict().items() if key != "curve"}
+    write_atomically(folder.best_json, json.dumps({**description, "trial": trial}, indent=2) + "\n")
+
+
+def has_weights(folder: RunFolder, record: TrialRecord) -> bool:
+    """Whether best.pt holds this trial's weights."""
+    try:
+        return bool(json.loads(folder.best_json.read_text())["trial_id"] == record.trial_id)
+    except OSError:
+        return False

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from hpo.cli import main
+from models import MODELS
+
+
+def test_the_console_command_lists_its_subcommands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0 and main(["--help"]) == 0
+    assert "run " in capsys.readouterr().out
+    assert main(["rum"]) == 2
+    assert capsys.readouterr().err == "hpo: command rum: unknown (did you mean run?); choose from run, models\n"
+
+
+def test_models_is_the_zoo_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(MODELS)
+    assert "134,301,514" in lines[-1] and "0.22" in lines[1]
+
+
+def test_models_with_a_name_is_layer_by_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "lenet5", "--shape", "3", "32", "32", "--classes", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Conv2d(3, 6, kernel_size=(5, 5), stride=(1, 1))" in lines[1] and "6x28x28" in lines[1]
+    assert lines[-1].startswith("lenet5: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("models lenet", "model lenet: unknown (did you mean lenet5?)"),
+        ("models cnn --shape 1 2 2", "cnn: needs images of at least 4x4, these are 2x2"),
+        ("models cnn --classes 0", "must be at least 1"),
+        ("models cnn --shape 1 2", "--shape"),
+        ("models no.such:thing", "--model no.such:thing: cannot be imported (ModuleNotFoundError"),
+    ],
+)
+def test_wrong_input_to_models(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("hpo: ") and message in err and err.count("\n") == 1

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from hpo.preflight import _concurrency, preflight
+from hpo.provenance import describe, ended, resumed
+from hpo.study import SearchSpec, StudySpec
+from models import MODELS
+
+
+def spec(**settings: Any) -> StudySpec:
+    return StudySpec.of(**{"dataset": "digits", **settings})
+
+
+def test_a_plan_resolves_everything() -> None:
+    plan = preflight(spec(model=["mlp", "lenet5"], trials=3))
+    assert [(m.name, m.parameters) for m in plan.models] == [("mlp", 109_386), ("lenet5", 44_426)]
+    assert (plan.device, plan.gpus_per_trial, plan.total_trials) == ("cpu", 0.0, 6)
+    assert plan.concurrency == plan.cpus and plan.notices == ()
+
+
+def test_architectures_over_the_budget_are_left_out_and_said_so() -> None:
+    plan = preflight(spec(model="all", max_parameters=50_000))
+    small = ["mlp_small", "lenet5", "lenet5_bn", "compact_18k", "compact_7k", "compact_6k"]
+    assert [m.name for m in plan.models] == small
+    (note,) = plan.notices
+    assert note.startswith("left out by --max-parameters 50000: mlp has 109,386, mlp_wide has 669,706, cnn has 429,258")
+
+
+def test_architectures_that_these_images_are_too_small_for_are_left_out(tmp_path: Path) -> None:
+    for number in range(20):
+        file = tmp_path / "train" / f"{number}_{number % 2}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.new("L", (16, 16), number).save(file)
+    plan = preflight(spec(model="all", dataset=str(tmp_path)))
+    assert {m.name for m in plan.models} == set(MODELS) - {"compact_18k", "compact_7k", "compact_6k"}
+    assert plan.notices[0].startswith("left out: compact_18k: needs images of at least 28x28, these are 16x16; ")
+    with pytest.raises(ValueError, match="--model compact_7k: needs images of at least 22x22"):
+        preflight(spec(model="compact_7k", dataset=str(tmp_path)))
+
+
+def test_a_space_for_no_architecture_of_the_run_is_noticed(tmp_path: Path) -> None:
+    search = SearchSpec(model=("mlp",), space={"cnn": {"lr": 0.1}})
+    (note,) = preflight(replace(spec(model="mlp"), search=search)).notices
+    assert note == "--config: [space.cnn] is for no architecture of this run"
+
+
+@pytest.mark.parametrize("model", ["cnn", "all"])
+def test_a_budget_that_nothing_fits_is_refused(model: str) -> None:
+    with pytest.raises(ValueError, match=r"--max-parameters 10: fewer than any configuration has \(.*cnn has 429,258"):
+        preflight(spec(model=model, max_parameters=10))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"device": "cuda"}, "--device cuda: there is no GPU here; choose from cpu, auto"),
+        ({"gpus_per_trial": 1}, "--gpus-per-trial 1: there are 0 GPUs"),
+        ({"gpus_per_trial": 0.5}, "--gpus-per-trial 0.5: there are 0 GPUs"),
+        ({"device": "cpu", "gpus_per_trial": 1}, "--gpus-per-trial 1: --device cpu uses none"),
+        ({"device": "mps"}, "--device mps: there is no Apple GPU here"),
+        ({"cpus_per_trial": 9999}, "--cpus-per-trial 9999: there are"),
+    ],
+)
+def test_resources_that_are_not_there_are_refused(settings: dict[str, Any], message: str) -> None:
+    import torch
+
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("this machine has an accelerator")
+    with pytest.raises(ValueError, match=message):
+        preflight(spec(**settings))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "share", "room"), [(1, 0.3, 3), (2, 0.6, 2), (4, 0.25, 16), (4, 1, 4), (5, 2, 2), (1, 0.1, 10)]
+)
+def test_a_share_of_a_gpu_lies_on_one_gpu(gpus: int, share: float, room: int) -> None:
+    made = spec(device="cuda", gpus_per_trial=share)
+    assert _concurrency(made, share, {"CPU": 64, "GPU": gpus}) == (room, "")
+
+
+def test_concurrency_is_cut_to_what_the_resources_hold_and_said_so() -> None:
+    resources = {"CPU": 4.0, "GPU": 0.0}
+    assert _concurrency(spec(cpus_per_trial=2), 0, resources) == (2, "")
+    assert _concurrency(spec(concurrency=1), 0, resources) == (1, "")
+    at_once, note = _concurrency(spec(concurrency=9), 0, resources)
+    assert at_once == 4 and note == "--concurrency 9 is more than the resources hold: 4 at once"
+
+
+@pytest.mark.parametrize("sampler", ["gp", "cmaes"])
+def test_samplers_without_early_stopping_say_so(sampler: str) -> None:
+    (note,) = preflight(spec(sampler=sampler)).notices
+    assert note.startswith(f"no early stopping: {sampler} learns from whole trials only")
+
+
+def test_a_resumed_run_may_change_how_but_not_what() -> None:
+    stored = ended(describe(preflight(spec(model="mlp", trials=3))), "interrupted", {})
+    plan = preflight(spec(model="mlp", trials=9, concurrency=1, resume="x"), stored)
+    study = resumed(stored, plan)
+    assert study["spec"]["trials"] == 9 and len(study["sessions"]) == 2
+    assert "outcome" in study["sessions"][0] and study["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model": "cnn"}, r"cannot change --model \['mlp'\] -> \['cnn'\]"),
+        ({"epochs": 3}, "cannot change --epochs 10 -> 3"),
+        ({"set": "lr=0.1"}, r"cannot change --set unset -> \['lr=0.1'\]"),
+        ({"seed": 4, "sampler": "gp"}, "cannot change --sampler tpe -> gp; --seed 0 -> 4"),
+        ({"train_size": 50}, "cannot change --train-size unset -> 50"),
+        ({"dataset": "mnist"}, "--dataset digits -> mnist"),
+        ({"storage": "sqlite:///other.db"}, "--storage must be the one it began with, none"),
+    ],
+)
+def test_another_study_is_refused_with_the_difference(changed: dict[str, Any], message: str) -> None:
+    stored = describe(preflight(spec(model="mlp")))
+    with pytest.raises(ValueError, match=f"--resume x: .*{message}") as caught:
+        preflight(spec(**{"model": "mlp", "resume": "x", **changed}), stored)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_changed_since_is_refused() -> None:
+    stored = describe(preflight(spec(model="mlp")))
+    stored["data"]["hashes"]["train"] = "0" * 64
+    with pytest.raises(ValueError, match="--dataset digits: its train split is not the one of the run"):
+        preflight(spec(model="mlp", resume="x"), stored)
+
+
+def test_study_json_tells_what_was_run(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    study = describe(preflight(spec(model="mlp", storage=url)))
+    assert study["data"]["name"] == "digits" and len(study["data"]["hashes"]) == 3
+    assert study["data"]["sizes"] == {"train": 1150, "validation": 288, "test": 359}
+    assert {"torch", "ray", "optuna", "python"} <= set(study["versions"])
+    assert study["models"]["mlp"]["parameters"] == 109_386
+    assert study["early_stopping"] == {"scheduler": "asha", "rungs": [1, 3, 9]}
+    assert study["spec"]["storage"] == url

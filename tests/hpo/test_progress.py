@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hpo.progress import LineProgress, LiveProgress, Progress, duration, make_progress
+from hpo.records import TrialRecord, TrialState
+
+
+def record(number: int, state: TrialState = TrialState.COMPLETED, **values: Any) -> TrialRecord:
+    fields: dict[str, Any] = {"val_accuracy": 0.9 + number / 100, "epochs": 3, "wall_time_s": 1.25, **values}
+    return TrialRecord(
+        trial_id=f"cnn-{number:04d}",
+        model="cnn",
+        state=state,
+        config={},
+        seed=0,
+        parameters=1,
+        dataset="digits",
+        precision="float32",
+        **fields,
+    )
+
+
+def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(4, 10, [record(0)])
+    progress.started("cnn-0001")
+    progress.reported("cnn-0001", {"epochs": 1, "value": 0.5})
+    assert capsys.readouterr().out == ""
+    progress.finished(record(1))
+    progress.finished(record(2, TrialState.FAILED, val_accuracy=None, error="OSError: disk full"))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[2/4] cnn-0001 completed: 0.9100, 3 epochs, 1.2 s, best 0.9100, ")
+    assert first.endswith(" left") and "[3/4] cnn-0002 failed: OSError: disk full" in second
+
+
+def test_the_live_display_shows_counts_best_and_running_trials() -> None:
+    progress = LiveProgress(5, 10, [], Console(file=StringIO()))
+    progress.started("cnn-0003")
+    progress.reported("cnn-0003", {"epochs": 2, "value": 0.75})
+    progress.finished(record(1))
+    progress.finished(record(2, TrialState.STOPPED))
+    out = Console(file=StringIO(), width=100)
+    out.print(progress._render())
+    shown = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "2/5 trials" in shown and "left" in shown
+    assert "1 running, 1 completed, 1 stopped; best 0.9200 (cnn-0002)" in shown
+    assert "cnn-0003  epoch 2/10  best 0.7500" in shown
+
+
+def test_failed_and_diverged_trials_are_never_the_best() -> None:
+    progress = Progress(3, 10, [record(9, TrialState.DIVERGED), record(8, TrialState.FAILED), record(1)])
+    assert progress.best and progress.best.trial_id == "cnn-0001"
+
+
+def test_the_display_fits_where_it_is_shown() -> None:
+    assert type(make_progress(1, 1, [], quiet=True)) is Progress
+    assert type(make_progress(1, 1, [], quiet=False)) is LineProgress  # the tests' output is no terminal
+
+
+@pytest.mark.parametrize(("s", "text"), [(4.4, "4s"), (185, "3m05s"), (7620, "2h07m"), (None, "-")])
+def test_durations(s: float | None, text: str) -> None:
+    assert duration(s) == text

@@ -1,0 +1,260 @@
+"""Each trap between Optuna and Tune, against a real SQLite study."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from hpo.searcher import LaneListener, StudySearcher, reconcile, tell
+from hpo.storage import check_unused, make_sampler, masked, open_storage, open_study, seed_sampler
+
+SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
+
+
+class Log(LaneListener):
+    """Writes down what it is told, and what Optuna knew of the trial at that moment."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study, self.ended, self.epochs = study, [], []  # type: ignore[var-annotated]
+
+    def reported(self, lane: dict[str, Any], report: dict[str, Any]) -> None:
+        self.epochs.append(report["epochs"])
+
+    def finished(self, lane: dict[str, Any], report: dict[str, Any]) -> None:
+        self.ended.append((lane["trial_id"], report["state"], self.study.trials[lane["number"]].state))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> optuna.Study:
+    return made(open_storage(f"sqlite:///{tmp_path}/study.db"))
+
+
+def made(storage: Any, seed: int = 0) -> optuna.Study:
+    opened = open_study(storage, "cnn", resume=True)
+    seed_sampler(opened, "random", seed)
+    return opened
+
+
+def searcher(study: optuna.Study, wanted: int = 9, **options: Any) -> StudySearcher:
+    new = StudySearcher(study, SPACE, wanted=wanted, listener=Log(study), **options)
+    new.set_max_concurrency(2)
+    return new
+
+
+def result(state: str, *values: tuple[int, float], best: float | None = None) -> dict[str, Any]:
+    finite = [v for _, v in values if math.isfinite(v)]
+    value = best if best is not None else max(finite, default=None)
+    report = {"state": state, "values": list(values), "value": value, "epochs": len(values), "curve": []}
+    return {"lanes": [report], "done": state != "running"}
+
+
+def test_a_completed_trial_is_told_with_the_value_of_its_best_epoch(study: optuna.Study) -> None:
+    s = searcher(study)
+    assert s.suggest("a")["lanes"][0]["trial_id"] == "cnn-0000"
+    s.on_trial_result("a", result("running", (1, 0.9)))
+    s.on_trial_complete("a", result("completed", (2, 0.8), best=0.9))
+    (trial,) = study.trials
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.9, {1: 0.9, 2: 0.8})
+
+
+def test_a_trial_that_tune_stopped_is_pruned_not_complete(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_complete("a", result("running", (1, 0.4)))
+    (trial,) = study.trials
+    assert (trial.state, trial.intermediate_values) == (TrialState.PRUNED, {1: 0.4})
+    assert s.listener.ended == [("cnn-0000", "stopped", TrialState.RUNNING)]  # type: ignore[attr-defined]
+
+
+def test_a_diverged_trial_is_pruned_after_its_finite_reports(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_result("a", result("running", (1, 0.4)))
+    s.on_trial_complete("a", result("diverged", (2, math.nan)))
+    s.suggest("b")
+    s.on_trial_complete("b", result("diverged", (1, math.inf)))
+    first, second = study.trials
+    assert (first.state, first.intermediate_values) == (TrialState.PRUNED, {1: 0.4})
+    assert (second.state, second.intermediate_values) == (TrialState.PRUNED, {})
+
+
+def test_a_failed_trial_is_failed_and_a_lost_worker_too(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_complete("a", result("failed", (1, 0.4)))
+    s.suggest("b")
+    s.on_trial_complete("b", error=True)
+    assert study.trials[1].state == TrialState.RUNNING  # the reason comes with fail()
+    s.fail("b", "its worker was lost", 2)
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.FAIL]
+
+
+def test_the_row_is_written_before_optuna_is_told(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_complete("a", result("completed", (1, 0.5)))
+    assert s.listener.ended == [("cnn-0000", "completed", TrialState.RUNNING)]  # type: ignore[attr-defined]
+    assert study.trials[0].state == TrialState.COMPLETE
+
+
+def test_a_result_handed_over_twice_counts_once(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    for _ in range(2):
+        s.on_trial_result("a", result("running", (1, 0.4)))
+    s.on_trial_complete("a", result("running", (1, 0.4)))
+    s.on_trial_complete("a", result("running", (1, 0.4)))
+    assert s.fault is None and len(s.listener.ended) == 1  # type: ignore[attr-defined]
+
+
+def test_no_more_run_at_once_and_no_more_are_asked_than_wanted(study: optuna.Study) -> None:
+    s = searcher(study, wanted=3)
+    assert s.suggest("a") and s.suggest("b")
+    assert s.suggest("c") is None
+    s.on_trial_complete("a", result("completed", (1, 0.5)))
+    assert s.suggest("c")
+    s.on_trial_complete("b", result("completed", (1, 0.5)))
+    assert s.suggest("d") == Searcher.FINISHED
+    assert len(study.trials) == 3
+
+
+def test_after_the_deadline_none_is_asked(study: optuna.Study) -> None:
+    assert searcher(study, deadline=time.time() - 1).suggest("a") == Searcher.FINISHED
+    assert study.trials == []
+
+
+def test_trials_cut_short_wait_and_are_handed_out_again_as_themselves(study: optuna.Study) -> None:
+    s = searcher(study)
+    lanes = [s.suggest(name)["lanes"][0] for name in "ab"]
+    s.on_trial_result("a", result("running", (1, 0.4)))
+    s.release()
+    assert [t.state for t in study.trials] == [TrialState.WAITING] * 2
+    again = [searcher(study).suggest(name)["lanes"][0] for name in "ab"]
+    assert [(a["number"], a["params"]) for a in again] == [(b["number"], b["params"]) for b in lanes]
+    assert study.trials[0].intermediate_values == {1: 0.4}
+
+
+def test_a_resumed_trial_that_hands_its_curve_over_again_makes_no_noise(
+    study: optuna.Study, recwarn: pytest.WarningsRecorder
+) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_result("a", result("running", (1, 0.4), (2, 0.5)))
+    s.release()
+    other = searcher(study)
+    other.suggest("b")
+    other.on_trial_result("b", result("running", (1, 0.4), (2, 0.5), (3, 0.6)))
+    assert study.trials[0].intermediate_values == {1: 0.4, 2: 0.5, 3: 0.6}
+    assert not recwarn.list
+
+
+def test_after_a_kill_the_study_is_made_to_agree_with_the_journal(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.set_max_concurrency(4)
+    for name in "abcd":
+        s.suggest(name)
+    tell(study, 0, "completed", 0.5)
+    reconcile(study, {"cnn-0000": ("completed", 0.5), "cnn-0001": ("completed", 0.7), "cnn-0002": ("stopped", 0.1)})
+    states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING]
+    assert [t.state for t in study.trials] == states and study.best_value == 0.7
+
+
+def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.Study, monkeypatch: Any) -> None:
+    def locked(*args: Any, **kwargs: Any) -> None:
+        raise optuna.exceptions.StorageInternalError("database is locked")
+
+    s = searcher(study)
+    s.suggest("a")
+    monkeypatch.setattr(study._storage, "set_trial_intermediate_value", locked)
+    s.on_trial_result("a", result("running", (1, 0.4)))
+    assert "locked" in str(s.fault) and s.suggest("b") == Searcher.FINISHED
+    s.on_trial_complete("a", result("running", (1, 0.4)))
+    assert s.listener.epochs == [1]  # type: ignore[attr-defined] # what the storage refused is in the row all the same
+    monkeypatch.setattr(study, "ask", locked)
+    other = searcher(study)
+    assert other.suggest("a") == Searcher.FINISHED and other.fault
+
+
+@pytest.mark.parametrize("broken", [{}, {"lanes": [{}]}, {"lanes": None}])
+def test_a_result_without_what_it_should_hold_raises_nothing(study: optuna.Study, broken: dict[str, Any]) -> None:
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_result("a", broken)
+    s.on_trial_complete("a", broken)
+    assert all(t.state != TrialState.RUNNING for t in study.trials) or s.fault
+
+
+def test_nothing_of_the_storage_is_pickled(study: optuna.Study, tmp_path: Path) -> None:
+    pickled = pickle.dumps(searcher(study))
+    assert b"study.db" not in pickled and tmp_path.name.encode() not in pickled
+
+
+def test_a_resumed_study_does_not_repeat_its_configurations(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db")
+    lrs = []
+    for _ in range(2):
+        s = searcher(made(storage, 7))
+        for name in "ab":
+            lrs.append(s.suggest(name)["lanes"][0]["params"]["lr"])
+            s.on_trial_complete(name, result("completed", (1, 0.5)))
+    assert len(set(lrs)) == 4
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "gp", "cmaes"])
+def test_every_sampler_works_without_a_warning(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    study = optuna.create_study(sampler=make_sampler(name, 0), direction="maximize")
+    space = {**SPACE, "activation": optuna.distributions.CategoricalDistribution(("relu", "gelu"))}
+    for number in range(14):
+        trial = study.ask(space)
+        study.tell(trial, number / 20 + trial.params["lr"])
+    assert [str(w.message) for w in recwarn.list] == []
+
+
+def test_sqlite_has_a_write_ahead_log(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db")
+    with storage.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://me:hunter2@127.0.0.1:9/x", "--storage postgresql://me:***@127.0.0.1:9/x: "),
+        ("mysql+nodriver://me:hunter2@h/x", "--storage mysql+nodriver://me:***@h/x: "),
+        ("sqlite:////nonexistent/folder/x.db", "--storage sqlite:////nonexistent/folder/x.db: cannot be opened"),
+        ("not a url", "--storage not a url: cannot be opened"),
+    ],
+)
+def test_a_wrong_storage_is_one_line_without_its_password(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match="--storage") as caught:
+        open_storage(url)
+    assert str(caught.value).startswith(message)
+    assert "hunter2" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_passwords_are_masked() -> None:
+    assert masked("postgresql://me:hunter2@h:5/x") == "postgresql://me:***@h:5/x"
+    assert masked("sqlite:///a.db") == "sqlite:///a.db"
+    assert masked("postgresql://h/db?user=me&password=hunter2") == "postgresql://h/db?password=***&user=me"
+    assert "hunter2" not in masked("mysql://h/db?passwd=hunter2&sslpassword=hunter2")
+    assert "hunter2" not in masked("weird://me:hunter2@[broken")
+
+
+def test_two_runs_never_share_a_study(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/shared.db")
+    open_study(storage, "a/cnn", resume=False)
+    with pytest.raises(optuna.exceptions.DuplicatedStudyError):
+        open_study(storage, "a/cnn", resume=False)
+    open_study(storage, "a/cnn", resume=True)
+    with pytest.raises(ValueError, match=r"--storage sqlite:///x: already holds a study a/cnn; take another --name"):
+        check_unused(storage, "sqlite:///x", ["a/cnn", "a/mlp"])
