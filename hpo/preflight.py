@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
-from models import MODELS, check_plug_in, count_parameters
+from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import split_config
 from trainers.data import Dataset, load_dataset
 
@@ -91,8 +91,18 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         storage=None,
         notices=tuple(note for note in (dataset.notice, *notes, cut, _scheduler_note(spec)) if note),
     )
-    # Opening a database makes Optuna's tables in it, which a dry run must not do.
-    return plan if spec.output.dry_run else replace(plan, storage=_storage(plan))
+    # Opening a database makes Optuna's tables in it, which a dry run must not do; nor does it download.
+    if spec.output.dry_run:
+        return plan
+    _fetch_pretrained(models)
+    return replace(plan, storage=_storage(plan))
+
+
+def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
+    """Weights that trials begin with are downloaded once, here, before several workers would."""
+    for model in models:
+        for choice in getattr(model.space.distributions.get("pretrained"), "choices", ()):
+            fetch_pretrained({"pretrained": choice})
 
 
 def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:

@@ -7,7 +7,7 @@ is every study's first trial. A user narrows it with --set, --range or the [spac
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ from optuna.distributions import (
 )
 
 from hpo.study import SearchSpec, unknown
-from models import ACTIVATIONS, is_known
-from trainers.config import OPTIMIZERS
+from models import ACTIVATIONS, PRETRAINED, is_known
+from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig
 
 Distributions = dict[str, BaseDistribution]
 
@@ -39,7 +39,10 @@ _DEFAULTS: dict[str, Any] = {
     "activation": "relu",
     "optimizer": "adam",
     "weight_decay": 1e-6,
-    "momentum": 0.9,
+}
+# What keeps its value unless a user says otherwise, by --set, --range or a table.
+_FURTHER: dict[str, Any] = {
+    key: getattr(TrainConfig, key) for key in ("momentum", "schedule", "step_epochs", "step_factor", "augment")
 }
 
 
@@ -55,7 +58,7 @@ class Space:
 def _space(*without: str, default: dict[str, Any] | None = None, **changed: BaseDistribution) -> Space:
     """The common space without some hyperparameters, with others changed, and its defaults."""
     kept = {key: value for key, value in {**_COMMON, **changed}.items() if key not in without}
-    return Space(kept, {**_DEFAULTS, **(default or {})})
+    return Space(kept, {**_DEFAULTS, **_FURTHER, **(default or {})})
 
 
 SPACES: dict[str, Space] = {
@@ -72,7 +75,11 @@ SPACES: dict[str, Space] = {
     "compact_7k": _space("dropout"),
     "compact_6k": _space("dropout"),
     # VGG16 has no BatchNorm: above 1e-2 it does not train.
-    "vgg16": _space("activation", lr=FloatDistribution(1e-5, 1e-2, log=True), default={"lr": 1e-4, "dropout": 0.5}),
+    "vgg16": _space(
+        "activation",
+        lr=FloatDistribution(1e-5, 1e-2, log=True),
+        default={"lr": 1e-4, "dropout": 0.5, "pretrained": "none"},
+    ),
 }
 
 
@@ -125,6 +132,28 @@ def search_space(model: str, spec: SearchSpec) -> Space:
         if key in _names(base):
             distributions[key] = _fixed(f"--set {text}", key, _number_or_text(value), base)
     return Space(distributions, {key: _default(base.default.get(key), d) for key, d in distributions.items()})
+
+
+def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+    """One configuration: the architecture's default, with other values for what `given` names.
+
+    given: hyperparameter to (the flag that a mistake is shown with, value). Raises ValueError as `search_space`.
+    """
+    base = base_space(model)
+    values = {key: base.default[key] for key in _names(base)}
+    for key, (flag, value) in given.items():
+        _check_name(flag, key, [base])
+        _check(flag, key, value, base)
+        values[key] = value
+    without = [key for key, value in values.items() if value is None]
+    if without:
+        raise ValueError(f"--model {model}: needs a value for {', '.join(without)}; give --set {without[0]}=VALUE")
+    return values
+
+
+def parse_assignments(flag: str, texts: Iterable[str]) -> dict[str, Any]:
+    """["lr=0.01"] as {"lr": 0.01}: numbers where they are ones; ValueError where there is no NAME=VALUE."""
+    return {key: _number_or_text(value) for key, value in (_split(flag, text) for text in texts)}
 
 
 def _check_tables(tables: Any) -> None:
@@ -192,8 +221,16 @@ _DOMAINS: dict[str, tuple[float, float, str]] = {
     "momentum": (0.0, math.nextafter(1.0, 0.0), "at least 0 and under 1"),
     "weight_decay": (0.0, math.inf, "at least 0"),
     "batch_size": (1, 2**31, "a whole number of at least 1"),
+    "step_epochs": (1, 2**31, "a whole number of at least 1"),
+    "step_factor": (math.ulp(0.0), 1.0, "over 0 and at most 1"),
 }
-_CHOICES = {"activation": ACTIVATIONS, "optimizer": OPTIMIZERS}
+_CHOICES = {
+    "activation": ACTIVATIONS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "augment": AUGMENTATIONS,
+    "pretrained": PRETRAINED,
+}
 
 
 def _check(flag: str, key: str, value: Any, base: Space) -> None:
@@ -213,9 +250,9 @@ def _check(flag: str, key: str, value: Any, base: Space) -> None:
 
 
 def _names(base: Space) -> list[str]:
-    """Every hyperparameter of an architecture: searched, a user's own, and momentum, which is only fixed."""
-    own = [key for key in base.default if key not in _DEFAULTS]
-    return list(dict.fromkeys((*base.distributions, *own, "momentum")))
+    """Every hyperparameter of an architecture: searched, its own, and those that keep their value otherwise."""
+    own = [key for key in base.default if key not in _DEFAULTS and key not in _FURTHER]
+    return list(dict.fromkeys((*base.distributions, *own, *_FURTHER)))
 
 
 def _check_name(flag: str, key: str, bases: list[Space]) -> None:

@@ -18,7 +18,7 @@ import ray
 from ray import tune
 
 from models import trainable_parameters
-from trainers.config import EpochResult, TrainConfig, split_config
+from trainers.config import EpochResult, FitResult, TrainConfig, split_config
 
 
 class Lane:
@@ -33,10 +33,8 @@ class Lane:
         self.queue_s = max(0.0, time.time() - lane["asked_at"])
         self.settings, self.lane = settings, lane
         self.checkpoint = Path(settings["checkpoints"]) / f"{lane['trial_id']}.pt"
-        self.curve: list[EpochResult] = []
+        self.fitted = FitResult()
         self.unreported = 0
-        self.best: EpochResult | None = None
-        self.best_weights: dict[str, Any] = {}
         self.earlier_s, self.warning = 0.0, ""
         self.trainer = _make_trainer(data, settings, lane)
         self._resume()
@@ -45,14 +43,10 @@ class Lane:
     def step(self) -> dict[str, Any]:
         """Trains one epoch and reports; see `report`."""
         # A trial that was finished when its worker died has nothing left to train.
-        finite = True
         if self.epochs < self.settings["epochs"]:
             (result,) = self.trainer.step()
-            self.curve.append(result)
-            finite = math.isfinite(result.train_loss) and math.isfinite(result.val_loss)
-            if finite and (self.best is None or result.val_accuracy > self.best.val_accuracy):
-                self.best, self.best_weights = result, self.trainer.weights()
-        if not finite:
+            self.fitted.add(result, self.trainer.weights)
+        if self.fitted.diverged:
             return self.report("diverged", f"loss is not finite in epoch {self.epochs}")
         late = time.time() >= self.settings["deadline"]
         if late or self.epochs >= self.settings["epochs"] or self.epochs in self.settings["rungs"]:
@@ -63,29 +57,20 @@ class Lane:
 
     def report(self, state: str, error: str = "") -> dict[str, Any]:
         """The measured columns so far, and the epochs not reported yet (all of them after a resume)."""
-        new, self.unreported = self.curve[self.unreported :], len(self.curve)
-        best = self.best
-        train_s = sum(result.train_s for result in self.curve)
+        curve, measured = self.fitted.curve, self.fitted.measured()
+        new, self.unreported = curve[self.unreported :], len(curve)
         return {
+            **measured,
             "trial_id": self.lane["trial_id"],
             "state": state,
             "error": error,
             "parameters": trainable_parameters(self.trainer.model),
             "warning": self.warning,
-            "value": best.val_accuracy if best else None,
+            "value": measured["val_accuracy"],
             "values": [(r.epoch, r.val_accuracy) for r in new if math.isfinite(r.val_loss)],
-            "epochs": self.epochs,
-            "best_epoch": best.epoch if best else None,
-            "val_accuracy": best.val_accuracy if best else None,
-            "val_loss": best.val_loss if best else None,
-            "train_accuracy": best.train_accuracy if best else None,
-            "train_loss": best.train_loss if best else None,
             "wall_time_s": self.elapsed_s,
             "queue_s": self.queue_s,
             "setup_s": self.setup_s,
-            "train_s": train_s,
-            "eval_s": sum(result.eval_s for result in self.curve),
-            "images_per_s": sum(result.images for result in self.curve) / train_s if train_s else None,
             "device": self.settings["train"]["device"],
             "node": os.uname().nodename,
             "curve": [_finite(asdict(result)) for result in new],
@@ -96,7 +81,7 @@ class Lane:
 
     @property
     def epochs(self) -> int:
-        return len(self.curve)
+        return len(self.fitted.curve)
 
     @property
     def elapsed_s(self) -> float:
@@ -107,9 +92,9 @@ class Lane:
 
         state = {
             "trainer": self.trainer.save(),
-            "curve": [asdict(result) for result in self.curve],
-            "best_epoch": self.best.epoch if self.best else None,
-            "best_weights": self.best_weights,
+            "curve": [asdict(result) for result in self.fitted.curve],
+            "best_epoch": self.fitted.best.epoch if self.fitted.best else None,
+            "best_weights": self.fitted.best_weights,
             "elapsed_s": self.elapsed_s,
             "queue_s": self.queue_s,
         }
@@ -127,9 +112,10 @@ class Lane:
         except (OSError, ValueError):
             return  # none, or damaged: the trial starts from its first epoch
         self.trainer.load(state["trainer"])
-        self.curve = [EpochResult(**result) for result in state["curve"]]
-        self.best = next((r for r in self.curve if r.epoch == state["best_epoch"]), None)
-        self.best_weights, self.earlier_s = state["best_weights"], state["elapsed_s"]
+        curve = [EpochResult(**result) for result in state["curve"]]
+        best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
+        self.fitted = FitResult(curve, best, state["best_weights"])
+        self.earlier_s = state["elapsed_s"]
         self.queue_s = state["queue_s"]  # not the time the first worker took
 
 
@@ -217,7 +203,8 @@ def _make_trainer(data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> 
 
     train, arch = split_config(lane["params"])
     make = partial(build_model, settings["model"], settings["input_shape"], settings["num_classes"], **arch)
-    config = TrainConfig(**settings["train"], **train, seed=settings["seed"] + lane["number"])
+    seed = settings["seed"] + lane["number"]
+    config = TrainConfig(**settings["train"], **train, epochs=settings["epochs"], seed=seed)
     return SingleTrainer(make, data, config)
 
 

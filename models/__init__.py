@@ -9,7 +9,7 @@ torch, so that a wrong name is answered before anything heavy is imported.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ MODELS: dict[str, Architecture] = {
 }
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
+PRETRAINED = ("none", "whole", "head")  # of vgg16
 
 
 def plug_ins() -> dict[str, str]:
@@ -87,6 +88,17 @@ def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, 
     Raises ValueError where the images are too small for the architecture, KeyError for an unknown name.
     """
     return builder(name)(input_shape, num_classes, **arch)
+
+
+def fetch_pretrained(arch: Mapping[str, Any]) -> None:
+    """Downloads the weights that a configuration begins with, if any: once, before several workers would.
+
+    Raises ValueError, saying which file to put where, if they are neither here nor can be fetched.
+    """
+    if arch.get("pretrained", "none") != "none":
+        from models.vgg import pretrained_weights
+
+        pretrained_weights()
 
 
 def count_parameters(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> int:

@@ -7,27 +7,85 @@
 
 from __future__ import annotations
 
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import PRETRAINED
 from models.layers import Dropout
 
 SMALLEST = 32  # five poolings leave nothing of a smaller image
+PATIENCE_S = 10
+_HASH = re.compile(r"-([0-9a-f]{8,})\.pth")  # torch's files carry the start of their SHA-256
 
 
-def vgg16(input_shape: tuple[int, int, int], num_classes: int, *, dropout: float = 0.5) -> nn.Module:
+def vgg16(
+    input_shape: tuple[int, int, int], num_classes: int, *, dropout: float = 0.5, pretrained: str = "none"
+) -> nn.Module:
     """torchvision's VGG16 with its last layer replaced; dropout before its second and third linear layer.
 
     Grey images are repeated to the three channels that ImageNet's filters expect; images under 32 pixels are
-    resized to 32, the least that its five poolings leave something of.
+    resized to 32, the least that its five poolings leave something of. pretrained: "none" starts from random
+    weights, "whole" from ImageNet's, "head" too and trains the new last layer alone.
+
+    Raises ValueError for another word, or where the weights are neither here nor can be downloaded.
     """
     from torchvision.models import vgg16 as make
 
+    if pretrained not in PRETRAINED:
+        raise ValueError(f"pretrained {pretrained!r}: choose from {', '.join(PRETRAINED)}")
     network = make(weights=None)
+    # On the meta device, where parameters are only counted, there is nothing to load into.
+    if pretrained != "none" and torch.get_default_device().type != "meta":
+        network.load_state_dict(pretrained_weights())
+    network.requires_grad_(pretrained != "head")
     network.classifier[6] = nn.Linear(4096, num_classes)
     for at in (2, 5):
         network.classifier[at] = Dropout(dropout)
     return nn.Sequential(_ThreeChannels(input_shape[0]), network)
+
+
+def pretrained_weights() -> dict[str, Any]:
+    """ImageNet's weights, from torch's cache or by download (528 MB, checked by its hash).
+
+    Raises ValueError, saying which file to put where, if neither works or the file is damaged.
+    """
+    from torchvision.models import VGG16_Weights
+
+    url = VGG16_Weights.IMAGENET1K_V1.url
+    name = url.rpartition("/")[2]
+    file = Path(torch.hub.get_dir()) / "checkpoints" / name
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (hash_prefix,) = _HASH.findall(name)
+            with _impatient():
+                torch.hub.download_url_to_file(url, str(file), hash_prefix, progress=False)
+        # weights_only: a file that somebody put there cannot run code.
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(
+            f"pretrained weights of vgg16: cannot be had ({reason}); download {url} elsewhere and put it to {file}"
+        ) from error
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """A server that does not answer is given up after `PATIENCE_S`, which torch's downloader leaves open."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE_S)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 class _ThreeChannels(nn.Module):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,22 +41,24 @@ class Split:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What training and the search may look at."""
+    """What training and the search may look at. black: the normalized value of a black pixel, per channel."""
 
     train: Split
     validation: Split
+    black: tuple[float, ...]
 
     def to(self, device: str) -> TrainingData:
-        return TrainingData(self.train.to(device), self.validation.to(device))
+        return TrainingData(self.train.to(device), self.validation.to(device), self.black)
 
     def to_arrays(self) -> dict[str, Any]:
         """As numpy arrays that share this memory: what Ray's object store shares without copies."""
         splits = {"train": self.train, "validation": self.validation}
-        return {
+        arrays = {
             f"{name}_{part}": getattr(split, part).numpy()
             for name, split in splits.items()
             for part in ("images", "labels")
         }
+        return {**arrays, "black": np.array(self.black)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any]) -> TrainingData:
@@ -69,6 +72,7 @@ class TrainingData:
         return cls(
             Split(tensors["train_images"], tensors["train_labels"]),
             Split(tensors["validation_images"], tensors["validation_labels"]),
+            tuple(arrays["black"].tolist()),
         )
 
 
@@ -129,14 +133,15 @@ def load_dataset(
     name: str,
     data_dir: Path,
     *,
-    mean: float | None = None,
-    std: float | None = None,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
     train_size: int | None = None,
 ) -> Dataset:
     """Loads "auto", "mnist", "fashion-mnist", "digits" or the folder or .tar at path `name`.
 
     `auto` is MNIST where it lies in `data_dir` or can be downloaded, and scikit-learn's digits otherwise.
-    `mean` and `std` default to those of the training split. `train_size` takes a stratified subset of it.
+    `mean` and `std`, of all channels or of each, default to those of the training split. `train_size` takes a
+    stratified subset of it.
     Raises ValueError, in one line, for whatever is wrong with the data or the request.
     """
     source, classes, train, test, notice = _read(name, data_dir)
@@ -149,12 +154,13 @@ def load_dataset(
     means, stds = _normalization(train, mean, std)
     splits = {"train": train, "validation": validation, "test": test}
     ready = {key: _normalized(split, means, stds) for key, split in splits.items()}
+    black = tuple(-m / s for m, s in zip(means, stds, strict=True))
     return Dataset(
         name=source,
         classes=classes,
         mean=means,
         std=stds,
-        training=TrainingData(ready["train"], ready["validation"]),
+        training=TrainingData(ready["train"], ready["validation"], black),
         test=SealedSplit(ready["test"]),
         hashes={key: split.sha256() for key, split in splits.items()},
         notice=notice,
@@ -234,7 +240,7 @@ def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
 
 
 def _normalization(
-    train: RawSplit, mean: float | None, std: float | None
+    train: RawSplit, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = train.images.shape[-1]
     # A histogram of the 256 pixel values gives both moments exactly, without a float copy of the images.
@@ -242,10 +248,13 @@ def _normalization(
     values = np.arange(256) / 255
     means = [float((h * values).sum() / h.sum()) for h in histograms]
     stds = [float(np.sqrt((h * (values - m) ** 2).sum() / h.sum())) for h, m in zip(histograms, means, strict=True)]
-    return (
-        tuple(means) if mean is None else (mean,) * channels,
-        tuple(s or 1.0 for s in stds) if std is None else (std,) * channels,
-    )
+    return _per_channel(mean, means), _per_channel(std, [s or 1.0 for s in stds])
+
+
+def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -> tuple[float, ...]:
+    if given is None:
+        return tuple(measured)
+    return (float(given),) * len(measured) if isinstance(given, int | float) else tuple(given)
 
 
 def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _GREY = {"1", "L"}
 _UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -52,7 +52,7 @@ def _files(path: Path) -> tuple[dict[str, dict[str, bytes]], dict[str, set[str]]
         inside = parts[at + 1 :]
         if data is None and len(inside) == 1:
             folders[parts[at]].add(inside[0])
-        elif data is not None and PurePosixPath(name).suffix.lower() in _SUFFIXES:
+        elif data is not None and PurePosixPath(name).suffix.lower() in SUFFIXES:
             files[parts[at]]["/".join(inside)] = data
     return files, folders
 

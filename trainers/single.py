@@ -10,17 +10,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
 from trainers.loop import evaluate, train_epoch
+from trainers.schedule import make_schedule
 
 
 class SingleTrainer:
     """Trains `make_model()` on `data` as `config` says, an epoch a `step`.
 
-    Initial weights, batch order and dropout come from `config.seed` alone, through generators of the
-    trainer's own: the same seed on the same number of CPU threads gives the same weights, whatever the
-    process did before. Raises ValueError for an unknown optimizer or precision.
+    Initial weights, batch order, dropout and augmentation come from `config.seed` alone, through generators
+    of the trainer's own: the same seed on the same number of CPU threads gives the same weights, whatever the
+    process did before. `watch`, where it is set, hears at each batch which share of the epoch is done.
+    Raises ValueError for an unknown optimizer, schedule or augmentation.
     """
 
     def __init__(self, make_model: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> None:
@@ -34,17 +37,26 @@ class SingleTrainer:
         for module in self.model.modules():
             if hasattr(module, "generator"):
                 setattr(module, "generator", self.noise)  # noqa: B010 - a Module's attributes are untyped
+        self.augment = make_augmentation(config.augment, torch.tensor(data.black, device=config.device), self.noise)
         self.optimizer = make_optimizer(self.model, config)
+        self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
+        self.watch: Callable[[float], object] | None = None
         self.epoch = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        whole, rest = divmod(len(self.data.train), self.config.batch_size)
+        # BatchNorm cannot be trained on a single image, so a last batch of one is left out.
+        return max(1, whole + (rest > 1))
 
     def step(self) -> list[EpochResult]:
         """Trains one epoch and evaluates it on the validation split."""
         started = time.perf_counter()
-        batches = self._batches()
-        train = self.data.train
-        loss, accuracy = train_epoch(self.model, self.optimizer, batches, train, self.config.precision)
+        indices = self._order()
+        precision = self.config.precision
+        loss, accuracy = train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
         trained = time.perf_counter()
-        val_loss, val_accuracy = evaluate(self.model, self.data.validation, self.config.precision)
+        val_loss, val_accuracy = evaluate(self.model, self.data.validation, precision)
         self.epoch += 1
         result = EpochResult(
             epoch=self.epoch,
@@ -54,7 +66,7 @@ class SingleTrainer:
             val_accuracy=val_accuracy,
             train_s=trained - started,
             eval_s=time.perf_counter() - trained,
-            images=sum(len(batch) for batch in batches),
+            images=sum(len(batch) for batch in indices),
         )
         return [result]
 
@@ -68,6 +80,7 @@ class SingleTrainer:
             "epoch": self.epoch,
             "model": self.weights(),
             "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if self.schedule else None,
             "order": self.order.get_state(),
             "noise": self.noise.get_state(),
         }
@@ -76,27 +89,37 @@ class SingleTrainer:
         """Continues from what `save` returned; RuntimeError if it is of another architecture."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
         self.order.set_state(state["order"])
         self.noise.set_state(state["noise"])
         self.epoch = state["epoch"]
 
     def close(self) -> None:
         """Gives an accelerator's memory back, so that the next trial of this process finds it free."""
-        del self.model, self.optimizer
+        del self.model, self.optimizer, self.schedule, self.augment
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def _batches(self) -> tuple[Tensor, ...]:
+    def _order(self) -> tuple[Tensor, ...]:
+        """The epoch's batches as index vectors into the training split."""
         order = torch.randperm(len(self.data.train), generator=self.order).to(self.config.device)
-        batches = torch.split(order, self.config.batch_size)
-        # BatchNorm cannot be trained on a single image, so a last batch of one is left out.
-        return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+        return torch.split(order, self.config.batch_size)[: self.steps_per_epoch]
+
+    def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        train = self.data.train
+        for done, batch in enumerate(indices):
+            if self.watch:
+                self.watch(done / len(indices))
+            images = train.images[batch]
+            yield self.augment(images) if self.augment else images, train.labels[batch]
 
 
 def warm_up(data: TrainingData, config: TrainConfig) -> None:
     """Trains a tiny network for one step, so that what a process does once (loading kernels, starting threads,
     waking an accelerator) is over before a trial's clock starts."""
-    few = TrainingData(*(Split(s.images[:64], s.labels[:64]) for s in (data.train, data.validation)))
+    train, validation = (Split(s.images[:64], s.labels[:64]) for s in (data.train, data.validation))
+    few = TrainingData(train, validation, data.black)
     channels, classes = few.train.images.shape[1], int(data.train.labels.max()) + 1
     trainer = SingleTrainer(
         lambda: nn.Sequential(

@@ -1,0 +1,28 @@
+"""Learning rate schedules, torch's own, stepped once a batch."""
+
+from __future__ import annotations
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
+
+from trainers.config import SCHEDULES, TrainConfig
+
+
+def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> LRScheduler | None:
+    """The schedule that `config` names, to be stepped after every batch; None for "none".
+
+    step: times step_factor every step_epochs epochs. cosine: from lr to 0 within `epochs` (Loshchilov & Hutter,
+    2017). one-cycle: up to lr and down to nearly 0 within `epochs`, momentum the other way (Smith & Topin,
+    2018). Raises ValueError for another name.
+    """
+    total = config.epochs * steps_per_epoch
+    if config.schedule == "none":
+        return None
+    if config.schedule == "step":
+        return StepLR(optimizer, config.step_epochs * steps_per_epoch, config.step_factor)
+    if config.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, total)
+    if config.schedule == "one-cycle":
+        # Two steps are its least: one up, one down.
+        return OneCycleLR(optimizer, config.lr, max(total, 2))
+    raise ValueError(f"schedule {config.schedule!r}: choose from {', '.join(SCHEDULES)}")
