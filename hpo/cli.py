@@ -8,6 +8,11 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
+    "train": ("hpo.commands.train", "train one configuration, a system's recipe or an earlier winner"),
+    "evaluate": ("hpo.commands.evaluate", "what trained weights get right, class by class"),
+    "predict": ("hpo.commands.predict", "the class of pictures of any size"),
+    "export": ("hpo.commands.export", "trained weights as ONNX, a torch.export program or safetensors"),
+    "baselines": ("hpo.commands.baselines", "the reproduced systems: what they claim, and what they reach"),
     "models": ("hpo.commands.models", "the architectures as a table, or one of them layer by layer"),
 }
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict
 
+from hpo.command import one_line
 from hpo.study import OF_ONE_CALL, StudySpec
 
 
@@ -58,9 +59,7 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:
-        # A ValueError of our own fields comes wrapped in cyclopts' words; a user needs only ours.
-        own = error.__cause__ if isinstance(error.__cause__, ValueError) else None
-        raise ValueError(" ".join(str(own or error).split())) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,27 @@ class RunFolder:
 def check_free(results_dir: Path, name: str | None) -> None:
     """ValueError if there is a run of this name already."""
     if name is not None and (results_dir / name).exists():
-        raise ValueError(
-            f"--name {name}: {results_dir / name} is there already; "
-            f"go on with it by --resume {name}, or take another name"
-        )
+        resume = f"go on with it by --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
+        raise ValueError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
 
 
 def create(results_dir: Path, name: str, study: dict[str, Any]) -> RunFolder:
-    """Makes results_dir/name with study.json and an empty trials.csv in it, in one step.
+    """Makes results_dir/name with study.json and an empty trials.csv in it; raises as `make_whole`."""
+    lock = -1
+
+    def fill(new: Path) -> None:
+        nonlocal lock
+        lock = _locked(new)
+        folder = RunFolder(new, lock)
+        folder.write_study(study)
+        write_atomically(folder.trials_csv, trials_frame([]).to_csv(index=False))
+        folder.logs.mkdir()
+
+    return RunFolder(make_whole(results_dir, name, fill), lock)
+
+
+def make_whole(results_dir: Path, name: str, fill: Callable[[Path], None]) -> Path:
+    """Makes results_dir/name with what `fill` puts into it, in one step.
 
     Raises ValueError if it is there already or the folder cannot be written.
     """
@@ -65,17 +79,13 @@ def create(results_dir: Path, name: str, study: dict[str, Any]) -> RunFolder:
     except OSError as error:
         raise ValueError(f"--results-dir {results_dir}: cannot be written ({error.strerror})") from error
     try:
-        lock = _locked(new)
-        folder = RunFolder(new, lock)
-        folder.write_study(study)
-        write_atomically(folder.trials_csv, trials_frame([]).to_csv(index=False))
-        folder.logs.mkdir()
+        fill(new)
         new.chmod(0o755)
         os.rename(new, target)
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         raise ValueError(f"--name {name}: {target} cannot be made ({error.strerror})") from error
-    return RunFolder(target, lock)
+    return target
 
 
 def reopen(results_dir: Path, name: str) -> RunFolder:

@@ -14,33 +14,20 @@ from typing import Any
 from hpo.preflight import Plan
 from hpo.search import rungs
 from hpo.storage import masked
+from trainers.data import Dataset
 
 _PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "numpy", "scikit-learn")
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """The study.json of a run that starts now. No password is in it."""
-    data = plan.dataset
     spec = plan.spec.to_dict()
     if "storage" in spec:
         spec["storage"] = masked(spec["storage"])
     return {
         "state": "running",
         "spec": spec,
-        "data": {
-            "name": data.name,
-            "notice": data.notice,
-            "classes": list(data.classes),
-            "input_shape": list(data.input_shape),
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "sizes": {
-                "train": len(data.training.train),
-                "validation": len(data.training.validation),
-                "test": len(data.test),
-            },
-            "hashes": data.hashes,
-        },
+        "data": describe_data(plan.dataset),
         "models": {
             model.name: {
                 "parameters": model.parameters,
@@ -59,10 +46,35 @@ def describe(plan: Plan) -> dict[str, Any]:
             "cpus_per_trial": plan.spec.resources.cpus_per_trial,
             "gpus_per_trial": plan.gpus_per_trial,
         },
+        **describe_machine(),
+        "sessions": [_session()],
+    }
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What a data set is, down to the hashes of its splits."""
+    return {
+        "name": data.name,
+        "notice": data.notice,
+        "classes": list(data.classes),
+        "input_shape": list(data.input_shape),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "sizes": {
+            "train": len(data.training.train),
+            "validation": len(data.training.validation),
+            "test": len(data.test),
+        },
+        "hashes": data.hashes,
+    }
+
+
+def describe_machine() -> dict[str, Any]:
+    """Versions, machine and commit."""
+    return {
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": _machine(),
         "commit": _commit(),
-        "sessions": [_session()],
     }
 
 

@@ -5,7 +5,6 @@ python hpo/run.py --model cnn --trials 50
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo.command import BAD_INPUT, FAILED, reader_gone
 from hpo.flags import parse_spec
 from hpo.interrupt import INTERRUPTED
 from hpo.study import StudySpec
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BAD_INPUT, FAILED = 2, 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,9 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has gone; Python would complain of it once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+    except BrokenPipeError:
+        return reader_gone()
     if result and result.error:
         print(f"hpo: {result.error}", file=sys.stderr)
     return result.exit_code if result else 0

@@ -70,14 +70,12 @@ class SearchSpec:
                 raise unknown(f"--model {name}", name, (*MODELS, "all"), ", or give MODULE:NAME")
         chosen = tuple(MODELS) if "all" in models else tuple(dict.fromkeys(models))
         object.__setattr__(self, "model", chosen)
-        _choice("--sampler", self.sampler, SAMPLERS)
-        _choice("--scheduler", self.scheduler, SCHEDULERS)
-        _at_least("--trials", self.trials, 1)
-        _at_least("--epochs", self.epochs, 1)
-        _at_least("--seed", self.seed, 0)
-        if self.seed > MOST_SEED:
-            raise ValueError(f"--seed {self.seed}: must be at most {MOST_SEED}")
-        _at_least("--max-parameters", self.max_parameters, 1)
+        choice("--sampler", self.sampler, SAMPLERS)
+        choice("--scheduler", self.scheduler, SCHEDULERS)
+        at_least("--trials", self.trials, 1)
+        at_least("--epochs", self.epochs, 1)
+        check_seed(self.seed)
+        at_least("--max-parameters", self.max_parameters, 1)
         if self.time_budget is not None:
             seconds(self.time_budget)
 
@@ -107,8 +105,8 @@ class DataSpec:
         from trainers.idx import FAMILIES
 
         if os.sep not in self.dataset and not os.path.exists(self.dataset):
-            _choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
-        _at_least("--train-size", self.train_size, 1)
+            choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
+        at_least("--train-size", self.train_size, 1)
         if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
             raise ValueError(f"--std {self.std}: must be over 0")
         if self.mean is not None and not math.isfinite(self.mean):
@@ -130,8 +128,8 @@ class TrainSpec:
     """auto, cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
-        _choice("--precision", self.precision, PRECISIONS)
-        _choice("--device", self.device, DEVICES)
+        choice("--precision", self.precision, PRECISIONS)
+        choice("--device", self.device, DEVICES)
 
 
 @Parameter(name="*")
@@ -149,8 +147,8 @@ class ResourceSpec:
     """A Ray cluster to join (auto or HOST:PORT) instead of this machine alone."""
 
     def __post_init__(self) -> None:
-        _at_least("--cpus-per-trial", self.cpus_per_trial, 1)
-        _at_least("--concurrency", self.concurrency, 1)
+        at_least("--cpus-per-trial", self.cpus_per_trial, 1)
+        at_least("--concurrency", self.concurrency, 1)
         gpus = self.gpus_per_trial
         if gpus is not None and not (math.isfinite(gpus) and gpus >= 0):
             raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
@@ -175,9 +173,8 @@ class OutputSpec:
     """Prints what would be run, and runs nothing."""
 
     def __post_init__(self) -> None:
-        for flag, name in (("--name", self.name), ("--resume", self.resume)):
-            if (name is not None and not re.fullmatch(r"[^/\\\0]{1,200}", name)) or name in (".", ".."):
-                raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
+        check_name("--name", self.name)
+        check_name("--resume", self.resume)
         if self.name and self.resume and self.name != self.resume:
             raise ValueError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")
 
@@ -201,7 +198,7 @@ class StudySpec:
         homes = {key: (group, name) for group, name, key in _settings()}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
-            _choice("setting", key, tuple(homes))
+            choice("setting", key, tuple(homes))
             group, name = homes[key]
             groups.setdefault(group, {})[name] = _coerced(name, value)
         return cls(**{group: _GROUPS[group](**values) for group, values in groups.items()})
@@ -268,16 +265,27 @@ def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> Va
     return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
 
 
-def _choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
+def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
     if value not in choices:
         raise unknown(f"{flag} {value}", value, choices, more)
 
 
-def _at_least(flag: str, value: int | None, least: int) -> None:
+def at_least(flag: str, value: int | None, least: int) -> None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise ValueError(f"{flag} {value}: must be a whole number")
     if value is not None and value < least:
         raise ValueError(f"{flag} {value}: must be at least {least}")
+
+
+def check_seed(seed: int | None) -> None:
+    at_least("--seed", seed, 0)
+    if seed is not None and seed > MOST_SEED:
+        raise ValueError(f"--seed {seed}: must be at most {MOST_SEED}")
+
+
+def check_name(flag: str, name: str | None) -> None:
+    if (name is not None and not re.fullmatch(r"[^/\\\0]{1,200}", name)) or name in (".", ".."):
+        raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

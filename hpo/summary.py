@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from hpo.command import console
 from hpo.folder import RunFolder
 from hpo.preflight import Plan
 from hpo.progress import accuracy
@@ -58,11 +58,8 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
     if plan.spec.output.quiet or not ranked:
         print(folder.trials_csv)
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
     print(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
-    console.print(_best_table(ranked))
+    console().print(_best_table(ranked))
     if any(item.pareto for item in ranked[:10]):
         print("* on the Pareto front of accuracy, parameters and time")
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")

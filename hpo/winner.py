@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
+from pathlib import Path
 
+from hpo import weights
 from hpo.folder import RunFolder
 from hpo.journal import write_atomically
 from hpo.preflight import Plan
@@ -30,24 +31,20 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
     source = folder.checkpoints / f"{best.trial_id}.pt"
     if not source.exists():
         return
-    description: dict[str, Any] = {
-        "model": best.model,
-        "arch": split_config(best.config)[1],
-        "input_shape": list(plan.dataset.input_shape),
-        "num_classes": len(plan.dataset.classes),
-        "classes": list(plan.dataset.classes),
-        "mean": list(plan.dataset.mean),
-        "std": list(plan.dataset.std),
-        "dataset": plan.dataset.name,
-        "trial_id": best.trial_id,
-    }
     state = checkpoint.load(source)
     if state["best_epoch"] != best.best_epoch:
         logger.warning("%s: its checkpoint is older than its best epoch, no weights are kept", best.trial_id)
         return
-    checkpoint.save(folder.best_pt, {**description, "state_dict": state["best_weights"]})
-    trial = {key: value for key, value in best.to_dict().items() if key != "curve"}
-    write_atomically(folder.best_json, json.dumps({**description, "trial": trial}, indent=2) + "\n")
+    arch = split_config(best.config)[1]
+    description = weights.describe(best.trial_id, best.model, arch, plan.dataset, plan.spec.data.train_size)
+    weights.save(folder.best_pt, description, state["best_weights"])
+    write_description(folder.best_json, description, best)
+
+
+def write_description(path: Path, description: weights.Description, record: TrialRecord) -> None:
+    """Writes best.json: the description, and under "trial" the record of the training."""
+    trial = {key: value for key, value in record.to_dict().items() if key != "curve"}
+    write_atomically(path, json.dumps({**description.to_dict(), "trial": trial}, indent=2) + "\n")
 
 
 def has_weights(folder: RunFolder, record: TrialRecord) -> bool:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
+from cyclopts import Parameter
 from rich.table import Table
 
+from hpo.command import console, run_command
 from hpo.study import unknown
 from models import MODELS, is_known
 
@@ -22,14 +20,7 @@ Shape = tuple[int, int, int]
 
 def main(argv: Sequence[str]) -> int:
     """Runs `hpo models [NAME]`; returns its exit code."""
-    app = App(name="hpo models", version_flags=(), result_action="return_value")
-    app.default(_models)
-    try:
-        app(list(argv), exit_on_error=False, print_error=False)
-    except (CycloptsError, ValueError) as error:
-        print(f"hpo: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("models", _models, argv)
 
 
 def _models(
@@ -54,12 +45,8 @@ def _models(
         raise unknown(f"model {name}", name, MODELS, ", or give MODULE:NAME")
     if min(*shape, classes) < 1:
         raise ValueError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
-    sys.path.append(os.getcwd())  # where a user's own architecture lies
     table = _zoo(shape, classes) if name is None else _layers(name, shape, classes)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table)
+    console().print(table)
 
 
 def _zoo(shape: Shape, classes: int) -> Table:

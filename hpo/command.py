@@ -1,0 +1,54 @@
+"""What every subcommand of `hpo` shares: flags from a function's signature, mistakes in one line, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from hpo.interrupt import INTERRUPTED
+
+FAILED, BAD_INPUT = 1, 2
+
+
+def run_command(name: str, function: Callable[..., int | None], argv: Sequence[str]) -> int:
+    """Calls `function` with the flags in `argv`; returns the exit code, what it returns or 0.
+
+    A ValueError is the user's mistake, or a file's: one line on stderr, exit code 2.
+    """
+    app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
+    app.default(function)
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where a user's own architecture lies
+    try:
+        return app(list(argv), exit_on_error=False, print_error=False) or 0
+    except (CycloptsError, ValueError) as error:
+        print(f"hpo: {one_line(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return reader_gone()
+
+
+def one_line(error: Exception) -> str:
+    """The error as a user needs it: a ValueError of our own comes wrapped in cyclopts' words."""
+    own = error.__cause__ if isinstance(error, CycloptsError) and isinstance(error.__cause__, ValueError) else None
+    return " ".join(str(own or error).split())
+
+
+def reader_gone() -> int:
+    """Whoever read our output has gone (`| head`): Python would complain of it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+def console() -> Console:
+    """The terminal; a pipe or a file is as wide as tables need."""
+    terminal = Console()
+    if not terminal.is_terminal:
+        terminal.width = 160
+    return terminal

@@ -1,0 +1,102 @@
+"""`hpo predict`: the class of pictures of any size."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from hpo.command import FAILED, run_command
+from hpo.study import choice
+
+if TYPE_CHECKING:
+    from hpo.prediction import Prediction
+
+INVERT = ("auto", "yes", "no")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class PredictSpec:
+    """How pictures are read, and where the answers go."""
+
+    invert: str = "auto"
+    """yes, no or auto: takes the negative where a picture's border is bright and the training images' was dark, or
+    the other way round."""
+    out: Path | None = None
+    """Writes the answers as CSV into this file."""
+
+    def __post_init__(self) -> None:
+        choice("--invert", self.invert, INVERT)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `hpo predict ...`; returns its exit code."""
+    return run_command("predict", _predict, argv)
+
+
+def _predict(
+    weights: Path, /, *pictures: Path, spec: Annotated[PredictSpec, Parameter(name="*")] = PredictSpec()
+) -> int:
+    """The class of pictures of any size and mode, with probabilities; of a folder's pictures as CSV.
+
+    Parameters
+    ----------
+    weights
+        A best.pt, or the results/NAME that holds it.
+    pictures
+        Files, or folders of them.
+    """
+    from hpo.prediction import predict_pictures
+
+    if not pictures:
+        raise ValueError("hpo predict: give at least one picture or folder after the weights")
+    classes, answers = predict_pictures(weights, pictures, spec.invert)
+    if spec.out or any(path.is_dir() for path in pictures):
+        _give_csv(_csv(classes, answers), spec.out)
+    else:
+        for answer in answers:
+            print(_line(classes, answer))
+    failed = [answer for answer in answers if answer.error]
+    if failed:
+        print(f"hpo: {len(failed)} of {len(answers)} files could not be read", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def _line(classes: Sequence[str], answer: Prediction) -> str:
+    order = sorted(range(len(classes)), key=lambda i: -answer.probabilities[i])
+    runners = ", ".join(f"{classes[i]} {answer.probabilities[i]:.3f}" for i in order[1:4])
+    inverted = "  [inverted: its border is bright]" if answer.inverted else ""
+    return f"{answer.file}: {classes[order[0]]}  {answer.probabilities[order[0]]:.3f}  ({runners}){inverted}"
+
+
+def _csv(classes: Sequence[str], answers: Sequence[Prediction]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "class", "probability", "inverted", *(f"p_{name}" for name in classes), "error"])
+    for answer in answers:
+        if answer.error:
+            writer.writerow([answer.file, "", "", "", *("" for _ in classes), answer.error])
+            continue
+        best = max(range(len(classes)), key=lambda i: answer.probabilities[i])
+        values = [f"{value:.6f}" for value in answer.probabilities]
+        writer.writerow([answer.file, classes[best], values[best], answer.inverted, *values, ""])
+    return text.getvalue()
+
+
+def _give_csv(text: str, out: Path | None) -> None:
+    from hpo.journal import write_atomically
+
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        write_atomically(out, text)
+    except OSError as error:
+        raise ValueError(f"--out {out}: cannot be written ({error.strerror})") from error

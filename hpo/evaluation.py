@@ -1,0 +1,118 @@
+"""Trained weights on a split: the one place besides the baselines where a test split is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import figures, weights
+from hpo.study import DataSpec
+from hpo.training import resolve_device
+from hpo.weights import Description
+from trainers.data import Dataset, Split, load_dataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hpo.commands.evaluate import EvaluateSpec
+
+_SEEN = "these are images the network was trained on: this says nothing about new ones"
+_CHOSEN = "epoch and configuration were chosen on these images: on new ones it is a little worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """loss: mean nats per image. report: see trainers/metrics.py. notes: what a reader must know. wrong: the images
+    that were taken for another class, in [0, 1], with their captions."""
+
+    model: str
+    dataset: str
+    split: str
+    loss: float
+    report: dict[str, Any]
+    notes: tuple[str, ...]
+    wrong: tuple[Tensor, list[str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: the report, and what it is of."""
+        head = {"model": self.model, "dataset": self.dataset, "split": self.split, "notes": list(self.notes)}
+        return {**self.report, "loss": self.loss, **head}
+
+
+def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
+    """Runs the network in `path` over the split; ValueError for weights or data that are not usable or do not fit."""
+    from torch.nn import functional as F
+
+    from trainers.loop import predict
+    from trainers.metrics import classification_report
+
+    description, network = weights.load(path)
+    device = resolve_device(spec.train.device)
+    dataset = _dataset(description, spec)
+    split = _split(dataset, spec.split)
+    logits = predict(network.to(device), split.to(device), spec.train.precision)
+    predicted = logits.argmax(1)
+    return Evaluation(
+        model=description.model,
+        dataset=dataset.name,
+        split=spec.split,
+        loss=F.cross_entropy(logits, split.labels).item(),
+        report=classification_report(split.labels, predicted, description.classes),
+        notes=tuple(_notes(description, dataset, spec.split)),
+        wrong=_wrong(split, predicted, description),
+    )
+
+
+def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
+    """The first images that were taken for another class, as a PNG; ValueError where it cannot be written."""
+    images, captions = evaluation.wrong
+    title = f"{len(images):,} of {evaluation.report['overall']['num_samples']:,} wrong: true class > taken for"
+    try:
+        figures.draw_sheet(path, title, images, captions)
+    except OSError as error:
+        raise ValueError(f"--misclassified {path}: cannot be written ({error.strerror})") from error
+
+
+def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
+    """The data set, normalized as in the training, and split as in the training."""
+    data = DataSpec(dataset=spec.dataset or description.dataset, data_dir=spec.data_dir)
+    # Of another data set the whole training split is meant.
+    size = description.train_size if spec.dataset is None else None
+    mean, std = description.mean, description.std
+    dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
+    if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
+        raise ValueError(
+            f"--dataset {dataset.name}: has {_kind(dataset.input_shape, dataset.classes)}; "
+            f"the network was trained on {_kind(description.input_shape, description.classes)}"
+        )
+    return dataset
+
+
+def _kind(shape: tuple[int, ...], classes: tuple[str, ...]) -> str:
+    names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    return f"images of {'x'.join(map(str, shape))} in {len(classes)} classes ({names})"
+
+
+def _split(dataset: Dataset, name: str) -> Split:
+    if name == "test":
+        return dataset.test.open()
+    return dataset.training.train if name == "train" else dataset.training.validation
+
+
+def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
+    if dataset.name != description.dataset:
+        return [f"trained on {description.dataset}"]
+    notes = {"train": [_SEEN], "validation": [_CHOSEN]}.get(split, [])
+    if dataset.hashes[split] != description.hashes[split]:
+        notes = [*notes, f"{dataset.name} has changed since the training: its {split} split may hold images of it"]
+    return notes
+
+
+def _wrong(split: Split, predicted: Tensor, description: Description) -> tuple[Tensor, list[str]]:
+    at = (predicted != split.labels).nonzero()[:, 0]
+    names = description.classes
+    pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
+    return figures.pixels(split.images[at], description.mean, description.std), [
+        f"{names[true]} > {names[taken]}" for true, taken in pairs
+    ]

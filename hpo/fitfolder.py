@@ -1,0 +1,71 @@
+"""results/NAME of `hpo train`: whole at every moment, from the first epoch on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hpo import figures, folder, weights
+from hpo.journal import write_atomically
+from hpo.records import TrialRecord
+from hpo.winner import write_description
+from trainers.config import EpochResult, FitResult, TrainConfig
+from trainers.data import Dataset
+
+
+class FitFolder:
+    """The files of one training: train.json, curves.csv, best.pt, best.json and two figures."""
+
+    def __init__(self, path: Path, description: weights.Description) -> None:
+        self.path, self.description = path, description
+        self.curves_csv = path / "curves.csv"
+        self.curves_png = path / "curves.png"
+        self.samples_png = path / "samples.png"
+        self.best_pt = path / "best.pt"
+        self.best_json = path / "best.json"
+        self._kept: EpochResult | None = None
+
+    @classmethod
+    def create(
+        cls, results_dir: Path, name: str, description: weights.Description, settings: dict[str, Any]
+    ) -> FitFolder:
+        """Makes results_dir/name with train.json in it; raises as `folder.make_whole`."""
+
+        def fill(new: Path) -> None:
+            write_atomically(new / "train.json", json.dumps(settings, indent=2) + "\n")
+
+        return cls(folder.make_whole(results_dir, name, fill), description)
+
+    def keep(self, fitted: FitResult) -> None:
+        """Writes the curve so far and, where the last epoch was the best one, its weights."""
+        import pandas as pd
+
+        frame = pd.DataFrame([asdict(result) for result in fitted.curve])
+        write_atomically(self.curves_csv, frame.to_csv(index=False))
+        if fitted.best is not self._kept:
+            self._kept = fitted.best
+            weights.save(self.best_pt, self.description, fitted.best_weights)
+
+    def finish(self, record: TrialRecord, fitted: FitResult, dataset: Dataset, train: TrainConfig) -> None:
+        """Writes best.json and the figures."""
+        if fitted.best is not None:
+            write_description(self.best_json, self.description, record)
+        figures.draw_curves(self.curves_png, record.trial_id, fitted.curve)
+        self._draw_samples(dataset, train)
+
+    def _draw_samples(self, dataset: Dataset, train: TrainConfig) -> None:
+        """Training images as the network saw them: augmented."""
+        import torch
+
+        from trainers.augment import make_augmentation
+
+        few = dataset.training.train
+        images, labels = few.images[: figures.MOST_IMAGES], few.labels[: figures.MOST_IMAGES]
+        black = torch.tensor(dataset.training.black)
+        augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
+        shown = figures.pixels(augment(images) if augment else images, dataset.mean, dataset.std)
+        captions = [dataset.classes[label] for label in labels.tolist()]
+        title = "training images" + ("" if train.augment == "none" else f", {train.augment}")
+        figures.draw_sheet(self.samples_png, title, shown, captions)

@@ -1,0 +1,189 @@
+"""`hpo train` from its flags to its files: resolve > load > train > write."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hpo import folder as folders
+from hpo import origin as origins
+from hpo import provenance, weights
+from hpo.command import FAILED
+from hpo.epochbar import EpochBar
+from hpo.fitfolder import FitFolder
+from hpo.interrupt import INTERRUPTED
+from hpo.origin import Origin
+from hpo.progress import accuracy
+from hpo.records import TrialRecord, TrialState
+from hpo.spaces import configuration
+from hpo.training import Setup, resolve_device, train_model
+from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
+from trainers.config import FitResult, TrainConfig, split_config
+from trainers.data import Dataset, load_dataset
+
+if TYPE_CHECKING:
+    from hpo.commands.train import FitSpec
+
+EPOCHS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitPlan:
+    """A command line with everything resolved. config: all hyperparameters by name; setup has them in two."""
+
+    name: str
+    setup: Setup
+    config: dict[str, Any]
+    dataset: Dataset
+    train_size: int | None
+    parameters: int
+
+
+def run_fit(spec: FitSpec) -> int:
+    """Trains what `spec` asks for; returns the exit code.
+
+    Raises ValueError for the user's mistakes, before anything is written.
+    """
+    folders.check_free(spec.results_dir, spec.name)
+    plan = _plan(spec)
+    folder = _create(spec, plan)
+    if not spec.quiet:
+        _show(plan)
+    fitted, wall_time_s, interrupted = _train(plan, folder, spec.quiet)
+    record = _record(plan, fitted, wall_time_s)
+    folder.finish(record, fitted, plan.dataset, plan.setup.train)
+    return _end(spec, folder, record, interrupted)
+
+
+def _plan(spec: FitSpec) -> FitPlan:
+    origin = _origin(spec)
+    inherited = {key: (f"{key}={value}", value) for key, value in origin.config.items()}
+    config = configuration(origin.model, {**inherited, **spec.hyperparameters.given()})
+    setup = _setup(spec, origin, config)
+    train_size = spec.data.train_size or origin.train_size
+    dataset = _load(spec, origin, train_size)
+    shape, classes = dataset.input_shape, len(dataset.classes)
+    if setup.model not in MODELS:
+        check_plug_in(setup.model, shape, classes, **setup.arch)
+    return FitPlan(
+        name=spec.name or folders.free_name(spec.results_dir, (setup.model,)),
+        setup=setup,
+        config=config,
+        dataset=dataset,
+        train_size=train_size,
+        parameters=count_parameters(setup.model, shape, classes, **setup.arch),
+    )
+
+
+def _origin(spec: FitSpec) -> Origin:
+    if spec.origin is not None:
+        return origins.of_winner(spec.origin, spec.model)
+    return origins.of_recipe(spec.recipe, spec.model) if spec.recipe else origins.plain(spec.model)
+
+
+def _setup(spec: FitSpec, origin: Origin, config: dict[str, Any]) -> Setup:
+    train, arch = split_config(config)
+    fetch_pretrained(arch)
+    made = TrainConfig(
+        **train,
+        epochs=spec.epochs or origin.epochs or EPOCHS,
+        precision=spec.precision or origin.precision or "float32",
+        device=resolve_device(spec.device),
+        threads=spec.threads,
+        seed=spec.seed if spec.seed is not None else origin.seed or 0,
+    )
+    return Setup(model=origin.model, train=made, arch=arch)
+
+
+def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
+    data = spec.data
+    name = data.dataset if data.dataset != "auto" else origin.dataset or "auto"
+    mean = origin.mean if data.mean is None else data.mean
+    std = origin.std if data.std is None else data.std
+    return load_dataset(name, data.directory, mean=mean, std=std, train_size=train_size)
+
+
+def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
+    setup = plan.setup
+    description = weights.describe(plan.name, setup.model, setup.arch, plan.dataset, plan.train_size)
+    settings = {
+        "model": setup.model,
+        "parameters": plan.parameters,
+        "config": plan.config,
+        "train": asdict(setup.train),
+        "data": provenance.describe_data(plan.dataset),
+        **provenance.describe_machine(),
+    }
+    return FitFolder.create(spec.results_dir, plan.name, description, settings)
+
+
+def _show(plan: FitPlan) -> None:
+    train, data = plan.setup.train, plan.dataset
+    sizes = f"{len(data.training.train):,} training, {len(data.training.validation):,} validation images"
+    if data.notice:
+        print(f"note: {data.notice}")
+    print(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
+    print(f"config: {' '.join(f'{key}={value}' for key, value in plan.config.items())}")
+    print(f"data:   {data.name}: {sizes}; {len(data.test):,} test images, sealed")
+    plural = "s" if train.epochs > 1 else ""
+    print(f"run:    {train.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
+
+
+def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, float, bool]:
+    """Trains, keeping every epoch as it ends; Ctrl-C ends it with what there is.
+
+    Returns what it came to, the seconds it took, and whether it was interrupted.
+    """
+    started, interrupted, fitted = time.perf_counter(), False, FitResult()
+    with EpochBar(plan.setup.train.epochs, quiet) as bar:
+
+        def report(so_far: FitResult) -> None:
+            nonlocal fitted
+            fitted = so_far
+            folder.keep(so_far)
+            bar.reported(so_far)
+
+        try:
+            train_model(plan.setup, plan.dataset, report, bar.within)
+        except KeyboardInterrupt:
+            interrupted = True
+    return fitted, time.perf_counter() - started, interrupted
+
+
+def _record(plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
+    train = plan.setup.train
+    whole = len(fitted.curve) == train.epochs
+    state = TrialState.DIVERGED if fitted.diverged else TrialState.COMPLETED if whole else TrialState.STOPPED
+    return TrialRecord(
+        trial_id=plan.name,
+        model=plan.setup.model,
+        state=state,
+        config=plan.config,
+        seed=train.seed,
+        parameters=plan.parameters,
+        dataset=plan.dataset.name,
+        precision=train.precision,
+        device=train.device,
+        wall_time_s=wall_time_s,
+        **fitted.measured(),
+    )
+
+
+def _end(spec: FitSpec, folder: FitFolder, record: TrialRecord, interrupted: bool) -> int:
+    """The last lines, and the exit code."""
+    if not spec.quiet and record.best_epoch is not None:
+        best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
+        print(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
+        print(f"curves:  {folder.curves_csv}, {folder.curves_png}")
+        print(f"weights: {folder.best_pt}\nthe test set, once: hpo evaluate {folder.best_pt}")
+    elif spec.quiet:
+        print(folder.path)
+    if interrupted:
+        print(f"hpo: interrupted; what was trained is in {folder.path}", file=sys.stderr)
+        return INTERRUPTED
+    if record.state == TrialState.DIVERGED:
+        print(f"hpo: the loss is not finite in epoch {record.epochs}; a lower --lr helps", file=sys.stderr)
+        return FAILED
+    return 0

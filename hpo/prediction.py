@@ -1,0 +1,89 @@
+"""Pictures to classes, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hpo import weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hpo.weights import Description
+    from trainers.pictures import Picture
+
+_BATCH = 256
+
+
+class Prediction(NamedTuple):
+    """probabilities: of every class, in label order; empty, with an error, for a file that could not be read."""
+
+    file: Path
+    probabilities: list[float]
+    inverted: bool
+    error: str = ""
+
+
+def predict_pictures(path: Path, pictures: Sequence[Path], invert: str) -> tuple[tuple[str, ...], list[Prediction]]:
+    """Class names, and an answer for each picture; folders are searched for pictures.
+
+    Raises ValueError for unusable weights, or a named file that is missing or no picture; one inside a folder
+    becomes an answer with an error, because the others are worth having.
+    """
+    description, network = weights.load(path)
+    answers: list[Prediction] = []
+    batch: list[tuple[Path, Picture]] = []
+    for file, picture in _read(pictures, description, invert):
+        if isinstance(picture, str):
+            answers.append(Prediction(file, [], False, picture))
+            continue
+        batch.append((file, picture))
+        if len(batch) == _BATCH:
+            answers += _predict(network, description, batch)
+            batch = []
+    answers += _predict(network, description, batch)
+    return description.classes, sorted(answers, key=lambda answer: _place(pictures, answer.file))
+
+
+def _read(pictures: Sequence[Path], description: Description, invert: str) -> Iterator[tuple[Path, Picture | str]]:
+    """(file, picture, or what is wrong with it)."""
+    from trainers.folder import SUFFIXES
+    from trainers.pictures import read
+
+    for given in pictures:
+        inside = given.is_dir()
+        found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES) if inside else [given]
+        if not found:
+            raise ValueError(f"{given}: has no pictures ({', '.join(sorted(SUFFIXES))})")
+        for file in found:
+            try:
+                yield file, read(file, description.input_shape, description.background, invert)
+            except FileNotFoundError:
+                raise ValueError(f"{file}: there is no such file") from None
+            except ValueError as error:
+                if not inside:
+                    raise
+                yield file, str(error)
+
+
+def _predict(
+    network: nn.Module, description: Description, batch: Sequence[tuple[Path, Picture]]
+) -> Iterator[Prediction]:
+    import torch
+
+    if not batch:
+        return
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (description.mean, description.std))
+    images = torch.stack([picture.pixels for _, picture in batch])
+    with torch.inference_mode():
+        probabilities = network((images - mean) / std).softmax(1).tolist()
+    for (file, picture), values in zip(batch, probabilities, strict=True):
+        yield Prediction(file, values, picture.inverted)
+
+
+def _place(pictures: Sequence[Path], file: Path) -> tuple[int, Path]:
+    """Where an answer stands: in the order the user named, then by name."""
+    at = next((i for i, given in enumerate(pictures) if file == given or given in file.parents), len(pictures))
+    return at, file

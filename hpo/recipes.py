@@ -1,0 +1,171 @@
+"""The reproduced systems: how each trained its models, and what it published of them.
+
+A recipe is a TrainConfig, the architecture's hyperparameters and the normalization. A claim is what the system's
+own page says; its note tells what that number really is, where this is not what it seems.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainers.config import TrainConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Published figures; None where there is none. Accuracies are fractions in [0, 1], losses mean nats per image."""
+
+    test_accuracy: float
+    parameters: int | None = None
+    train_accuracy: float | None = None
+    train_loss: float | None = None
+    test_loss: float | None = None
+    minutes: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How `system` trains `model`: for `train.epochs` epochs, on pixels normalized with mean and std (None: those
+    of the training split)."""
+
+    system: str
+    model: str
+    train: TrainConfig
+    claim: Claim
+    arch: dict[str, Any] = field(default_factory=dict)
+    mean: float | None = None
+    std: float | None = None
+
+
+SYSTEMS = {
+    "A": "a comparison of NN, CNN and VGG16",
+    "B": "the way to 99.4 % within 15 epochs under 8,000 parameters",
+    "C": "LeNet-5 against a perceptron of its size",
+    "D": "deep-digits: MLP and CNN",
+    "E": "a baseline against a CNN, tuned by hand",
+}
+
+_GUESSED = "optimizer not published, SGD without momentum explains the accuracy"
+
+
+def _a(model: str, claim: Claim, **changed: Any) -> Recipe:
+    settings = {"lr": 1e-3, "batch_size": 32, "optimizer": "sgd", "momentum": 0.0, "epochs": 50, **changed}
+    return Recipe(system="A", model=model, train=TrainConfig(**settings), claim=claim)
+
+
+def _b(model: str, claim: Claim, **changed: Any) -> Recipe:
+    settings = {"lr": 0.01, "batch_size": 128, "optimizer": "sgd", "epochs": 20, "augment": "rotate-crop", **changed}
+    return Recipe(system="B", model=model, train=TrainConfig(**settings), claim=claim)
+
+
+def _c(model: str, claim: Claim, **arch: Any) -> Recipe:
+    train = TrainConfig(lr=0.01, batch_size=64, optimizer="sgd", epochs=20)
+    return Recipe(system="C", model=model, train=train, claim=claim, arch=arch)
+
+
+def _d(model: str, claim: Claim) -> Recipe:
+    train = TrainConfig(lr=3e-3, batch_size=64, epochs=10)
+    return Recipe(system="D", model=model, train=train, claim=claim, arch={"dropout": 0.2}, mean=0.5, std=0.5)
+
+
+def _e(model: str, claim: Claim) -> Recipe:
+    train = TrainConfig(lr=1e-3, batch_size=64, epochs=5)
+    return Recipe(system="E", model=model, train=train, claim=claim, mean=0.1307, std=0.3081)
+
+
+_CHOSEN_ON_TEST = "best of all epochs by test accuracy"
+_DIVIDED = "its loss is divided by the batch size a second time"
+
+RECIPES: tuple[Recipe, ...] = (
+    _a(
+        "mlp_wide",
+        Claim(
+            parameters=669_706,
+            train_loss=0.204284,
+            train_accuracy=0.9428,
+            test_loss=0.202827,
+            test_accuracy=0.9401,
+            minutes=8.36,
+            note=_GUESSED,
+        ),
+    ),
+    _a(
+        "cnn_deep",
+        Claim(
+            parameters=3_797_962,
+            train_loss=0.046307,
+            train_accuracy=0.9854,
+            test_loss=0.086381,
+            test_accuracy=0.9728,
+            minutes=10.55,
+            note=_GUESSED,
+        ),
+    ),
+    _a(
+        "vgg16",
+        Claim(
+            parameters=138_357_544,
+            train_loss=0.000568,
+            train_accuracy=0.9998,
+            test_loss=0.037905,
+            test_accuracy=0.9934,
+            minutes=660.75,
+            note="optimizer not published, Adam 1e-5 taken; its count is of ImageNet's head, before it is replaced",
+        ),
+        optimizer="adam",
+        lr=1e-5,
+    ),
+    _b("compact_190k", Claim(parameters=190_442, train_accuracy=0.9857, test_accuracy=0.9895, note=_CHOSEN_ON_TEST)),
+    _b("compact_18k", Claim(parameters=18_258, train_accuracy=0.9917, test_accuracy=0.9935, note=_CHOSEN_ON_TEST)),
+    _b(
+        "compact_6k",
+        Claim(parameters=6_270, train_accuracy=0.9903, test_accuracy=0.9934, note=_CHOSEN_ON_TEST),
+        batch_size=64,
+    ),
+    _b(
+        "compact_7k",
+        Claim(parameters=7_074, train_accuracy=0.9894, test_accuracy=0.9946, note=_CHOSEN_ON_TEST),
+        lr=0.018,
+        batch_size=64,
+        schedule="step",
+        step_epochs=6,
+        step_factor=0.12,
+        epochs=15,
+    ),
+    _c("mlp_small", Claim(parameters=45_846, test_accuracy=0.9714)),
+    _c("lenet5", Claim(parameters=44_426, test_accuracy=0.9877)),
+    _c(
+        "lenet5_bn",
+        Claim(
+            parameters=44_710,
+            test_accuracy=0.9886,
+            note="its BatchNorm and dropout are declared and never called: the claim is of plain lenet5",
+        ),
+        dropout=0.5,
+    ),
+    _d("mlp", Claim(test_accuracy=0.95, note="claimed as about 95 %")),
+    _d(
+        "cnn_dropout",
+        Claim(test_accuracy=0.995, note="claimed on 60,000 images: its test set is the training set"),
+    ),
+    _e("mlp", Claim(test_loss=0.0013, test_accuracy=0.9742, note=_DIVIDED)),
+    _e("cnn", Claim(test_loss=0.0006, test_accuracy=0.9888, note=_DIVIDED)),
+)
+
+
+def recipes(system: str | None = None, models: tuple[str, ...] = ()) -> list[Recipe]:
+    """The recipes of a system, of all where it is None, and of some of its models, of all where none is given.
+
+    Raises ValueError, with the choices, for a system or a model that is not among them.
+    """
+    if system is not None and system not in SYSTEMS:
+        raise ValueError(f"system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")
+    found = [recipe for recipe in RECIPES if system in (None, recipe.system)]
+    names = list(dict.fromkeys(recipe.model for recipe in found))
+    for model in models:
+        if model not in names:
+            of = f" in system {system}" if system else ""
+            raise ValueError(f"--model {model}: no recipe of that name{of}; choose from {', '.join(names)}")
+    return [recipe for recipe in found if not models or recipe.model in models]

@@ -1,0 +1,54 @@
+"""One configuration trained, outside of any search: for `hpo train` and `hpo baselines`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from models import build_model
+from trainers.config import FitResult, TrainConfig
+from trainers.data import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is trained and how. arch: the architecture's own hyperparameters."""
+
+    model: str
+    train: TrainConfig
+    arch: dict[str, Any] = field(default_factory=dict)
+
+
+def train_model(
+    setup: Setup,
+    dataset: Dataset,
+    report: Callable[[FitResult], object] = lambda _: None,
+    watch: Callable[[float], object] | None = None,
+) -> FitResult:
+    """Trains for the epochs of `setup.train`; `report` hears of each, `watch` of each batch's start: the share of
+    the epoch that is done. The test split stays sealed."""
+    from trainers.fit import fit
+    from trainers.single import SingleTrainer
+
+    make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
+    trainer = SingleTrainer(make, dataset.training, setup.train)
+    trainer.watch = watch
+    try:
+        return fit(trainer, setup.train.epochs, report)
+    finally:
+        trainer.close()
+
+
+def resolve_device(name: str) -> str:
+    """cpu, cuda or mps; "auto" is cuda where there is one, else cpu. ValueError for one that is not here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
+    return name
