@@ -23,6 +23,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    # urllib keeps the proxies of its first call for ever: this test's must not become the others'.
+    monkeypatch.setattr("urllib.request._opener", None)
     return tmp_path / "hub" / "checkpoints"
 
 
