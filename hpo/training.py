@@ -30,8 +30,10 @@ def train_model(
     """Trains for the epochs of `setup.train`; `report` hears of each, `watch` of each batch's start: the share of
     the epoch that is done. The test split stays sealed."""
     from trainers.fit import fit
+    from trainers.memory import keep_freed_memory
     from trainers.single import SingleTrainer
 
+    keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
     trainer = SingleTrainer(make, dataset.training, setup.train)
     trainer.watch = watch

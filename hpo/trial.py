@@ -126,7 +126,9 @@ class Trial(tune.Trainable):
     def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
         """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
         from trainers.data import TrainingData
+        from trainers.memory import keep_freed_memory
 
+        keep_freed_memory()
         self.settings: dict[str, Any] = settings
         if settings["import_from"] not in sys.path:
             sys.path.append(settings["import_from"])  # where the driver found a user's own architecture
