@@ -13,9 +13,9 @@ from trainers.memory import keep_freed_memory
 if {keep}: assert keep_freed_memory()
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def step(): return [torch.ones(5_000_000) for _ in range(3)]
-for _ in range(3): step()
+for _ in range(10): step()
 before = faults()
-for _ in range(5): step()
+for _ in range(20): step()
 print(faults() - before)
 """
 
@@ -26,4 +26,4 @@ def test_the_kernel_is_not_asked_for_the_same_pages_again() -> None:
         command = [sys.executable, "-c", CODE.format(keep=keep)]
         return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
 
-    assert faults(True) < 1000 < faults(False)
+    assert faults(True) * 4 < faults(False)
