@@ -1,0 +1,142 @@
+"""`hpo baselines`: the reproduced systems, claimed against measured."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from hpo.command import run_command
+from hpo.journal import Journal, read_journal, write_atomically
+from hpo.study import DataSpec, TrainSpec, at_least
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.baselines import Job
+
+_Many = Parameter(consume_multiple=True, negative=(), show_default=False)
+_Switch = Parameter(negative=(), show_default=False)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BaselinesSpec:
+    """Which recipes are run, how often, and where the tables go."""
+
+    system: str | None = None
+    """A, B, C, D or E. [default: all]"""
+    model: Annotated[tuple[str, ...], _Many] = ()
+    """Some of its architectures. [default: all]"""
+    seeds: int = 3
+    """Runs of each recipe, with seeds 0, 1, 2, ..."""
+    max_epochs: int | None = None
+    """Fewer epochs than a recipe wants; the table says so."""
+    jobs: int = 1
+    """Runs at once, each in a process of one thread."""
+    again: Annotated[bool, _Switch] = False
+    """Repeats runs that are there already."""
+    dataset: str = "mnist"
+    """Trains on another data set than the claims are of; its files are called baselines-NAME."""
+    data_dir: Path | None = None
+    """Where data sets are looked for and downloaded to. [default: $PODIUM_DATA_DIR, or data]"""
+    train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
+    out: Path = Path("results/reference")
+    """The folder for baselines.jsonl (a line per run), baselines.csv and baselines.md."""
+
+    def __post_init__(self) -> None:
+        at_least("--seeds", self.seeds, 1)
+        at_least("--max-epochs", self.max_epochs, 1)
+        at_least("--jobs", self.jobs, 1)
+
+    @property
+    def stem(self) -> Path:
+        """The path of the files, without their suffix."""
+        return self.out / ("baselines" if self.dataset == "mnist" else f"baselines-{Path(self.dataset).stem}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `hpo baselines ...`; returns its exit code."""
+    return run_command("baselines", _baselines, argv)
+
+
+def _baselines(*, spec: Annotated[BaselinesSpec, Parameter(name="*")] = BaselinesSpec()) -> None:
+    """Trains the recipes of the reproduced systems and writes what they claim next to what they reach.
+
+    Every run is kept when it ends; the same command goes on where an earlier one was stopped.
+    """
+    from hpo.baselines import markdown, missing
+
+    jobs, path = _jobs(spec), spec.stem.with_suffix(".jsonl")
+    todo = jobs if spec.again else missing(jobs, path)
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them are in {path}", flush=True)
+    _run(todo, spec)
+    print(markdown(_write(spec.stem)), end="")
+    print(f"\nwritten to {spec.stem}.csv and {spec.stem}.md")
+
+
+def _jobs(spec: BaselinesSpec) -> list[Job]:
+    from hpo.baselines import Job
+    from hpo.recipes import recipes
+    from hpo.training import resolve_device
+
+    data = DataSpec(dataset=spec.dataset, data_dir=spec.data_dir)
+    device = resolve_device(spec.train.device)
+    return [
+        Job(
+            recipe=recipe,
+            seed=seed,
+            epochs=min(recipe.train.epochs, spec.max_epochs or recipe.train.epochs),
+            precision=spec.train.precision,
+            device=device,
+            dataset=data.dataset,
+            data_dir=data.directory,
+        )
+        for recipe in recipes(spec.system, spec.model)
+        for seed in range(spec.seeds)
+    ]
+
+
+def _run(todo: list[Job], spec: BaselinesSpec) -> None:
+    """Runs the jobs; keeps every row, and the tables, as soon as it is there."""
+    try:
+        spec.out.mkdir(parents=True, exist_ok=True)
+        journal = Journal(spec.stem.with_suffix(".jsonl"))
+    except OSError as error:
+        raise ValueError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
+    for number, row in enumerate(_rows(todo, spec.jobs), 1):
+        journal.append(row)
+        _write(spec.stem)
+        accuracy = row.get("error") or f"test accuracy {100 * row['test_accuracy']:.2f} %"
+        what = f"{row['system']} {row['model']} seed {row['seed']}"
+        print(
+            f"[{number}/{len(todo)}] {what}: {accuracy}, {row['epochs']} epochs, {row['minutes']:.1f} min", flush=True
+        )
+    journal.close()
+
+
+def _rows(todo: list[Job], at_once: int) -> Iterator[dict[str, Any]]:
+    from hpo.baselines import run_job
+
+    if at_once == 1:
+        yield from map(run_job, todo)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(run_job, job) for job in todo]):
+            yield done.result()
+
+
+def _write(stem: Path) -> pd.DataFrame:
+    """Makes both tables from the journal anew."""
+    from hpo.baselines import markdown, table
+
+    frame = table(read_journal(stem.with_suffix(".jsonl")))
+    write_atomically(stem.with_suffix(".csv"), frame.to_csv(index=False))
+    write_atomically(stem.with_suffix(".md"), markdown(frame))
+    return frame
