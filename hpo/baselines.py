@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +63,8 @@ def run_job(job: Job) -> dict[str, Any]:
         "parameters": trainable_parameters(model),
         "minutes": sum(result.train_s + result.eval_s for result in fitted.curve) / 60,
     }
-    if fitted.best is None:
-        return {**row, "error": "diverged in its first epoch"}
+    if fitted.diverged or fitted.best is None:
+        return {**row, "error": f"diverged in epoch {len(fitted.curve)}"}
     model.load_state_dict(fitted.best_weights)
     test_loss, test_accuracy = evaluate(model.to(job.device), dataset.test.open().to(job.device), job.precision)
     best = fitted.best
@@ -98,27 +98,29 @@ def missing(jobs: Iterable[Job], journal: Path) -> list[Job]:
     done: dict[tuple[Any, ...], int] = {}
     for row in read_journal(journal):
         done[_key(row)] = max(row["epochs"], done.get(_key(row), 0))
-    return [job for job in jobs if done.get((job.recipe.system, job.recipe.model, job.seed), 0) < job.epochs]
+    return [job for job in jobs if done.get(_key(asdict(job) | asdict(job.recipe)), 0) < job.epochs]
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["system"], row["model"], row["seed"]
+    return tuple(row[name] for name in ("system", "model", "dataset", "precision", "seed"))
 
 
 def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """A row per recipe that was run: what was claimed, and the mean over the seeds of what was measured.
+    """A row per recipe, data set and precision: what was claimed, and the mean over the seeds of what was measured.
 
     Where there are runs of several lengths, those of the most epochs count; of runs with one seed, the last.
     """
     import pandas as pd
 
     latest = {(*_key(row), row["epochs"]): row for row in rows}
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in latest.values():
+        groups.setdefault(_key(row)[:-1], []).append(row)
     lines = []
     for recipe in RECIPES:
-        runs = [row for row in latest.values() if (row["system"], row["model"]) == (recipe.system, recipe.model)]
-        most = max((row["epochs"] for row in runs), default=0)
-        runs = sorted((row for row in runs if row["epochs"] == most), key=lambda row: row["seed"])
-        if runs:
+        for key in sorted(key for key in groups if key[:2] == (recipe.system, recipe.model)):
+            most = max(row["epochs"] for row in groups[key])
+            runs = sorted((row for row in groups[key] if row["epochs"] == most), key=lambda row: row["seed"])
             lines.append(_line(recipe, runs))
     return pd.DataFrame(lines, columns=list(COLUMNS))
 
@@ -142,6 +144,7 @@ COLUMNS = (
     "epochs_claimed",
     "epochs",
     "seeds",
+    "dataset",
     "precision",
     "device",
     "note",
@@ -165,7 +168,8 @@ def _line(recipe: Recipe, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "epochs_claimed": recipe.train.epochs,
         "epochs": runs[0]["epochs"],
         "seeds": len(runs),
-        "precision": "/".join(sorted({run["precision"] for run in runs})),
+        "dataset": runs[0]["dataset"],
+        "precision": runs[0]["precision"],
         "device": "/".join(sorted({run["device"] for run in runs})),
         "note": "; ".join(notes),
     }
@@ -173,6 +177,8 @@ def _line(recipe: Recipe, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _notes(recipe: Recipe, runs: list[dict[str, Any]]) -> Iterator[str]:
     epochs, whole = runs[0]["epochs"], recipe.train.epochs
+    if runs[0]["dataset"] != "mnist":
+        yield f"on {runs[0]['dataset']}, the claim is of MNIST"
     if epochs < whole:
         yield f"{epochs} of {whole} epochs"
     failed = [str(run["seed"]) for run in runs if "error" in run]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 from rich.console import Console
@@ -17,7 +18,8 @@ FAILED, BAD_INPUT = 1, 2
 def run_command(name: str, function: Callable[..., int | None], argv: Sequence[str]) -> int:
     """Calls `function` with the flags in `argv`; returns the exit code, what it returns or 0.
 
-    A ValueError is the user's mistake, or a file's: one line on stderr, exit code 2.
+    A ValueError is the user's mistake, or a file's: one line on stderr, exit code 2. An OSError is the machine's: one
+    line, exit code 1.
     """
     app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
     app.default(function)
@@ -32,6 +34,9 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
         return INTERRUPTED
     except BrokenPipeError:
         return reader_gone()
+    except OSError as error:  # a disk that is full, a path that is too long
+        print(f"hpo: {one_line(error)}", file=sys.stderr)
+        return FAILED
 
 
 def one_line(error: Exception) -> str:
@@ -44,6 +49,18 @@ def reader_gone() -> int:
     """Whoever read our output has gone (`| head`): Python would complain of it once more at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED
+
+
+def check_output(flag: str, path: Path, suffix: str) -> None:
+    """ValueError unless `path` can be written and has the suffix of what is written: so that no slip replaces
+    weights or pictures. Asked before any work is done."""
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{flag} {path}: must end in {suffix}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{flag} {path}: is there and no plain file")
+    if not os.access(path.parent, os.W_OK):
+        reason = "cannot be written to" if path.parent.is_dir() else "is no folder"
+        raise ValueError(f"{flag} {path}: {path.parent} {reason}")
 
 
 def console() -> Console:

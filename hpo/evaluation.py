@@ -10,7 +10,7 @@ from hpo import figures, weights
 from hpo.study import DataSpec
 from hpo.training import resolve_device
 from hpo.weights import Description
-from trainers.data import Dataset, Split, load_dataset
+from trainers.data import DATASETS, Dataset, Split, load_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +47,7 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
     from trainers.loop import predict
     from trainers.metrics import classification_report
 
-    description, network = weights.load(path)
+    description, network = weights.load(path, spec.model)
     device = resolve_device(spec.train.device)
     dataset = _dataset(description, spec)
     split = _split(dataset, spec.split)
@@ -65,20 +65,20 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
 
 
 def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
-    """The first images that were taken for another class, as a PNG; ValueError where it cannot be written."""
+    """The first images that were taken for another class, as a PNG; OSError where the disk does not take it."""
     images, captions = evaluation.wrong
     title = f"{len(images):,} of {evaluation.report['overall']['num_samples']:,} wrong: true class > taken for"
-    try:
-        figures.draw_sheet(path, title, images, captions)
-    except OSError as error:
-        raise ValueError(f"--misclassified {path}: cannot be written ({error.strerror})") from error
+    figures.draw_sheet(path, title, images, captions)
 
 
 def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
     """The data set, normalized as in the training, and split as in the training."""
-    data = DataSpec(dataset=spec.dataset or description.dataset, data_dir=spec.data_dir)
+    name = description.dataset
+    if spec.dataset is None and name not in DATASETS and not Path(name).exists():
+        raise ValueError(f"{name}, which it was trained on, is not there; give its place with --dataset")
+    data = DataSpec(dataset=spec.dataset or name, data_dir=spec.data_dir)
     # Of another data set the whole training split is meant.
-    size = description.train_size if spec.dataset is None else None
+    size = description.train_size if weights.data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
     dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
     if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
@@ -101,12 +101,13 @@ def _split(dataset: Dataset, name: str) -> Split:
 
 
 def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
-    if dataset.name != description.dataset:
-        return [f"trained on {description.dataset}"]
-    notes = {"train": [_SEEN], "validation": [_CHOSEN]}.get(split, [])
-    if dataset.hashes[split] != description.hashes[split]:
-        notes = [*notes, f"{dataset.name} has changed since the training: its {split} split may hold images of it"]
-    return notes
+    """Decided by what the images are, not by what the data set is called."""
+    part = next((part for part, sha in description.hashes.items() if sha == dataset.hashes[split]), None)
+    if part is not None:
+        return {"train": [_SEEN], "validation": [_CHOSEN]}.get(part, [])
+    if weights.data_key(dataset.name) == description.dataset:
+        return [f"{dataset.name} has changed since the training: its {split} split may hold images of it"]
+    return [f"trained on {description.dataset}"]
 
 
 def _wrong(split: Split, predicted: Tensor, description: Description) -> tuple[Tensor, list[str]]:

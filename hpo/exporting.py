@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from hpo import weights
 from hpo.weights import Description
-from models import build_model
 
 TOLERANCE = 1e-4  # of logits: other kernels add in another order
 _EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
@@ -41,15 +40,15 @@ class Deployed(nn.Module):
         return logits
 
 
-def export(source: Path, target: Path, form: str) -> float:
-    """Writes the network of `source` to `target` as onnx, pt2 or safetensors.
+def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
+    """Writes the network of `source` to `target` as onnx, pt2 or safetensors; `trusted` as in `weights.load`.
 
     Returns the largest difference between its logits and the network's, on batches of several sizes. The file
     gets its name only after that: a failed export leaves nothing behind. Raises ValueError for unusable weights, a
     missing package, a network the format cannot express, or outputs that differ by more than `TOLERANCE`.
     """
     _need(form)
-    description, network = weights.load(source)
+    description, network = weights.load(source, trusted)
     deployed = Deployed(network, description).eval()
     writers: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
         "onnx": _onnx,
@@ -142,8 +141,7 @@ def _safetensors(file: Path, deployed: Deployed, description: Description) -> Ca
 
     state = {name: value.contiguous() for name, value in deployed.network.state_dict().items()}
     save_file(state, file, metadata={"podium": _metadata(description)})
-    arch = {key: value for key, value in description.arch.items() if key != "pretrained"}
-    network = build_model(description.model, description.input_shape, description.num_classes, **arch)
+    network = description.build()
     network.load_state_dict(load_file(file))
     return Deployed(network, description).eval()
 

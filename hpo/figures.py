@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend(loc="best")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     _write(figure, path)
 
 
@@ -55,10 +56,10 @@ def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) 
     for place, (image, caption) in enumerate(zip(shown, captions, strict=False)):
         top, left = place // _COLUMNS * height + _GAP, place % _COLUMNS * width
         canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
-        axes.text(left, top - 1, caption, fontsize=9, va="bottom")
+        axes.text(left, top - 1, caption, fontsize=9, va="bottom", parse_math=False)
     axes.imshow(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas, cmap="gray", vmin=0, vmax=1)
     axes.axis("off")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     _write(figure, path)
 
 
@@ -78,5 +79,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _write(figure: Any, path: Path) -> None:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters the font has not
+        figure.savefig(buffer, format="png", dpi=110)
     write_atomically(path, buffer.getvalue())

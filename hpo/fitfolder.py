@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ class FitFolder:
         self.samples_png = path / "samples.png"
         self.best_pt = path / "best.pt"
         self.best_json = path / "best.json"
-        self._kept: EpochResult | None = None
+        self.kept: EpochResult | None = None
 
     @classmethod
     def create(
@@ -38,22 +40,32 @@ class FitFolder:
 
         return cls(folder.make_whole(results_dir, name, fill), description)
 
-    def keep(self, fitted: FitResult) -> None:
-        """Writes the curve so far and, where the last epoch was the best one, its weights."""
+    def keep(self, fitted: FitResult, record: TrialRecord) -> None:
+        """Writes the curve so far and, where there is a new best epoch, its weights and best.json."""
         import pandas as pd
 
         frame = pd.DataFrame([asdict(result) for result in fitted.curve])
         write_atomically(self.curves_csv, frame.to_csv(index=False))
-        if fitted.best is not self._kept:
-            self._kept = fitted.best
+        if fitted.best is not self.kept:
             weights.save(self.best_pt, self.description, fitted.best_weights)
-
-    def finish(self, record: TrialRecord, fitted: FitResult, dataset: Dataset, train: TrainConfig) -> None:
-        """Writes best.json and the figures."""
-        if fitted.best is not None:
+            self.kept = fitted.best
             write_description(self.best_json, self.description, record)
-        figures.draw_curves(self.curves_png, record.trial_id, fitted.curve)
-        self._draw_samples(dataset, train)
+
+    def finish(self, fitted: FitResult, record: TrialRecord, dataset: Dataset, train: TrainConfig) -> None:
+        """Writes what has come since `keep` (an interrupt may have struck within it), and the figures."""
+        if fitted.curve:
+            self.keep(fitted, record)
+        if self.kept:
+            write_description(self.best_json, self.description, record)
+        try:
+            figures.draw_curves(self.curves_png, record.trial_id, fitted.curve)
+            self._draw_samples(dataset, train)
+        except Exception as error:  # pictures are no reason to lose what was trained
+            print(f"hpo: the figures could not be drawn ({' '.join(str(error).split())[:200]})", file=sys.stderr)
+
+    def discard(self) -> None:
+        """Removes the folder: nothing was trained."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def _draw_samples(self, dataset: Dataset, train: TrainConfig) -> None:
         """Training images as the network saw them: augmented."""
@@ -61,11 +73,13 @@ class FitFolder:
 
         from trainers.augment import make_augmentation
 
-        few = dataset.training.train
-        images, labels = few.images[: figures.MOST_IMAGES], few.labels[: figures.MOST_IMAGES]
+        data = dataset.training.train
+        # From all over the split: image files come in the order of their classes.
+        few = torch.linspace(0, len(data) - 1, min(figures.MOST_IMAGES, len(data))).long()
         black = torch.tensor(dataset.training.black)
         augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
+        images = data.images[few]
         shown = figures.pixels(augment(images) if augment else images, dataset.mean, dataset.std)
-        captions = [dataset.classes[label] for label in labels.tolist()]
+        captions = [dataset.classes[label] for label in data.labels[few].tolist()]
         title = "training images" + ("" if train.augment == "none" else f", {train.augment}")
         figures.draw_sheet(self.samples_png, title, shown, captions)

@@ -13,11 +13,12 @@ from hpo import provenance, weights
 from hpo.command import FAILED
 from hpo.epochbar import EpochBar
 from hpo.fitfolder import FitFolder
-from hpo.interrupt import INTERRUPTED
+from hpo.interrupt import INTERRUPTED, interrupting
 from hpo.origin import Origin
 from hpo.progress import accuracy
 from hpo.records import TrialRecord, TrialState
 from hpo.spaces import configuration
+from hpo.study import DataSpec
 from hpo.training import Setup, resolve_device, train_model
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
@@ -31,13 +32,15 @@ EPOCHS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlan:
-    """A command line with everything resolved. config: all hyperparameters by name; setup has them in two."""
+    """A command line with everything resolved. config: all hyperparameters by name; setup has them in two. epochs: to
+    train, fewer than setup's where a winner's trial was stopped before the end of its schedule."""
 
     name: str
     setup: Setup
     config: dict[str, Any]
     dataset: Dataset
     train_size: int | None
+    epochs: int
     parameters: int
 
 
@@ -53,7 +56,7 @@ def run_fit(spec: FitSpec) -> int:
         _show(plan)
     fitted, wall_time_s, interrupted = _train(plan, folder, spec.quiet)
     record = _record(plan, fitted, wall_time_s)
-    folder.finish(record, fitted, plan.dataset, plan.setup.train)
+    folder.finish(fitted, record, plan.dataset, plan.setup.train)
     return _end(spec, folder, record, interrupted)
 
 
@@ -62,8 +65,12 @@ def _plan(spec: FitSpec) -> FitPlan:
     inherited = {key: (f"{key}={value}", value) for key, value in origin.config.items()}
     config = configuration(origin.model, {**inherited, **spec.hyperparameters.given()})
     setup = _setup(spec, origin, config)
+    if origin.dataset and spec.data.dataset != "auto" and weights.data_key(spec.data.dataset) != origin.dataset:
+        origin = origin.on_other_data()
     train_size = spec.data.train_size or origin.train_size
     dataset = _load(spec, origin, train_size)
+    if origin.hashes and dataset.hashes != origin.hashes and spec.data == DataSpec(data_dir=spec.data.data_dir):
+        print(f"note: {dataset.name} has changed since that training", file=sys.stderr)
     shape, classes = dataset.input_shape, len(dataset.classes)
     if setup.model not in MODELS:
         check_plug_in(setup.model, shape, classes, **setup.arch)
@@ -73,6 +80,7 @@ def _plan(spec: FitSpec) -> FitPlan:
         config=config,
         dataset=dataset,
         train_size=train_size,
+        epochs=spec.epochs or origin.epochs or EPOCHS,
         parameters=count_parameters(setup.model, shape, classes, **setup.arch),
     )
 
@@ -80,7 +88,7 @@ def _plan(spec: FitSpec) -> FitPlan:
 def _origin(spec: FitSpec) -> Origin:
     if spec.origin is not None:
         return origins.of_winner(spec.origin, spec.model)
-    return origins.of_recipe(spec.recipe, spec.model) if spec.recipe else origins.plain(spec.model)
+    return origins.plain(spec.model) if spec.recipe is None else origins.of_recipe(spec.recipe, spec.model)
 
 
 def _setup(spec: FitSpec, origin: Origin, config: dict[str, Any]) -> Setup:
@@ -88,7 +96,7 @@ def _setup(spec: FitSpec, origin: Origin, config: dict[str, Any]) -> Setup:
     fetch_pretrained(arch)
     made = TrainConfig(
         **train,
-        epochs=spec.epochs or origin.epochs or EPOCHS,
+        epochs=spec.epochs or origin.horizon or EPOCHS,
         precision=spec.precision or origin.precision or "float32",
         device=resolve_device(spec.device),
         threads=spec.threads,
@@ -107,7 +115,7 @@ def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
 
 def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
     setup = plan.setup
-    description = weights.describe(plan.name, setup.model, setup.arch, plan.dataset, plan.train_size)
+    description = weights.describe(plan.name, setup, plan.dataset, plan.train_size)
     settings = {
         "model": setup.model,
         "parameters": plan.parameters,
@@ -125,36 +133,48 @@ def _show(plan: FitPlan) -> None:
     if data.notice:
         print(f"note: {data.notice}")
     print(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
-    print(f"config: {' '.join(f'{key}={value}' for key, value in plan.config.items())}")
+    print(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
     print(f"data:   {data.name}: {sizes}; {len(data.test):,} test images, sealed")
-    plural = "s" if train.epochs > 1 else ""
-    print(f"run:    {train.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
+    plural = "s" if plan.epochs > 1 else ""
+    print(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
+
+
+def _in_use(config: dict[str, Any]) -> dict[str, Any]:
+    """Without what nothing looks at: momentum is sgd's, the step of the schedule of that name."""
+    idle = set() if config["optimizer"] == "sgd" else {"momentum"}
+    idle |= set() if config["schedule"] == "step" else {"step_epochs", "step_factor"}
+    return {key: value for key, value in config.items() if key not in idle}
 
 
 def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, float, bool]:
-    """Trains, keeping every epoch as it ends; Ctrl-C ends it with what there is.
+    """Trains, keeping every epoch as it ends; Ctrl-C or SIGTERM ends it with what there is.
 
-    Returns what it came to, the seconds it took, and whether it was interrupted.
+    Returns what it came to, the seconds it took, and whether it was interrupted. An error before the first epoch has
+    ended leaves no folder.
     """
     started, interrupted, fitted = time.perf_counter(), False, FitResult()
-    with EpochBar(plan.setup.train.epochs, quiet) as bar:
+    with EpochBar(plan.epochs, quiet) as bar, interrupting():
 
         def report(so_far: FitResult) -> None:
             nonlocal fitted
             fitted = so_far
-            folder.keep(so_far)
+            folder.keep(so_far, _record(plan, so_far, time.perf_counter() - started))
             bar.reported(so_far)
 
         try:
-            train_model(plan.setup, plan.dataset, report, bar.within)
+            train_model(plan.setup, plan.dataset, report, watch=bar.within, epochs=plan.epochs)
         except KeyboardInterrupt:
             interrupted = True
+        except Exception:
+            if not fitted.curve:
+                folder.discard()
+            raise
     return fitted, time.perf_counter() - started, interrupted
 
 
 def _record(plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
     train = plan.setup.train
-    whole = len(fitted.curve) == train.epochs
+    whole = len(fitted.curve) == plan.epochs
     state = TrialState.DIVERGED if fitted.diverged else TrialState.COMPLETED if whole else TrialState.STOPPED
     return TrialRecord(
         trial_id=plan.name,

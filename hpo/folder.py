@@ -82,9 +82,11 @@ def make_whole(results_dir: Path, name: str, fill: Callable[[Path], None]) -> Pa
         fill(new)
         new.chmod(0o755)
         os.rename(new, target)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
-        raise ValueError(f"--name {name}: {target} cannot be made ({error.strerror})") from error
+        if isinstance(error, OSError):
+            raise ValueError(f"--name {name}: {target} cannot be made ({error.strerror})") from error
+        raise
     return target
 
 

@@ -38,6 +38,23 @@ def interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does. Nothing is changed outside the main thread."""
+
+    def handle(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _end_at_once() -> None:
     """Leaves like a kill does, which every file here survives, and takes Ray's processes along.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import tempfile
@@ -34,15 +35,25 @@ class Journal:
             os.truncate(self.path, end)
             raise
 
+    def lock(self) -> None:
+        """Keeps other processes from it until it is closed; BlockingIOError where one has it."""
+        fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def close(self) -> None:
         self._file.close()
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Every whole line, in order; nothing where there is no file."""
+    """Every whole line, in order; nothing where there is no file. ValueError for a line that is damaged."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1] if line]
+    entries = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            entries += [json.loads(line)] if line else []
+        except ValueError as error:
+            raise ValueError(f"{path}: line {number} is damaged ({error})") from error
+    return entries
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

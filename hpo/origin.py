@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hpo.recipes import Recipe, recipes
-from hpo.study import unknown
+from hpo.records import TrialRecord
+from hpo.study import TrainSpec, unknown
+from hpo.weights import Description, check_trusted
 from models import MODELS, is_known
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What is known before the flags are looked at; None where nothing is said."""
+    """What is known before the flags are looked at; None where nothing is said. epochs: that were trained; horizon:
+    that its schedule was planned for. hashes: of the splits."""
 
     model: str
     config: dict[str, Any]
     epochs: int | None = None
+    horizon: int | None = None
     seed: int | None = None
     precision: str | None = None
     dataset: str | None = None
     train_size: int | None = None
     mean: Any = None
     std: Any = None
+    hashes: dict[str, str] | None = None
+
+    def on_other_data(self) -> Origin:
+        """Without what is the data set's."""
+        return replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
 
 
 def plain(model: str | None) -> Origin:
     """The architecture alone; ValueError for an unknown one."""
-    name = model or "cnn"
+    name = "cnn" if model is None else model
     if not is_known(name):
         raise unknown(f"--model {name}", name, MODELS, ", or give MODULE:NAME")
     return Origin(model=name, config={})
@@ -53,6 +62,7 @@ def _from_recipe(recipe: Recipe) -> Origin:
         model=recipe.model,
         config={**config, **recipe.arch},
         epochs=recipe.train.epochs,
+        horizon=recipe.train.epochs,
         mean=recipe.mean,
         std=recipe.std,
     )
@@ -62,22 +72,24 @@ def of_winner(folder: Path, model: str | None) -> Origin:
     """The winner that best.json of a run's folder describes; ValueError where there is none."""
     try:
         best = json.loads((folder / "best.json").read_text())
-        trial = best["trial"]
+        description = Description.from_dict(best)
+        trial = TrialRecord.from_dict(best["trial"])
         origin = Origin(
-            model=best["model"],
-            config=trial["config"],
-            epochs=trial["epochs"],
-            seed=trial["seed"],
-            precision=trial["precision"],
-            dataset=best["dataset"],
-            train_size=best["train_size"],
-            mean=best["mean"],
-            std=best["std"],
+            model=description.model,
+            config=dict(trial.config),
+            epochs=trial.epochs,
+            horizon=description.epochs,
+            seed=trial.seed,
+            precision=TrainSpec(precision=trial.precision).precision,
+            dataset=description.dataset,
+            train_size=description.train_size,
+            mean=description.mean,
+            std=description.std,
+            hashes=description.hashes,
         )
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"--from {folder}: has no best.json, so no winner; give the folder of a run") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--from {folder}: its best.json cannot be read ({error})") from error
-    if model not in (None, origin.model):
-        raise ValueError(f"--model {model}: the winner of --from {folder} is {origin.model}; leave it out")
+    check_trusted(f"--from {folder}", origin.model, model)
     return origin

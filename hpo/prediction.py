@@ -26,13 +26,15 @@ class Prediction(NamedTuple):
     error: str = ""
 
 
-def predict_pictures(path: Path, pictures: Sequence[Path], invert: str) -> tuple[tuple[str, ...], list[Prediction]]:
-    """Class names, and an answer for each picture; folders are searched for pictures.
+def predict_pictures(
+    path: Path, pictures: Sequence[Path], invert: str, trusted: str | None
+) -> tuple[tuple[str, ...], list[Prediction]]:
+    """Class names, and an answer for each picture; folders are searched for pictures. `trusted`: as `weights.load`.
 
     Raises ValueError for unusable weights, or a named file that is missing or no picture; one inside a folder
     becomes an answer with an error, because the others are worth having.
     """
-    description, network = weights.load(path)
+    description, network = weights.load(path, trusted)
     answers: list[Prediction] = []
     batch: list[tuple[Path, Picture]] = []
     for file, picture in _read(pictures, description, invert):

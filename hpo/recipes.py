@@ -16,7 +16,7 @@ from trainers.config import TrainConfig
 class Claim:
     """Published figures; None where there is none. Accuracies are fractions in [0, 1], losses mean nats per image."""
 
-    test_accuracy: float
+    test_accuracy: float | None = None
     parameters: int | None = None
     train_accuracy: float | None = None
     train_loss: float | None = None
@@ -45,6 +45,7 @@ SYSTEMS = {
     "C": "LeNet-5 against a perceptron of its size",
     "D": "deep-digits: MLP and CNN",
     "E": "a baseline against a CNN, tuned by hand",
+    "P": "Podium's own: what its search found",
 }
 
 _GUESSED = "optimizer not published, SGD without momentum explains the accuracy"
@@ -152,6 +153,23 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     _e("mlp", Claim(test_loss=0.0013, test_accuracy=0.9742, note=_DIVIDED)),
     _e("cnn", Claim(test_loss=0.0006, test_accuracy=0.9888, note=_DIVIDED)),
+    # Of 20 trials with ASHA on 20,000 training images (results/reference/recipe-search.txt): the best two trained on
+    # all of them, and the better one by validation taken.
+    Recipe(
+        system="P",
+        model="compact_7k",
+        train=TrainConfig(
+            lr=0.0205,
+            batch_size=32,
+            optimizer="sgd",
+            weight_decay=1e-6,
+            schedule="one-cycle",
+            augment="rotate-crop",
+            epochs=15,
+        ),
+        arch={"activation": "silu"},
+        claim=Claim(note="no claim: the target of 99.4 % in 15 epochs under 8,000 parameters, met by validation alone"),
+    ),
 )
 
 

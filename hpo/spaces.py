@@ -20,7 +20,7 @@ from optuna.distributions import (
 
 from hpo.study import SearchSpec, unknown
 from models import ACTIVATIONS, PRETRAINED, is_known
-from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig
+from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig, split_config
 
 Distributions = dict[str, BaseDistribution]
 
@@ -96,14 +96,22 @@ def base_space(model: str) -> Space:
 
 
 def _hyperparameters(model: str) -> dict[str, Any]:
-    """What a user's callable takes beyond (input_shape, num_classes), with its defaults (None: it has none)."""
+    """What a user's callable takes beyond (input_shape, num_classes), with its defaults (None: it must be given).
+
+    What has another kind of default than a number, a text or a truth value keeps it, and cannot be set. ValueError for
+    a name that a setting of the training has already.
+    """
     import inspect
 
     from models import builder
 
     parameters = list(inspect.signature(builder(model)).parameters.values())[2:]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return {p.name: None if p.default is p.empty else p.default for p in named}
+    taken = split_config({p.name: None for p in named})[0]
+    if taken:
+        raise ValueError(f"--model {model}: its {', '.join(taken)} is a setting of the training too; rename it")
+    plain = [p for p in named if p.default is p.empty or isinstance(p.default, bool | int | float | str)]
+    return {p.name: None if p.default is p.empty else p.default for p in plain}
 
 
 def search_space(model: str, spec: SearchSpec) -> Space:
@@ -212,16 +220,17 @@ def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space
 
 def _fixed(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
     _check(flag, key, value, base)
-    return CategoricalDistribution((value if isinstance(value, str) or _is_integer(key, base) else float(value),))
+    whole = isinstance(value, str | bool) or _is_integer(key, base)
+    return CategoricalDistribution((value if whole else float(value),))
 
 
 _DOMAINS: dict[str, tuple[float, float, str]] = {
-    "lr": (math.ulp(0.0), math.inf, "over 0"),
+    "lr": (math.ulp(0.0), math.inf, "over 0 and finite"),
     "dropout": (0.0, math.nextafter(1.0, 0.0), "at least 0 and under 1"),
     "momentum": (0.0, math.nextafter(1.0, 0.0), "at least 0 and under 1"),
     "weight_decay": (0.0, math.inf, "at least 0"),
-    "batch_size": (1, 2**31, "a whole number of at least 1"),
-    "step_epochs": (1, 2**31, "a whole number of at least 1"),
+    "batch_size": (1, 2**31, "a whole number from 1 to 2147483648"),
+    "step_epochs": (1, 2**31, "a whole number from 1 to 2147483648"),
     "step_factor": (math.ulp(0.0), 1.0, "over 0 and at most 1"),
 }
 _CHOICES = {
@@ -262,7 +271,7 @@ def _check_name(flag: str, key: str, bases: list[Space]) -> None:
 
 
 def _is_integer(key: str, base: Space) -> bool:
-    return isinstance(base.default.get(key), int)
+    return isinstance(base.default.get(key), int) and not isinstance(base.default.get(key), bool)
 
 
 def _default(value: Any, distribution: BaseDistribution) -> Any:
@@ -273,7 +282,9 @@ def _default(value: Any, distribution: BaseDistribution) -> Any:
     return distribution.low if value is None else min(max(value, distribution.low), distribution.high)
 
 
-def _number_or_text(text: str) -> int | float | str:
+def _number_or_text(text: str) -> bool | int | float | str:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)

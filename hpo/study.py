@@ -284,7 +284,10 @@ def check_seed(seed: int | None) -> None:
 
 
 def check_name(flag: str, name: str | None) -> None:
-    if (name is not None and not re.fullmatch(r"[^/\\\0]{1,200}", name)) or name in (".", ".."):
+    # File systems count bytes, at most 255 of them.
+    if name is not None and (
+        not re.fullmatch(r"[^/\\\0]+", name) or name in (".", "..") or len(os.fsencode(name)) > 200
+    ):
         raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
 
 

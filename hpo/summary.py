@@ -12,9 +12,7 @@ from hpo.folder import RunFolder
 from hpo.preflight import Plan
 from hpo.progress import accuracy
 from hpo.ranking import Ranked
-from hpo.records import TrialRecord
 from hpo.search import rungs
-from hpo.study import OutputSpec
 from hpo.winner import has_weights
 
 
@@ -67,30 +65,10 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
     if winner.usable:
         kept = has_weights(folder, winner)
         print(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
-        print(f"the winner again:\n  {command_again(winner, plan)}")
-
-
-def command_again(record: TrialRecord, plan: Plan) -> str:
-    """The command line that trains this trial's configuration again, with its seed and for its epochs."""
-    spec = plan.spec
-    words: dict[str, Any] = {
-        "model": record.model,
-        "trials": 1,
-        "epochs": record.epochs,
-        "scheduler": "none",
-        "seed": record.seed,
-        "dataset": record.dataset,
-        "precision": record.precision,
-    }
-    given = {key: getattr(spec.data, key) for key in ("data_dir", "train_size", "mean", "std")}
-    words |= {key: value for key, value in given.items() if value is not None}
-    if spec.resources.cpus_per_trial > 1:
-        words["cpus_per_trial"] = spec.resources.cpus_per_trial
-    if spec.output.results_dir != OutputSpec().results_dir:
-        words["results_dir"] = spec.output.results_dir
-    flags = [f"--{key.replace('_', '-')} {shlex.quote(str(value))}" for key, value in words.items()]
-    flags += [f"--set {key}={value}" for key, value in record.config.items()]
-    return " ".join(["python hpo/run.py", *flags])
+        if kept:
+            own = f" --model {winner.model}" if ":" in winner.model else ""
+            print(f"on the test split, once: hpo evaluate {shlex.quote(str(folder.path))}{own}")
+            print(f"the winner again:        hpo train --from {shlex.quote(str(folder.path))}{own}")
 
 
 def _best_table(ranked: list[Ranked]) -> Table:

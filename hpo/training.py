@@ -26,9 +26,10 @@ def train_model(
     dataset: Dataset,
     report: Callable[[FitResult], object] = lambda _: None,
     watch: Callable[[float], object] | None = None,
+    epochs: int | None = None,
 ) -> FitResult:
-    """Trains for the epochs of `setup.train`; `report` hears of each, `watch` of each batch's start: the share of
-    the epoch that is done. The test split stays sealed."""
+    """Trains for `epochs`, by default those of `setup.train`, where its schedule ends; `report` hears of each,
+    `watch` of each batch's start: the share of the epoch that is done. The test split stays sealed."""
     from trainers.fit import fit
     from trainers.memory import keep_freed_memory
     from trainers.single import SingleTrainer
@@ -38,7 +39,7 @@ def train_model(
     trainer = SingleTrainer(make, dataset.training, setup.train)
     trainer.watch = watch
     try:
-        return fit(trainer, setup.train.epochs, report)
+        return fit(trainer, epochs or setup.train.epochs, report)
     finally:
         trainer.close()
 

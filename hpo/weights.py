@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from models import build_model, is_known
 from trainers import checkpoint
-from trainers.data import Dataset
+from trainers.data import DATASETS, Dataset
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from hpo.training import Setup
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """model, arch: what `build_model` takes. classes: names, in label order. mean, std: per channel, of pixels in
-    [0, 1]. background: of the training images, see trainers/pictures.py. hashes: SHA-256 of the splits."""
+    [0, 1]. background: of the training images, see trainers/pictures.py. dataset: its name, or its absolute path.
+    hashes: SHA-256 of the splits. epochs: that the training was planned for, where its schedule ends."""
 
     model: str
     arch: dict[str, Any]
@@ -29,6 +32,7 @@ class Description:
     dataset: str
     train_size: int | None
     hashes: dict[str, str]
+    epochs: int
     trial_id: str
 
     @property
@@ -42,27 +46,61 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Description:
-        """The inverse of `to_dict`; KeyError where something is missing."""
-        kept: dict[str, Any] = {item.name: values[item.name] for item in fields(cls)}
+        """The inverse of `to_dict`; ValueError where something is missing or of another kind."""
+        if not isinstance(values, dict):
+            raise ValueError(f"it holds a {type(values).__name__}")
+        for key, (kind, items) in _KINDS.items():
+            value = values.get(key)
+            inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            if not isinstance(value, kind) or (items and not all(isinstance(item, items) for item in inner)):
+                what = "missing" if key not in values else f"no {getattr(kind, '__name__', kind)}"
+                raise ValueError(f"{key} is {what}")
+        kept: dict[str, Any] = {item.name: values.get(item.name) for item in fields(cls)}
         plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
+        channels = len(values["mean"]), len(values["std"])
+        if len(values["input_shape"]) != 3 or channels != (values["input_shape"][0],) * 2:
+            raise ValueError("its input_shape, mean and std do not fit together")
         return cls(**plain)
 
+    def build(self) -> nn.Module:
+        """The network with random weights. ValueError, TypeError or RuntimeError where `arch` is not its."""
+        return build_model(self.model, self.input_shape, self.num_classes, **self.arch)
 
-def describe(trial_id: str, model: str, arch: dict[str, Any], dataset: Dataset, train_size: int | None) -> Description:
-    """The description of a network trained on `dataset`."""
+
+# What each entry must be, and what it must hold; a file is not taken at its word.
+_KINDS: dict[str, tuple[Any, Any]] = {
+    "model": (str, None),
+    "arch": (dict, (bool, int, float, str)),
+    "input_shape": (list, int),
+    "classes": (list, str),
+    "mean": (list, float),
+    "std": (list, float),
+    "background": (str, None),
+    "dataset": (str, None),
+    "train_size": (int | None, None),
+    "hashes": (dict, str),
+    "epochs": (int, None),
+    "trial_id": (str, None),
+}
+
+
+def describe(trial_id: str, setup: Setup, dataset: Dataset, train_size: int | None) -> Description:
+    """The description of a network trained on `dataset` as `setup` says."""
     from trainers.pictures import background
 
     return Description(
-        model=model,
-        arch=arch,
+        model=setup.model,
+        # Weights that the training begins with are not needed to build it again, and may not be at hand.
+        arch={key: value for key, value in setup.arch.items() if key != "pretrained"},
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         mean=dataset.mean,
         std=dataset.std,
         background=background(dataset),
-        dataset=dataset.name,
+        dataset=data_key(dataset.name),
         train_size=train_size,
         hashes=dataset.hashes,
+        epochs=setup.train.epochs,
         trial_id=trial_id,
     )
 
@@ -72,32 +110,51 @@ def save(path: Path, description: Description, state_dict: dict[str, Any]) -> No
     checkpoint.save(path, {**description.to_dict(), "state_dict": state_dict})
 
 
-def load(path: Path) -> tuple[Description, nn.Module]:
+def data_key(name: str) -> str:
+    """A data set's name, or the absolute path of one that is a folder or a .tar."""
+    return name if name in DATASETS else str(Path(name).resolve())
+
+
+def file_of(path: Path) -> Path:
+    """best.pt in the folder of a run, or the file itself."""
+    return path / "best.pt" if path.is_dir() else path
+
+
+def load(path: Path, trusted: str | None = None) -> tuple[Description, nn.Module]:
     """The description and the network, ready to be used, of a best.pt or of the folder that holds one.
 
-    Raises ValueError, in one line, where there is none, it is damaged, or it does not fit the architecture it
-    names. No code in the file can run.
+    trusted: a MODULE:NAME whose code may run; a file that names another one is refused, because it could name
+    anything. Raises ValueError, in one line, where there is none, it is damaged, or it does not fit the
+    architecture it names. No code in the file can run.
     """
-    file = path / "best.pt" if path.is_dir() else path
+    file = file_of(path)
     try:
         state = checkpoint.load(file)
-        description = Description.from_dict(state)
     except FileNotFoundError:
         raise ValueError(f"{file}: there is no such file") from None
     except OSError as error:
         raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file}: no network of Podium's ({error} is missing)") from error
+    try:
+        description = Description.from_dict(state)
+    except ValueError as error:
+        raise ValueError(f"{file}: no network of Podium's ({error})") from error
+    check_trusted(str(file), description.model, trusted)
     return description, _network(file, description, state.get("state_dict"))
 
 
+def check_trusted(file: str, model: str, trusted: str | None) -> None:
+    """ValueError unless `model`, which `file` names, is one of Podium's, installed, or the one the user named."""
+    if trusted is not None and trusted != model:
+        raise ValueError(f"--model {trusted}: {file} is of architecture {model}")
+    if ":" in model and trusted is None:
+        raise ValueError(f"{file}: is of architecture {model}, whose code would run; to trust it, add --model {model}")
+    if not is_known(model):
+        raise ValueError(f"{file}: is of architecture {model}, which is not known here")
+
+
 def _network(file: Path, description: Description, weights: Any) -> nn.Module:
-    if not is_known(description.model):
-        raise ValueError(f"{file}: is of architecture {description.model}, which is not known here")
-    # Weights that training began with are not needed any more, and may not be at hand.
-    arch = {key: value for key, value in description.arch.items() if key != "pretrained"}
     try:
-        network = build_model(description.model, description.input_shape, description.num_classes, **arch)
+        network = description.build()
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]

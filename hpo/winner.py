@@ -12,7 +12,8 @@ from hpo.journal import write_atomically
 from hpo.preflight import Plan
 from hpo.ranking import Ranked
 from hpo.records import TrialRecord
-from trainers.config import split_config
+from hpo.training import Setup
+from trainers.config import TrainConfig, split_config
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,10 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
     if state["best_epoch"] != best.best_epoch:
         logger.warning("%s: its checkpoint is older than its best epoch, no weights are kept", best.trial_id)
         return
-    arch = split_config(best.config)[1]
-    description = weights.describe(best.trial_id, best.model, arch, plan.dataset, plan.spec.data.train_size)
+    setup = Setup(
+        model=best.model, train=TrainConfig(epochs=plan.spec.search.epochs), arch=split_config(best.config)[1]
+    )
+    description = weights.describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)
     weights.save(folder.best_pt, description, state["best_weights"])
     write_description(folder.best_json, description, best)
 

@@ -116,7 +116,7 @@ def trainable_parameters(module: nn.Module) -> int:
 
 
 def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> None:
-    """Builds a user's architecture and feeds it two images, so that its faults show before a search starts.
+    """Builds a user's architecture, feeds it two images and takes a gradient: its faults show before anything starts.
 
     Raises ValueError, in one line, where it raises, is no torch module or has an output of another shape
     than (images, classes).
@@ -124,8 +124,11 @@ def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int
     import torch
 
     try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            output = build_model(name, input_shape, num_classes, **arch).eval()(torch.zeros(2, *input_shape))
+        with torch.random.fork_rng(devices=[]):
+            network, images = build_model(name, input_shape, num_classes, **arch), torch.zeros(2, *input_shape)
+            output = network.eval()(images)
+            if tuple(getattr(output, "shape", ())) == (2, num_classes):
+                network.train()(images).sum().backward()
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"--model {name}: raises {type(error).__name__}: {reason}") from error

@@ -44,7 +44,12 @@ def vgg16(
     network = make(weights=None)
     # On the meta device, where parameters are only counted, there is nothing to load into.
     if pretrained != "none" and torch.get_default_device().type != "meta":
-        network.load_state_dict(pretrained_weights())
+        try:
+            network.load_state_dict(pretrained_weights())
+        except RuntimeError as error:
+            raise ValueError(
+                f"pretrained weights of vgg16: {_weights_file()} holds something else; remove it"
+            ) from error
     network.requires_grad_(pretrained != "head")
     network.classifier[6] = nn.Linear(4096, num_classes)
     for at in (2, 5):
@@ -60,12 +65,11 @@ def pretrained_weights() -> dict[str, Any]:
     from torchvision.models import VGG16_Weights
 
     url = VGG16_Weights.IMAGENET1K_V1.url
-    name = url.rpartition("/")[2]
-    file = Path(torch.hub.get_dir()) / "checkpoints" / name
+    file = _weights_file()
     try:
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            (hash_prefix,) = _HASH.findall(name)
+            (hash_prefix,) = _HASH.findall(file.name)
             with _impatient():
                 torch.hub.download_url_to_file(url, str(file), hash_prefix, progress=False)
         # weights_only: a file that somebody put there cannot run code.
@@ -75,6 +79,13 @@ def pretrained_weights() -> dict[str, Any]:
         raise ValueError(
             f"pretrained weights of vgg16: cannot be had ({reason}); download {url} elsewhere and put it to {file}"
         ) from error
+
+
+def _weights_file() -> Path:
+    from torchvision.models import VGG16_Weights
+
+    url: str = VGG16_Weights.IMAGENET1K_V1.url
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
 @contextmanager

@@ -254,7 +254,11 @@ def _normalization(
 def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -> tuple[float, ...]:
     if given is None:
         return tuple(measured)
-    return (float(given),) * len(measured) if isinstance(given, int | float) else tuple(given)
+    if isinstance(given, int | float):
+        return (float(given),) * len(measured)
+    if len(given) != len(measured):
+        raise ValueError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
+    return tuple(given)
 
 
 def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def read(path: Path, shape: tuple[int, int, int], background: str, invert: str =
     and "no" decide themselves. Raises ValueError for a file that is no picture, OSError where there is none.
     """
     channels, height, width = shape
-    image = _opaque(_opened(path)).convert("L" if channels == 1 else "RGB")
+    image = _opened(path, "L" if channels == 1 else "RGB")
     level = _border(np.asarray(image).reshape(image.height, image.width, -1))
     bright = float(level.mean()) > _WHITE / 2
     inverted = invert == "yes" or (invert == "auto" and background == ("dark" if bright else "bright"))
@@ -53,13 +54,15 @@ def read(path: Path, shape: tuple[int, int, int], background: str, invert: str =
     return Picture(1 - ready if inverted else ready, inverted)
 
 
-def _opened(path: Path) -> Image.Image:
+def _opened(path: Path, mode: str) -> Image.Image:
     try:
-        with Image.open(path) as file:
-            return ImageOps.exif_transpose(_eight_bit(file))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as file:
+                return _opaque(ImageOps.exif_transpose(_eight_bit(file))).convert(mode)
     except FileNotFoundError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file makes Pillow raise whatever its bytes happen to ask for
         reason = "no picture" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())
         raise ValueError(f"{path}: cannot be read as a picture ({reason})") from error
 
@@ -69,10 +72,12 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     image.load()
     if not image.mode.startswith(("I", "F")):
         return image.copy()
-    values = np.asarray(image, np.float64)
-    most = 65535.0 if values.max(initial=0) > _WHITE or image.mode.startswith("I;16") else float(_WHITE)
-    if image.mode == "F" and values.max(initial=0) <= 1:
-        most = 1.0
+    values = np.nan_to_num(np.asarray(image, np.float64))
+    highest = float(values.max(initial=0.0))
+    if image.mode.startswith("F"):  # no convention says what is white: 1, 255, or the brightest there is
+        most = 1.0 if highest <= 1 else max(highest, float(_WHITE))
+    else:
+        most = 65535.0 if highest > _WHITE or image.mode.startswith("I;16") else float(_WHITE)
     return Image.fromarray((values.clip(0, most) / most * _WHITE).round().astype(np.uint8))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class BaselinesSpec:
     """Which recipes are run, how often, and where the tables go."""
 
     system: str | None = None
-    """A, B, C, D or E. [default: all]"""
+    """A, B, C, D, E or P. [default: all]"""
     model: Annotated[tuple[str, ...], _Many] = ()
     """Some of its architectures. [default: all]"""
     seeds: int = 3
@@ -53,6 +54,8 @@ class BaselinesSpec:
         at_least("--seeds", self.seeds, 1)
         at_least("--max-epochs", self.max_epochs, 1)
         at_least("--jobs", self.jobs, 1)
+        if self.dataset == "auto":
+            raise ValueError("--dataset auto: name the data set; choose from mnist, fashion-mnist, digits")
 
     @property
     def stem(self) -> Path:
@@ -107,6 +110,9 @@ def _run(todo: list[Job], spec: BaselinesSpec) -> None:
     try:
         spec.out.mkdir(parents=True, exist_ok=True)
         journal = Journal(spec.stem.with_suffix(".jsonl"))
+        journal.lock()
+    except BlockingIOError:
+        raise ValueError(f"--out {spec.out}: another hpo baselines is at work there") from None
     except OSError as error:
         raise ValueError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
     for number, row in enumerate(_rows(todo, spec.jobs), 1):
@@ -127,9 +133,20 @@ def _rows(todo: list[Job], at_once: int) -> Iterator[dict[str, Any]]:
         yield from map(run_job, todo)
         return
     # Spawned, not forked: torch's threads do not survive a fork.
-    with ProcessPoolExecutor(at_once, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(run_job, job) for job in todo]):
-            yield done.result()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(at_once, mp_context=spawn, initializer=_leave_signals_to_parent) as pool:
+        try:
+            for done in as_completed([pool.submit(run_job, job) for job in todo]):
+                yield done.result()
+        except BaseException:  # Ctrl-C, or a job's error: what still runs would be hours of work for nothing
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _leave_signals_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write(stem: Path) -> pd.DataFrame:

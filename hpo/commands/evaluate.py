@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from rich.markup import escape
 from rich.table import Table
 
-from hpo.command import console, run_command
+from hpo.command import check_output, console, run_command
 from hpo.study import TrainSpec, choice
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ class EvaluateSpec:
     json: Annotated[bool, _Switch] = False
     """Prints JSON instead of tables: overall and per class precision, recall, f1 and num_samples."""
     misclassified: Path | None = None
-    """Draws the first images it got wrong into this PNG file."""
+    """Draws the first images it got wrong into this file, NAME.png."""
+    model: str | None = None
+    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
 
     def __post_init__(self) -> None:
         choice("--split", self.split, SPLITS)
+        if self.misclassified:
+            check_output("--misclassified", self.misclassified, ".png")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -87,14 +92,14 @@ def _classes(report: dict[str, Any]) -> Table:
         if name == "overall (weighted)":
             table.add_section()
         scores = (f"{entry[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(name, *scores, f"{entry['num_samples']:,}")
+        table.add_row(escape(name), *scores, f"{entry['num_samples']:,}")
     return table
 
 
 def _confusion(report: dict[str, Any]) -> Table:
     table = _table("", *report["class"])
     for name, counts in zip(report["class"], report["confusion_matrix"], strict=True):
-        table.add_row(name, *(str(count) if count else "." for count in counts))
+        table.add_row(escape(name), *(str(count) if count else "." for count in counts))
     return table
 
 
@@ -102,5 +107,5 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
     for name in others:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     return table

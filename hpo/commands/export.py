@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hpo.command import run_command
+from hpo.command import check_output, run_command
 from hpo.study import choice
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
@@ -23,7 +23,9 @@ class ExportSpec:
     format: str = "onnx"
     """onnx, pt2 (a torch.export program, what became of TorchScript) or safetensors (weights alone)."""
     out: Path | None = None
-    """The file. [default: beside the weights, with the format's suffix]"""
+    """The file, with the format's suffix. [default: beside the weights]"""
+    model: str | None = None
+    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
 
     def __post_init__(self) -> None:
         hint = "; TorchScript is retired, pt2 has taken its place" if self.format == "torchscript" else ""
@@ -47,10 +49,10 @@ def _export(weights: Path, /, *, spec: Annotated[ExportSpec, Parameter(name="*")
         A best.pt, or the results/NAME that holds it.
     """
     from hpo.exporting import export
+    from hpo.weights import file_of
 
-    source = weights / "best.pt" if weights.is_dir() else weights
+    source = file_of(weights)
     target = spec.out or source.with_suffix(SUFFIXES[spec.format])
-    if target.resolve() == source.resolve():
-        raise ValueError(f"--out {target}: would overwrite the weights themselves")
-    difference = export(source, target, spec.format)
+    check_output("--out", target, SUFFIXES[spec.format])
+    difference = export(source, target, spec.format, spec.model)
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, outputs differ by at most {difference:.1e}")

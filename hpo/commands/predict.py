@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hpo.command import FAILED, run_command
+from hpo.command import FAILED, check_output, run_command
 from hpo.study import choice
 
 if TYPE_CHECKING:
@@ -30,10 +30,14 @@ class PredictSpec:
     """yes, no or auto: takes the negative where a picture's border is bright and the training images' was dark, or
     the other way round."""
     out: Path | None = None
-    """Writes the answers as CSV into this file."""
+    """Writes the answers into this file, NAME.csv."""
+    model: str | None = None
+    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
 
     def __post_init__(self) -> None:
         choice("--invert", self.invert, INVERT)
+        if self.out:
+            check_output("--out", self.out, ".csv")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,7 +61,9 @@ def _predict(
 
     if not pictures:
         raise ValueError("hpo predict: give at least one picture or folder after the weights")
-    classes, answers = predict_pictures(weights, pictures, spec.invert)
+    classes, answers = predict_pictures(weights, pictures, spec.invert, spec.model)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     if spec.out or any(path.is_dir() for path in pictures):
         _give_csv(_csv(classes, answers), spec.out)
     else:
@@ -72,7 +78,7 @@ def _predict(
 def _line(classes: Sequence[str], answer: Prediction) -> str:
     order = sorted(range(len(classes)), key=lambda i: -answer.probabilities[i])
     runners = ", ".join(f"{classes[i]} {answer.probabilities[i]:.3f}" for i in order[1:4])
-    inverted = "  [inverted: its border is bright]" if answer.inverted else ""
+    inverted = "  [inverted]" if answer.inverted else ""
     return f"{answer.file}: {classes[order[0]]}  {answer.probabilities[order[0]]:.3f}  ({runners}){inverted}"
 
 
@@ -95,8 +101,5 @@ def _give_csv(text: str, out: Path | None) -> None:
 
     if out is None:
         print(text, end="")
-        return
-    try:
-        write_atomically(out, text)
-    except OSError as error:
-        raise ValueError(f"--out {out}: cannot be written ({error.strerror})") from error
+    else:
+        write_atomically(out, text.encode(errors="surrogateescape"))

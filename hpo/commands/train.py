@@ -69,7 +69,7 @@ class FitSpec:
     model: str | None = None
     """The architecture, one of `hpo models` or MODULE:NAME. [default: cnn]"""
     recipe: str | None = None
-    """The recipe of a reproduced system: A, B, C, D or E, with --model where it has several."""
+    """The recipe of a reproduced system (A, B, C, D or E, with --model where it has several), or P, Podium's own."""
     origin: Annotated[Path | None, Parameter(name="--from")] = None
     """results/NAME: the configuration, seed and data of its winner."""
     epochs: int | None = None
@@ -97,7 +97,7 @@ class FitSpec:
         check_seed(self.seed)
         TrainSpec(precision=self.precision or "float32", device=self.device)
         check_name("--name", self.name)
-        if self.recipe and self.origin:
+        if self.recipe is not None and self.origin is not None:
             raise ValueError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")
 
 

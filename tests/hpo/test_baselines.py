@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from hpo.baselines import COLUMNS, Job, markdown, missing, table
+from hpo.baselines import COLUMNS, Job, markdown, missing, run_job, table
 from hpo.cli import main
-from hpo.journal import read_journal
+from hpo.journal import Journal, read_journal
 from hpo.recipes import recipes
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +42,10 @@ def test_every_run_is_kept_and_none_is_repeated(tmp_path: Path, capsys: pytest.C
     assert repeated[4]["test_accuracy"] == more[3]["test_accuracy"]
     frame = pd.read_csv(tmp_path / "baselines-digits.csv")
     assert len(frame) == 1 and frame["epochs"][0] == 2 and frame["seeds"][0] == 1
-    assert frame["note"][0].startswith("2 of 5 epochs; ") and frame["test_accuracy_claimed"][0] == 0.9742
+    assert (
+        frame["note"][0].startswith("on digits, the claim is of MNIST; 2 of 5 epochs; ")
+        and frame["test_accuracy_claimed"][0] == 0.9742
+    )
     assert (tmp_path / "baselines-digits.md").read_text() == markdown(table(more))
 
 
@@ -66,7 +74,7 @@ def test_a_line_is_the_mean_over_the_seeds() -> None:
 
 
 def test_a_run_that_diverged_is_told() -> None:
-    failed = {"error": "diverged in its first epoch", "seed": 1}
+    failed = {"error": "diverged in epoch 3", "seed": 1}
     lost = {key: value for key, value in row(**failed).items() if key not in ("test_accuracy", "train_loss")}
     (line,) = table([row(), lost]).to_dict("records")
     assert line["note"] == "diverged with seed 1" and line["test_accuracy"] == 0.98 and line["seeds"] == 2
@@ -77,13 +85,52 @@ def test_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "j.jsonl").write_text(json.dumps(row(seed=0)) + "\n" + json.dumps(row(seed=1, epochs=5)) + "\n")
     (recipe,) = recipes("C", ("lenet5",))
 
-    def job(seed: int, epochs: int) -> Job:
+    def job(seed: int, epochs: int, precision: str = "float32") -> Job:
         return Job(
-            recipe=recipe, seed=seed, epochs=epochs, precision="float32", device="cpu", dataset="mnist", data_dir=ROOT
+            recipe=recipe, seed=seed, epochs=epochs, precision=precision, device="cpu", dataset="mnist", data_dir=ROOT
         )
 
-    jobs = [job(0, 20), job(0, 3), job(1, 20), job(1, 5), job(2, 1)]
-    assert [(j.seed, j.epochs) for j in missing(jobs, tmp_path / "j.jsonl")] == [(1, 20), (2, 1)]
+    jobs = [job(0, 20), job(0, 3), job(1, 20), job(1, 5), job(2, 1), job(0, 1, "bf16")]
+    todo = missing(jobs, tmp_path / "j.jsonl")
+    assert [(j.seed, j.epochs, j.precision) for j in todo] == [(1, 20, "float32"), (2, 1, "float32"), (0, 1, "bf16")]
+
+
+def test_other_data_and_precision_are_lines_of_their_own() -> None:
+    frame = table([row(), row(precision="bf16", test_accuracy=0.5), row(dataset="digits", test_accuracy=0.2)])
+    assert sorted(frame["test_accuracy"]) == [0.2, 0.5, 0.98]
+    (line,) = frame[frame["dataset"] == "digits"].to_dict("records")
+    assert line["note"] == "on digits, the claim is of MNIST"
+
+
+def test_a_run_whose_loss_is_not_finite_is_an_error_however_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    (recipe,) = recipes("C", ("mlp_small",))
+    wild = replace(recipe, train=replace(recipe.train, lr=1e30))
+    job = Job(recipe=wild, seed=0, epochs=2, precision="float32", device="cpu", dataset="digits", data_dir=ROOT)
+    done = run_job(job)
+    assert done["error"] == "diverged in epoch 1" and "test_accuracy" not in done
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hpo.cli import main; sys.exit(main(sys.argv[1:]))"
+    line = f"baselines --system C --model lenet5 --seeds 40 --jobs 2 --dataset digits --out {tmp_path}"
+    command = [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *line.split()]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    journal, until = tmp_path / "baselines-digits.jsonl", time.monotonic() + 90
+    while not read_journal(journal) and time.monotonic() < until:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert 1 <= len(read_journal(journal)) < 40
+
+
+def test_two_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = Journal(tmp_path / "baselines-digits.jsonl")
+    journal.lock()
+    assert main(["baselines", "--dataset", "digits", "--out", str(tmp_path)]) == 2
+    assert "another hpo baselines is at work there" in capsys.readouterr().err
+    journal.close()
 
 
 def test_the_committed_tables_are_made_from_the_committed_runs() -> None:
@@ -100,6 +147,7 @@ def test_the_committed_tables_are_made_from_the_committed_runs() -> None:
     [
         ("--system F", "system F: choose from A"),
         ("--system E --model vgg16", "--model vgg16: no recipe of that name in system E; choose from mlp, cnn"),
+        ("--dataset auto", "--dataset auto: name the data set"),
         ("--seeds 0", "--seeds 0: must be at least 1"),
         ("--max-epochs 0", "--max-epochs 0: must be at least 1"),
         ("--jobs 0", "--jobs 0: must be at least 1"),

@@ -16,6 +16,7 @@ import ray
 
 from hpo import StudyResult, StudySpec, run_study, session
 from hpo import search as search_module
+from hpo.cli import main as cli
 from hpo.journal import read_journal
 from hpo.progress import Progress
 from hpo.records import TrialRecord
@@ -93,12 +94,13 @@ def test_the_same_seed_one_at_a_time_gives_the_same_trials(tmp_path: Path) -> No
 def test_the_command_shown_trains_the_winner_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = run(tmp_path, trials=5, quiet=False)
     out = capsys.readouterr().out
-    command = out.splitlines()[-1].split()
-    assert command[:2] == ["python", "hpo/run.py"] and "--results-dir" in command
-    assert main([*command[2:], "--name", "again"]) == 0
-    again = pd.read_csv(tmp_path / "again" / "trials.csv")
-    for column in ("val_accuracy", "val_loss", "train_loss", "seed", "lr"):
-        assert again[column][0] == result.frame[column][0], column
+    evaluating, training = (line.partition(": ")[2].split() for line in out.splitlines()[-2:])
+    assert evaluating == ["hpo", "evaluate", str(result.folder)] and cli(evaluating[1:]) == 0
+    assert training[:3] == ["hpo", "train", "--from"]
+    assert cli([*training[1:], "--name", "again", "--results-dir", str(tmp_path)]) == 0
+    again = json.loads((tmp_path / "again" / "best.json").read_text())["trial"]
+    for column in ("val_accuracy", "val_loss", "train_loss", "seed", "epochs"):
+        assert again[column] == result.frame[column][0], column
 
 
 def test_several_architectures_share_one_ranking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

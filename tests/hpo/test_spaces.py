@@ -77,7 +77,7 @@ WRONG = [
     ("--set", "lr=nan", "lr must be over 0"),
     ("--set", "lr=inf", "lr must be over 0"),
     ("--set", "lr=fast", "'fast' is not a number"),
-    ("--set", "batch_size=0", "batch_size must be a whole number of at least 1"),
+    ("--set", "batch_size=0", "batch_size must be a whole number from 1 to"),
     ("--set", "batch_size=64.5", "64.5 is not a whole number"),
     ("--set", "momentum=1", "momentum must be at least 0 and under 1"),
 ]

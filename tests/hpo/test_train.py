@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -132,7 +131,9 @@ def test_from_a_training_goes_on_to_another(tmp_path: Path) -> None:
     assert (third["train"]["epochs"], third["train"]["seed"], third["config"]["activation"]) == (1, 9, "tanh")
 
 
-def test_a_network_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "ownnet.py").write_text(
         "from torch import nn\n\n\ndef net(shape, classes, *, width):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(784, width), nn.ReLU(), nn.Linear(width, classes))\n"
@@ -140,7 +141,93 @@ def test_a_network_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.syspath_prepend(tmp_path)
     folder = train(tmp_path, "--model ownnet:net --set width=12 --epochs 1")
     assert state(folder)["1.weight"].shape == (12, 784)
-    assert main(["evaluate", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 2
+    err = capsys.readouterr().err
+    assert "is of architecture ownnet:net, whose code would run; to trust it, add --model ownnet:net" in err
+    assert main(["evaluate", str(folder), "--model", "ownnet:net"]) == 0
+    assert main(["train", "--from", str(folder)]) == 2
+    again = train(tmp_path, f"--from {folder} --model ownnet:net", "b")
+    assert same(state(folder), state(again))
+
+
+FAULTY = {
+    "momentum": ("def net(shape, classes, *, momentum=0.1): ...", "its momentum is a setting of the training too"),
+    "seed": ("def net(shape, classes, *, seed=1, device=2): ...", "its seed, device is a setting of the training too"),
+    "training": (
+        "from torch import nn\nclass net(nn.Module):\n def __init__(self, s, c):\n  super().__init__()\n"
+        "  self.l = nn.Linear(784, c)\n def forward(self, x):\n"
+        "  if self.training: raise RuntimeError('only then')\n  return self.l(x.flatten(1))\n",
+        "raises RuntimeError: only then",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTY)
+def test_a_faulty_network_of_ones_own(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, message = FAULTY[kind]
+    (tmp_path / f"own_{kind}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    line = f"train --model own_{kind}:net --dataset digits --results-dir {tmp_path / 'r'}"
+    assert main(line.split()) == 2
+    assert message in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+def test_a_network_of_ones_own_may_have_any_defaults_and_torchs_dropout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "anynet.py").write_text(
+        "from torch import nn\n\n\ndef net(shape, classes, *, act=nn.ReLU, norm=None, bias=True):\n"
+        "    layers = nn.Linear(784, 9, bias=bias), act(), nn.Dropout(0.3), nn.Linear(9, classes)\n"
+        "    return nn.Sequential(nn.Flatten(), *layers)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    line = "--model anynet:net --set bias=false --epochs 2 --seed 3"
+    first = train(tmp_path, line)
+    torch.rand(7)  # its dropout draws from torch's global generator, which follows the seed all the same
+    assert same(state(first), state(train(tmp_path, line, "b")))
+    assert "1.bias" not in state(first)
+
+
+def test_a_stopped_winner_is_trained_on_its_own_schedule(tmp_path: Path) -> None:
+    whole = train(tmp_path, "--model mlp_small --epochs 6 --schedule cosine --lr 0.01 --train-size 300")
+    best = read(whole / "best.json")
+    best["trial"]["epochs"] = 2  # as if it had been stopped there
+    (tmp_path / "stopped").mkdir()
+    (tmp_path / "stopped" / "best.json").write_text(json.dumps(best))
+    again = train(tmp_path, f"--from {tmp_path / 'stopped'}", "again")
+    losses = [pd.read_csv(folder / "curves.csv")["train_loss"].tolist() for folder in (whole, again)]
+    assert losses[1] == losses[0][:2]
+
+
+def test_from_on_other_data_leaves_what_was_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    for n in range(60):
+        Image.new("RGB", (28, 28), (n, 4 * (n % 3), 200)).save(tmp_path / "data" / "train" / f"{n}_{n % 3}.png")
+    first = train(tmp_path, "--model mlp_small --epochs 1 --train-size 300")
+    words = ["train", "--from", str(first), "--dataset", str(tmp_path / "data"), "--results-dir", str(tmp_path)]
+    assert main([*words, "--name", "b"]) == 0
+    settings = read(tmp_path / "b" / "train.json")["data"]
+    assert len(settings["mean"]) == 3 and settings["sizes"]["train"] == 38
+    # And back, with paths that are written in another way.
+    assert main(["evaluate", str(tmp_path / "b"), "--dataset", f"{tmp_path}/./data/", "--split", "train"]) == 0
+
+
+def test_names_that_are_no_formulas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "--model", "mlp_small", "--epochs", "1", "--dataset", "digits", "--results-dir", str(tmp_path)]
+    assert main([*words, "--name", "cost $a_b^c^d$ 猫"]) == 0
+    assert capsys.readouterr().err == "" and (tmp_path / "cost $a_b^c^d$ 猫" / "curves.png").exists()
+    assert main([*words, "--name", "é" * 200]) == 2
+    assert "must be a plain folder name" in capsys.readouterr().err
+
+
+def test_an_error_before_the_first_epoch_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = f"train --model lenet5_bn --batch-size 1 --epochs 1 --dataset digits --name a --results-dir {tmp_path}"
+    assert main(line.split()) == 2
+    assert "hpo: Expected more than 1 value per channel" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 WRONG = {
@@ -195,7 +282,8 @@ def test_a_training_that_diverges(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Signals) -> None:
     root = Path(__file__).parent.parent.parent
     code = f"import sys; sys.path.insert(0, {str(root)!r}); from hpo.cli import main; sys.exit(main(sys.argv[1:]))"
     words = ["train", "--model", "lenet5", "--epochs", "500", "--dataset", "digits", "--name", "a", "--results-dir"]
@@ -203,7 +291,8 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
     until = time.monotonic() + 60
     while not (tmp_path / "a" / "curves.csv").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    assert read(tmp_path / "a" / "best.json")["trial"]["epochs"] >= 1  # there from the first epoch on
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and err.startswith("hpo: interrupted; what was trained is in"), err
     epochs = len(pd.read_csv(tmp_path / "a" / "curves.csv"))

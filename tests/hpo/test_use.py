@@ -73,8 +73,25 @@ def test_misclassified_images_are_drawn(trained: Path, tmp_path: Path, capsys: p
     printed(capsys, "evaluate", trained, "--misclassified", tmp_path / "wrong.png")
     assert Image.open(tmp_path / "wrong.png").format == "PNG"
     nowhere = tmp_path / "none" / "wrong.png"
-    assert main(["evaluate", str(trained), "--misclassified", str(nowhere)]) == 2
-    assert f"--misclassified {nowhere}: cannot be written" in capsys.readouterr().err
+    err = refused(capsys, "evaluate", trained, "--misclassified", nowhere)
+    assert f"--misclassified {nowhere}: {tmp_path}/none is no folder" in err
+
+
+def test_no_output_replaces_weights_or_pictures(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "a.png"
+    Image.new("L", (28, 28)).save(picture)
+    before = picture.read_bytes(), (trained / "best.pt").read_bytes()
+    (tmp_path / "folder.csv").mkdir()
+    best = trained / "best.pt"
+    assert f"--out {picture}: must end in .csv" in refused(capsys, "predict", trained, picture, "--out", picture)
+    assert f"--out {best}: must end in .csv" in refused(capsys, "predict", trained, picture, "--out", best)
+    assert f"--misclassified {best}: must end in .png" in refused(capsys, "evaluate", trained, "--misclassified", best)
+    assert f"--out {picture}: must end in .onnx" in refused(capsys, "export", trained, "--out", picture)
+    out = tmp_path / "folder.csv"
+    assert "is there and no plain file" in refused(capsys, "predict", trained, picture, "--out", out)
+    assert before == (picture.read_bytes(), best.read_bytes())
 
 
 def folder_of_digits(path: Path, count: int = 6, size: int = 28) -> Path:
@@ -88,13 +105,16 @@ def folder_of_digits(path: Path, count: int = 6, size: int = 28) -> Path:
 
 def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     digits = load_dataset("digits", Path("x"), mean=0.0, std=1.0).training.train
-    for part in ("train", "test"):
+    for at, part in enumerate(("train", "test")):
         (tmp_path / part).mkdir()
-        for n in range(200):
+        for n in range(200 * at, 200 * at + 200):
             pixels = (255 * digits.images[n, 0]).round().to(torch.uint8).numpy()
             Image.fromarray(pixels).save(tmp_path / part / f"{n}_{digits.labels[n]}.png")
     out = printed(capsys, "evaluate", trained, "--dataset", tmp_path)
     assert "note: trained on digits" in out and "200 images" in out
+    # Named anew, it is still what it was trained on, and the same subset of it.
+    out = printed(capsys, "evaluate", trained, "--dataset", "digits", "--split", "train")
+    assert "note: these are images the network was trained on" in out and "1,000 images" in out
     small = tmp_path / "small"
     for part in ("train", "test"):
         (small / part).mkdir(parents=True)
@@ -113,7 +133,7 @@ def test_predict_inverts_what_is_ink_on_paper(
     files = sorted(folder_of_digits(tmp_path).iterdir())
     lines = printed(capsys, "predict", trained / "best.pt", *files).splitlines()
     for line, values in zip(lines, expected, strict=True):
-        assert f": {values.argmax()}  {values.max():.3f}" in line and line.endswith("[inverted: its border is bright]")
+        assert f": {values.argmax()}  {values.max():.3f}" in line and line.endswith("[inverted]")
     assert "inverted" not in printed(capsys, "predict", trained, files[0], "--invert", "no")
 
 
@@ -166,7 +186,7 @@ def damaged(trained: Path, kind: str) -> Any:
     if kind == "without weights":
         return {key: value for key, value in state.items() if key != "state_dict"}, "its weights do not fit"
     if kind == "no description":
-        return {"state_dict": state["state_dict"]}, "no network of Podium's ('model' is missing)"
+        return {"state_dict": state["state_dict"]}, "no network of Podium's (model is missing)"
     return {**state, "arch": {"depth": 3}}, "its weights do not fit architecture lenet5_bn"
 
 
@@ -195,6 +215,42 @@ def test_files_that_are_no_weights(trained: Path, tmp_path: Path, capsys: pytest
     torch.save({"model": Malicious()}, tmp_path / "evil.pt")
     for name in ("half", "text", "evil"):
         assert f"{name}.pt: not a readable checkpoint" in refused(capsys, "evaluate", tmp_path / f"{name}.pt")
+
+
+def test_code_that_a_file_names_does_not_run(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An architecture may be any MODULE:NAME, and so may be any program: it runs only if the user names it too."""
+    mark = tmp_path / "it-ran"
+    state = checkpoint.load(trained / "best.pt")
+    evil = {**state, "model": "subprocess:Popen", "arch": {}}
+    checkpoint.save(tmp_path / "evil.pt", evil)
+    for command in ("evaluate", "export"):
+        err = refused(capsys, command, tmp_path / "evil.pt")
+        assert "evil.pt: is of architecture subprocess:Popen, whose code would run" in err
+    best = json.loads((trained / "best.json").read_text())
+    (tmp_path / "best.json").write_text(json.dumps({**best, "model": "subprocess:Popen"}))
+    assert "whose code would run" in refused(capsys, "train", "--from", tmp_path)
+    checkpoint.save(tmp_path / "evil.pt", {**evil, "input_shape": ["touch", str(mark)]})
+    err = refused(capsys, "evaluate", tmp_path / "evil.pt", "--model", "subprocess:Popen")
+    assert "no network of Podium's (input_shape is no list)" in err and not mark.exists()
+    assert "--model mlp: " in refused(capsys, "evaluate", trained, "--model", "mlp")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"arch": None}, {"mean": None}, {"mean": [0.1, 0.2]}, {"hashes": None}, {"classes": [1, 2]}, {"train_size": "x"}],
+)
+def test_a_description_is_not_taken_at_its_word(
+    changed: dict[str, Any], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint.save(tmp_path / "x.pt", {**checkpoint.load(trained / "best.pt"), **changed})
+    assert "x.pt: no network of Podium's (" in refused(capsys, "evaluate", tmp_path / "x.pt")
+    best = json.loads((trained / "best.json").read_text())
+    (tmp_path / "best.json").write_text(json.dumps({**best, **changed}))
+    assert "its best.json cannot be read (" in refused(capsys, "train", "--from", tmp_path)
+    torch.save(torch.ones(3), tmp_path / "tensor.pt")
+    assert "tensor.pt: no network of Podium's (it holds a Tensor)" in refused(
+        capsys, "evaluate", tmp_path / "tensor.pt"
+    )
 
 
 @pytest.mark.slow
@@ -248,7 +304,6 @@ def test_a_failed_export_leaves_nothing(
     source.write_bytes((trained / "best.pt").read_bytes())
     monkeypatch.setattr("hpo.exporting._difference", lambda *_: 0.3)
     assert "its outputs differ by 3.0e-01" in refused(capsys, "export", source, "--format", "safetensors")
-    assert "would overwrite the weights" in refused(capsys, "export", source, "--out", source)
     nowhere = tmp_path / "none" / "x.onnx"
-    assert f"--out {nowhere}: cannot be written" in refused(capsys, "export", source, "--out", nowhere)
+    assert f"--out {nowhere}: {tmp_path}/none is no folder" in refused(capsys, "export", source, "--out", nowhere)
     assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]

@@ -56,6 +56,18 @@ def test_one_cycle_goes_up_and_down() -> None:
     assert len(rates("one-cycle", epochs=1, steps=1)) == 1
 
 
+def test_one_cycle_swings_the_momentum_that_was_asked_for() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0, momentum=0.5)
+    made = make_schedule(optimizer, TrainConfig(optimizer="sgd", momentum=0.5, schedule="one-cycle", epochs=2), 10)
+    assert made is not None
+    seen = []
+    for _ in range(20):
+        seen.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        made.step()
+    assert max(seen) == pytest.approx(0.55) and min(seen) == pytest.approx(0.45) and seen[0] == max(seen)
+
+
 def test_none_stays_and_another_name_is_refused() -> None:
     assert rates("none", epochs=2, steps=2) == [1.0] * 4
     with pytest.raises(ValueError, match="schedule 'linear': choose from none, step, cosine, one-cycle"):
