@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from cluster.ports import reach
 
 # Read by Ray's processes when they start, and by Tune when it runs. Each can be overridden. (RAY_AUTH_MODE
 # is left alone: a local Ray then makes and asks for a token, which its ports, open on every interface, need.)
@@ -26,9 +27,6 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's state files are not used: resume reads the journal
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-
-
-PROBE_S = 4.0
 
 
 @contextmanager
@@ -97,8 +95,7 @@ def _answering(address: str) -> str:
         resolved = canonicalize_bootstrap_address(address) if address == "auto" else address
         if resolved is None:
             raise ValueError("there is no Ray on this machine to join")
-        host, _, port = resolved.rpartition(":")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S).close()
+        reach(resolved)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(f"--address {address}: no Ray cluster answers there ({error})") from error
     return resolved

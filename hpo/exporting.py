@@ -67,6 +67,7 @@ def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
         difference = _difference(run, deployed, description.input_shape)
         if not difference <= TOLERANCE:
             raise ValueError(f"--format {form}: its outputs differ by {difference:.1e} from the network's")
+        os.chmod(file, 0o644)
         os.replace(file, target)
     return difference
 
@@ -85,7 +86,6 @@ def _temporary(target: Path) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=target.suffix)
         os.close(handle)
-        os.chmod(name, 0o644)
     except OSError as error:
         raise ValueError(f"--out {target}: cannot be written ({error.strerror})") from error
     try:

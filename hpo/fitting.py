@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -197,7 +198,9 @@ def _end(spec: FitSpec, folder: FitFolder, record: TrialRecord, interrupted: boo
         best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
         print(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
         print(f"curves:  {folder.curves_csv}, {folder.curves_png}")
-        print(f"weights: {folder.best_pt}\nthe test set, once: hpo evaluate {folder.best_pt}")
+        print(f"weights: {folder.best_pt}")
+        own = f" --model {record.model}" if ":" in record.model else ""
+        print(f"on the test split, once: hpo evaluate {shlex.quote(str(folder.path))}{own}")
     elif spec.quiet:
         print(folder.path)
     if interrupted:

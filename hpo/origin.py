@@ -49,7 +49,7 @@ def of_recipe(system: str, model: str | None) -> Origin:
     try:
         found = recipes(system, (model,) if model else ())
     except ValueError as error:
-        raise ValueError(f"--recipe {system}: {error}") from None
+        raise ValueError(str(error).replace("--system", "--recipe")) from None
     if len(found) > 1:
         raise ValueError(f"--recipe {system}: has several models; add --model {' or '.join(r.model for r in found)}")
     return _from_recipe(found[0])

@@ -77,7 +77,7 @@ def _e(model: str, claim: Claim) -> Recipe:
 
 
 _CHOSEN_ON_TEST = "best of all epochs by test accuracy"
-_DIVIDED = "its loss is divided by the batch size a second time"
+_DIVIDED = "the claimed loss is divided by the batch size a second time"
 
 RECIPES: tuple[Recipe, ...] = (
     _a(
@@ -179,7 +179,7 @@ def recipes(system: str | None = None, models: tuple[str, ...] = ()) -> list[Rec
     Raises ValueError, with the choices, for a system or a model that is not among them.
     """
     if system is not None and system not in SYSTEMS:
-        raise ValueError(f"system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")
+        raise ValueError(f"--system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")
     found = [recipe for recipe in RECIPES if system in (None, recipe.system)]
     names = list(dict.fromkeys(recipe.model for recipe in found))
     for model in models:

@@ -150,6 +150,8 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
     base = base_space(model)
     values = {key: base.default[key] for key in _names(base)}
     for key, (flag, value) in given.items():
+        if key not in values and not flag.startswith("--set "):
+            raise ValueError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
         _check_name(flag, key, [base])
         _check(flag, key, value, base)
         values[key] = value

@@ -120,14 +120,15 @@ def file_of(path: Path) -> Path:
     return path / "best.pt" if path.is_dir() else path
 
 
-def load(path: Path, trusted: str | None = None) -> tuple[Description, nn.Module]:
+def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.Module]:
     """The description and the network, ready to be used, of a best.pt or of the folder that holds one.
 
-    trusted: a MODULE:NAME whose code may run; a file that names another one is refused, because it could name
-    anything. Raises ValueError, in one line, where there is none, it is damaged, or it does not fit the
-    architecture it names. No code in the file can run.
+    The network takes images (N, channels, height, width) of pixels in [0, 1], less description.mean, divided by
+    description.std, and gives logits (N, classes). trusted: a MODULE:NAME whose code may run; a file that names
+    another one is refused, because it could name anything. Raises ValueError, in one line, where there is none, it
+    is damaged, or it does not fit the architecture it names. No code in the file can run.
     """
-    file = file_of(path)
+    file = file_of(Path(path))
     try:
         state = checkpoint.load(file)
     except FileNotFoundError:

@@ -38,15 +38,16 @@ def read(path: Path, shape: tuple[int, int, int], background: str, invert: str =
     """The picture at `path` as `shape` (channels, height, width) asks for it.
 
     Transparency goes onto white or black, whichever the picture stands out from. What has another shape is
-    padded with its own border's grey or colour, then resized. invert: "auto" takes the negative where the median
-    of the picture's border is bright and the training images' background is dark, or the other way round; "yes"
-    and "no" decide themselves. Raises ValueError for a file that is no picture, OSError where there is none.
+    padded with its own border's grey or colour, then resized. invert: "auto" takes the negative where what stands
+    out from the picture's border is darker than it and the training images' background is dark, or the other way
+    round; "yes" and "no" decide themselves. Raises ValueError for a file that is no picture, FileNotFoundError
+    where there is none.
     """
     channels, height, width = shape
     image = _opened(path, "L" if channels == 1 else "RGB")
-    level = _border(np.asarray(image).reshape(image.height, image.width, -1))
-    bright = float(level.mean()) > _WHITE / 2
-    inverted = invert == "yes" or (invert == "auto" and background == ("dark" if bright else "bright"))
+    values = np.asarray(image).reshape(image.height, image.width, -1)
+    level = _border(values)
+    inverted = invert == "yes" or (invert == "auto" and background == _negative_of(float((values - level).mean())))
     if image.size != (width, height):
         image = ImageOps.pad(_fitting(image, width, height), (width, height), color=tuple(int(v) for v in level))
     pixels = np.asarray(image, np.float32).reshape(height, width, -1) / _WHITE
@@ -90,6 +91,14 @@ def _opaque(image: Image.Image) -> Image.Image:
     seen = (values[..., :3].mean(2) * alpha).sum() / alpha.sum() if alpha.any() else 0.0
     canvas = Image.new("RGBA", layered.size, (0, 0, 0, 255) if seen > _WHITE / 2 else (255, 255, 255, 255))
     return Image.alpha_composite(canvas, layered)
+
+
+def _negative_of(contrast: float) -> str:
+    """The background of training images that a picture is the negative of; "" for an empty picture.
+
+    contrast: how much brighter than its border the picture is on the average.
+    """
+    return "dark" if contrast < 0 else "bright" if contrast > 0 else ""
 
 
 def _border(pixels: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,7 @@ def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name=
         _show(evaluation)
     if spec.misclassified:
         draw_misclassified(spec.misclassified, evaluation)
+        print(f"wrong ones: {spec.misclassified}", file=sys.stderr)
 
 
 def _show(evaluation: Evaluation) -> None:

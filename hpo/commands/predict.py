@@ -103,3 +103,4 @@ def _give_csv(text: str, out: Path | None) -> None:
         print(text, end="")
     else:
         write_atomically(out, text.encode(errors="surrogateescape"))
+        print(out)

@@ -58,6 +58,8 @@ class Hyperparameters:
             key: (f"--{key.replace('_', '-')} {value}", value) for key, value in flags.items() if value is not None
         }
         free = parse_assignments("--set", self.fixed)
+        for key in set(named) & set(free):
+            raise ValueError(f"--set {key}={free[key]}: {named[key][0]} is given too; choose one of them")
         return {**named, **{key: (f"--set {key}={value}", value) for key, value in free.items()}}
 
 

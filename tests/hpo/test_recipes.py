@@ -34,5 +34,5 @@ def test_recipes_are_chosen_by_system_and_model() -> None:
     assert len(recipes()) == len(RECIPES)
     with pytest.raises(ValueError, match=re.escape("--model cnn: no recipe of that name in system C; choose from mlp")):
         recipes("C", ("cnn",))
-    with pytest.raises(ValueError, match="system X: choose from A "):
+    with pytest.raises(ValueError, match="--system X: choose from A "):
         recipes("X")

@@ -44,7 +44,7 @@ def test_what_a_training_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[st
     folder = train(tmp_path, "--model lenet5 --lr 3e-3 --epochs 2 --augment rotate-crop --dropout 0.1")
     out = capsys.readouterr().out
     assert "lenet5 (44,426 parameters)" in out and "lr=0.003" in out and "epoch 2/2" in out
-    assert f"hpo evaluate {folder}/best.pt" in out
+    assert f"hpo evaluate {folder}\n" in out
     files = {"train.json", "curves.csv", "curves.png", "samples.png", "best.pt", "best.json"}
     assert {path.name for path in folder.iterdir()} == files
     curve = pd.read_csv(folder / "curves.csv")
@@ -233,17 +233,17 @@ def test_an_error_before_the_first_epoch_leaves_no_folder(tmp_path: Path, capsys
 WRONG = {
     "--model lenet": "--model lenet: unknown (did you mean lenet5?)",
     "--recipe C": "--recipe C: has several models; add --model mlp_small or lenet5 or lenet5_bn",
-    "--recipe F": "--recipe F: system F: choose from A",
-    "--recipe E --model vgg16": "--recipe E: --model vgg16: no recipe of that name in system E; choose from mlp, cnn",
+    "--recipe F": "--recipe F: choose from A",
+    "--recipe E --model vgg16": "--model vgg16: no recipe of that name in system E; choose from mlp, cnn",
     "--recipe E --from x": "choose one of them",
     "--from nowhere": "--from nowhere: has no best.json",
     "--lr -1": "--lr -1.0: lr must be over 0",
     "--lr fast": "--lr",
     "--model mlp --dropout 1.5": "--dropout 1.5: dropout must be at least 0 and under 1",
-    "--model compact_7k --dropout 0.2": "--dropout 0.2: unknown",
+    "--model compact_7k --dropout 0.2": "--dropout 0.2: compact_7k has no dropout; it has lr, batch_size",
     "--schedule linear": "--schedule linear: unknown; choose from none, step, cosine, one-cycle",
     "--augment flip": "--augment flip: unknown; choose from none, rotate-crop",
-    "--pretrained head": "--pretrained head: unknown",
+    "--pretrained head": "--pretrained head: cnn has no pretrained; it has lr",
     "--epochs 0": "--epochs 0: must be at least 1",
     "--seed -1": "--seed -1: must be at least 0",
     "--name ../x": "--name ../x: must be a plain folder name",
@@ -251,6 +251,7 @@ WRONG = {
     "--device cuda:9": "--device cuda:9: unknown",
     "--train-size 3": "--train-size 3: must be between",
     "--set width": "--set width: write NAME=VALUE",
+    "--set lr=3 --lr 2": "--set lr=3: --lr 2.0 is given too; choose one of them",
     "--set width=3": "--set width=3: unknown; choose from lr, dropout",
 }
 

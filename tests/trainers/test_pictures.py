@@ -42,6 +42,15 @@ def test_ink_on_paper_is_inverted_where_the_training_images_are_light_on_dark(tm
     assert taken(tmp_path, Image.fromarray(digit()), invert="yes").inverted
 
 
+def test_what_counts_is_the_ink_against_the_paper_not_how_bright_the_paper_is(tmp_path: Path) -> None:
+    grey = np.full((28, 28), 140, np.uint8)
+    for ink, inverted in ((255, False), (0, True)):
+        pixels = grey.copy()
+        pixels[6:22, 12:16] = ink
+        assert taken(tmp_path, Image.fromarray(pixels)).inverted is inverted
+    assert not taken(tmp_path, Image.fromarray(grey)).inverted
+
+
 def see_through() -> Image.Image:
     """Black ink on nothing."""
     layers = np.zeros((28, 28, 4), np.uint8)

@@ -1,0 +1,22 @@
+"""Is anybody there? Asked before Ray is, which would try for minutes."""
+
+from __future__ import annotations
+
+import socket
+
+PATIENCE_S = 4.0
+
+
+def reach(address: str) -> None:
+    """Returns if something listens at HOST:PORT; OSError or ValueError, soon, if not."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT."""
+    try:
+        reach(address)
+    except (OSError, ValueError):
+        return False
+    return True
