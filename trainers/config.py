@@ -78,9 +78,9 @@ class FitResult:
     best_weights: dict[str, Any] = field(default_factory=dict)
 
     def add(self, result: EpochResult, weights: Callable[[], dict[str, Any]]) -> None:
-        """Takes an epoch in; `weights` is called where it is the best so far: by accuracy, of equal ones by loss."""
+        """Takes an epoch in; `weights` is called where it is the best so far. Of equal ones the first stays."""
         self.curve.append(result)
-        if result.finite and (self.best is None or _goodness(result) > _goodness(self.best)):
+        if result.finite and (self.best is None or result.val_accuracy > self.best.val_accuracy):
             self.best, self.best_weights = result, weights()
 
     @property
@@ -101,7 +101,3 @@ class FitResult:
             "eval_s": sum(result.eval_s for result in curve),
             "images_per_s": sum(result.images for result in curve) / train_s if train_s else None,
         }
-
-
-def _goodness(result: EpochResult) -> tuple[float, float]:
-    return result.val_accuracy, -result.val_loss
