@@ -1,0 +1,221 @@
+"""A Ray cluster of several nodes on one machine, to try things out: `python cluster/local.py up 3`.
+
+Every node is a set of real Ray processes (the first one also runs the head and its dashboard), joined over the
+loopback and behind a token. `down` ends the processes that `up` started, and no other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    # As a script, cluster/ itself leads sys.path; the root belongs there.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from cluster.ports import answers
+from cluster.token import ensure_token, token_file
+
+PORT, DASHBOARD_PORT = 6379, 8265
+START_S, END_S = 120.0, 15.0
+OBJECT_STORE_BYTES = 300_000_000
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        if options.command == "up":
+            return up(options.dir, options.nodes, options.cpus, (options.port, options.dashboard_port))
+        return down(options.dir) if options.command == "down" else status(options.dir)
+    except ValueError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python cluster/local.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--dir", type=Path, default=_folder(), help="where its state and logs are (default: %(default)s)"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    starting = commands.add_parser("up", help="start a cluster")
+    starting.add_argument("nodes", type=int, help="how many nodes")
+    starting.add_argument("--cpus", type=int, default=1, help="of each node (default: %(default)s)")
+    starting.add_argument("--port", type=int, default=PORT, help="of the head (default: %(default)s)")
+    starting.add_argument("--dashboard-port", type=int, default=DASHBOARD_PORT, help="default: %(default)s")
+    commands.add_parser("down", help="end it")
+    commands.add_parser("status", help="is it there?")
+    return parser
+
+
+def _folder() -> Path:
+    # Short, because Ray makes sockets in it whose paths may have 107 characters.
+    return Path("/tmp") / f"podium-cluster-{os.getuid()}"
+
+
+def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
+    """Starts a cluster and waits until all its nodes have joined.
+
+    Raises ValueError if there is one in `folder`, a port is taken, or a node does not come up; nothing is left then.
+    """
+    if not Path("/proc/self/stat").exists():
+        raise ValueError("up: tells its processes from others by /proc, which only Linux has")
+    if find_spec("aiohttp") is None:
+        raise ValueError('up: the dashboard needs more of Ray; pip install -e ".[cluster]"')
+    if nodes < 1 or cpus < 1:
+        raise ValueError(f"up {nodes} --cpus {cpus}: must be at least 1")
+    if _alive(folder):
+        raise ValueError(f"up: there is a cluster already in {folder}; end it with: python cluster/local.py down")
+    for flag, port in zip(("--port", "--dashboard-port"), ports, strict=True):
+        if answers(f"127.0.0.1:{port}"):
+            raise ValueError(f"{flag} {port}: something else listens there; choose another one")
+    ensure_token()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    try:
+        _start_all(folder, nodes, cpus, ports)
+    except BaseException:
+        down(folder, quiet=True)
+        raise
+    print(f"{nodes} nodes of {cpus} CPU{'s' if cpus > 1 else ''}, logs in {folder}")
+    print(f"use it:    RAY_AUTH_MODE=token python hpo/run.py --address 127.0.0.1:{ports[0]}")
+    print(f"look:      http://127.0.0.1:{ports[1]}, with the token in {token_file()}")
+    print("end it:    python cluster/local.py down")
+    return 0
+
+
+def down(folder: Path, quiet: bool = False) -> int:
+    """Ends every process that `up` started; 0 also where there is none."""
+    processes = _alive(folder)
+    families = [family for pid in processes for family in (pid, *_descendants(pid))]
+    for pid in reversed(processes):  # the head last
+        _signal(pid, signal.SIGTERM)
+    _wait(lambda: not any(_running(pid) for pid in families), END_S)
+    for pid in families:
+        _signal(pid, signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+    if not quiet:
+        print(f"ended {len(processes)} nodes" if processes else "there was no cluster")
+    return 0
+
+
+def status(folder: Path) -> int:
+    """Says what is there; 0 for a cluster, 1 for none."""
+    alive = _alive(folder)
+    if not alive:
+        print("there is no cluster")
+        return 1
+    state = _state(folder)
+    address, dashboard = f"127.0.0.1:{state['port']}", f"127.0.0.1:{state['dashboard_port']}"
+    print(f"{len(alive)} of {len(state['nodes'])} nodes run")
+    for what, place in (("head", address), ("dashboard", dashboard)):
+        print(f"{what}: {place} {'answers' if answers(place) else 'does not answer'}")
+    return 0
+
+
+def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> None:
+    port, dashboard = ports
+    common = [f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats", "--block"]
+    head = ["--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
+    head += ["--include-dashboard=true", f"--temp-dir={folder / 'ray'}"]
+    started: list[dict[str, int]] = []
+
+    def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+        process = _start_node(folder / f"node-{len(started)}.log", [*arguments, *common])
+        started.append({"pid": process.pid, "born": _born(process.pid)})
+        state = {"port": port, "dashboard_port": dashboard, "nodes": started}
+        (folder / "state.json").write_text(json.dumps(state))
+        return process
+
+    first = start(head)
+    places = (f"127.0.0.1:{port}", f"127.0.0.1:{dashboard}")
+    if not _wait(lambda: first.poll() is not None or all(map(answers, places)), START_S) or first.poll() is not None:
+        raise ValueError(f"up: the head does not start: {_last_line(folder / 'node-0.log')}")
+    others = [start([f"--address=127.0.0.1:{port}"]) for _ in range(nodes - 1)]
+    joined = _wait(lambda: all(b"--block" in (folder / f"node-{n}.log").read_bytes() for n in range(nodes)), START_S)
+    if not joined or any(process.poll() is not None for process in others):
+        raise ValueError(f"up: a node does not join: {_last_line(folder / f'node-{nodes - 1}.log')}")
+
+
+def _start_node(log: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+    """`ray start` in a session of its own, so that a Ctrl-C in this terminal is not the cluster's."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_memory_monitor_refresh_ms": "0"}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+    except (OSError, ValueError):
+        return {"nodes": []}
+    return state
+
+
+def _alive(folder: Path) -> list[int]:
+    """The nodes' processes that still run. A number that another process has by now is not one of them."""
+    return [
+        node["pid"] for node in _state(folder)["nodes"] if _running(node["pid"]) and _born(node["pid"]) == node["born"]
+    ]
+
+
+def _born(pid: int) -> int:
+    """When a process was started, in ticks since boot; 0 where it is not there."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return 0
+
+
+def _running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _wait(condition: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
