@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,15 @@ def mnist_dir() -> Path:
     if not (folder / "MNIST" / "raw").is_dir():
         pytest.skip(f"MNIST is not in {folder}; set PODIUM_DATA_DIR to the folder that holds MNIST/raw")
     return folder
+
+
+@pytest.fixture
+def listens_to_ctrl_c() -> Iterator[None]:
+    """Processes that the test starts hear SIGINT, also where the tests run in the background of a shell, which has
+    it ignored and hands that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,18 +116,21 @@ def _run(todo: list[Job], spec: BaselinesSpec) -> None:
         raise ValueError(f"--out {spec.out}: another hpo baselines is at work there") from None
     except OSError as error:
         raise ValueError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
-    for number, row in enumerate(_rows(todo, spec.jobs), 1):
-        journal.append(row)
-        _write(spec.stem)
-        accuracy = row.get("error") or f"test accuracy {100 * row['test_accuracy']:.2f} %"
-        what = f"{row['system']} {row['model']} seed {row['seed']}"
-        print(
-            f"[{number}/{len(todo)}] {what}: {accuracy}, {row['epochs']} epochs, {row['minutes']:.1f} min", flush=True
-        )
-    journal.close()
+    # Closed here, not when it is collected: an error between two rows must end the processes too.
+    with closing(journal), closing(_rows(todo, spec.jobs)) as rows:
+        for number, row in enumerate(rows, 1):
+            journal.append(row)
+            _write(spec.stem)
+            print(f"[{number}/{len(todo)}] {_told(row)}", flush=True)
 
 
-def _rows(todo: list[Job], at_once: int) -> Iterator[dict[str, Any]]:
+def _told(row: dict[str, Any]) -> str:
+    accuracy = row.get("error") or f"test accuracy {100 * row['test_accuracy']:.2f} %"
+    what = f"{row['system']} {row['model']} seed {row['seed']}"
+    return f"{what}: {accuracy}, {row['epochs']} epochs, {row['minutes']:.1f} min"
+
+
+def _rows(todo: list[Job], at_once: int) -> Generator[dict[str, Any], None, None]:
     from hpo.baselines import run_job
 
     if at_once == 1:

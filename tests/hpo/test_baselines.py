@@ -111,6 +111,7 @@ def test_a_run_whose_loss_is_not_finite_is_an_error_however_late(monkeypatch: py
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hpo.cli import main; sys.exit(main(sys.argv[1:]))"
     line = f"baselines --system C --model lenet5 --seeds 40 --jobs 2 --dataset digits --out {tmp_path}"
@@ -123,6 +124,24 @@ def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> Non
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert 1 <= len(read_journal(journal)) < 40
+
+
+def test_an_error_between_two_rows_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    def rows(todo: Any, at_once: int) -> Any:
+        try:
+            yield row()
+        finally:
+            closed.append(True)
+
+    def full(*_: Any) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr("hpo.commands.baselines._rows", rows)
+    monkeypatch.setattr("hpo.commands.baselines._write", full)
+    assert main(["baselines", "--dataset", "digits", "--out", str(tmp_path)]) == 1
+    assert closed and len(read_journal(tmp_path / "baselines-digits.jsonl")) == 1
 
 
 def test_two_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

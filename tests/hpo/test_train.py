@@ -284,6 +284,7 @@ def test_a_training_that_diverges(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Signals) -> None:
     root = Path(__file__).parent.parent.parent
     code = f"import sys; sys.path.insert(0, {str(root)!r}); from hpo.cli import main; sys.exit(main(sys.argv[1:]))"
