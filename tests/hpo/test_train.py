@@ -295,7 +295,10 @@ def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Sign
         time.sleep(0.05)
     assert read(tmp_path / "a" / "best.json")["trial"]["epochs"] >= 1  # there from the first epoch on
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    try:
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130 and err.startswith("hpo: interrupted; what was trained is in"), err
     epochs = len(pd.read_csv(tmp_path / "a" / "curves.csv"))
     best = read(tmp_path / "a" / "best.json")["trial"]
