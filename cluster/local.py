@@ -180,17 +180,21 @@ def _alive(folder: Path) -> list[int]:
 
 def _born(pid: int) -> int:
     """When a process was started, in ticks since boot; 0 where it is not there."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError):
-        return 0
+    fields = _stat(pid)
+    return int(fields[19]) if fields else 0
 
 
 def _running(pid: int) -> bool:
+    fields = _stat(pid)
+    return bool(fields) and fields[0] != "Z"
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat behind the name, which may hold anything; none where there is no such process."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return False
+        return []
 
 
 def _descendants(pid: int) -> list[int]:

@@ -67,17 +67,12 @@ def run_job(job: Job) -> dict[str, Any]:
         return {**row, "error": f"diverged in epoch {len(fitted.curve)}"}
     model.load_state_dict(fitted.best_weights)
     test_loss, test_accuracy = evaluate(model.to(job.device), dataset.test.open().to(job.device), job.precision)
-    best = fitted.best
-    return {
-        **row,
-        "best_epoch": best.epoch,
-        "train_loss": best.train_loss,
-        "train_accuracy": best.train_accuracy,
-        "val_loss": best.val_loss,
-        "val_accuracy": best.val_accuracy,
-        "test_loss": test_loss,
-        "test_accuracy": test_accuracy,
-    }
+    measured = fitted.measured()
+    best = {name: measured[name] for name in _OF_BEST_EPOCH}
+    return {**row, **best, "test_loss": test_loss, "test_accuracy": test_accuracy}
+
+
+_OF_BEST_EPOCH = ("best_epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
 @lru_cache(maxsize=1)

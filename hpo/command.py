@@ -6,13 +6,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from hpo.interrupt import INTERRUPTED
 
 FAILED, BAD_INPUT = 1, 2
+OwnModel = Annotated[
+    str | None,
+    Parameter(help="MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."),
+]
 
 
 def run_command(name: str, function: Callable[..., int | None], argv: Sequence[str]) -> int:

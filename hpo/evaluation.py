@@ -10,7 +10,7 @@ from hpo import figures, weights
 from hpo.study import DataSpec
 from hpo.training import resolve_device
 from hpo.weights import Description
-from trainers.data import DATASETS, Dataset, Split, load_dataset
+from trainers.data import DATASETS, Dataset, Split, denormalized, load_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,6 +114,6 @@ def _wrong(split: Split, predicted: Tensor, description: Description) -> tuple[T
     at = (predicted != split.labels).nonzero()[:, 0]
     names = description.classes
     pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
-    return figures.pixels(split.images[at], description.mean, description.std), [
+    return denormalized(split.images[at], description.mean, description.std), [
         f"{names[true]} > {names[taken]}" for true, taken in pairs
     ]

@@ -18,26 +18,10 @@ from torch import Tensor, nn
 
 from hpo import weights
 from hpo.weights import Description
+from models.layers import Normalized
 
 TOLERANCE = 1e-4  # of logits: other kernels add in another order
 _EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
-
-
-class Deployed(nn.Module):
-    """A network with its normalization: pixels in [0, 1], (N, channels, height, width), to logits (N, classes)."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, network: nn.Module, description: Description) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(description.mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(description.std).view(1, -1, 1, 1))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        logits: Tensor = self.network((pixels - self.mean) / self.std)
-        return logits
 
 
 def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
@@ -49,7 +33,7 @@ def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
     """
     _need(form)
     description, network = weights.load(source, trusted)
-    deployed = Deployed(network, description).eval()
+    deployed = Normalized(network, description.mean, description.std).eval()
     writers: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
         "onnx": _onnx,
         "pt2": _pt2,
@@ -109,7 +93,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _onnx(file: Path, deployed: Deployed, description: Description) -> Callable[[Tensor], Tensor]:
+def _onnx(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
     program = torch.onnx.export(
         deployed,
         (_images(2, description.input_shape),),
@@ -128,7 +112,7 @@ def _onnx(file: Path, deployed: Deployed, description: Description) -> Callable[
     return lambda pixels: torch.from_numpy(session.run(["logits"], {"pixels": pixels.numpy()})[0])
 
 
-def _pt2(file: Path, deployed: Deployed, description: Description) -> Callable[[Tensor], Tensor]:
+def _pt2(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
     shapes = {"pixels": {0: torch.export.Dim("batch")}}
     program = torch.export.export(deployed, (_images(2, description.input_shape),), dynamic_shapes=shapes)
     torch.export.save(program, file, extra_files={"podium.json": _metadata(description)})
@@ -136,14 +120,14 @@ def _pt2(file: Path, deployed: Deployed, description: Description) -> Callable[[
     return loaded
 
 
-def _safetensors(file: Path, deployed: Deployed, description: Description) -> Callable[[Tensor], Tensor]:
+def _safetensors(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
     from safetensors.torch import load_file, save_file
 
     state = {name: value.contiguous() for name, value in deployed.network.state_dict().items()}
     save_file(state, file, metadata={"podium": _metadata(description)})
     network = description.build()
     network.load_state_dict(load_file(file))
-    return Deployed(network, description).eval()
+    return Normalized(network, description.mean, description.std).eval()
 
 
 def _metadata(description: Description) -> str:

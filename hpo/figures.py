@@ -63,14 +63,6 @@ def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) 
     _write(figure, path)
 
 
-def pixels(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalized images (N, channels, height, width) back in [0, 1]."""
-    import torch
-
-    shape = (1, -1, 1, 1)
-    return images.cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
-
-
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

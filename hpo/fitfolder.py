@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from dataclasses import asdict
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hpo import figures, folder, weights
-from hpo.journal import write_atomically
+from hpo.journal import write_atomically, write_json
 from hpo.records import TrialRecord
 from hpo.winner import write_description
 from trainers.config import EpochResult, FitResult, TrainConfig
-from trainers.data import Dataset
+from trainers.data import Dataset, denormalized
 
 
 class FitFolder:
@@ -36,7 +35,7 @@ class FitFolder:
         """Makes results_dir/name with train.json in it; raises as `folder.make_whole`."""
 
         def fill(new: Path) -> None:
-            write_atomically(new / "train.json", json.dumps(settings, indent=2) + "\n")
+            write_json(new / "train.json", settings)
 
         return cls(folder.make_whole(results_dir, name, fill), description)
 
@@ -79,7 +78,7 @@ class FitFolder:
         black = torch.tensor(dataset.training.black)
         augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
         images = data.images[few]
-        shown = figures.pixels(augment(images) if augment else images, dataset.mean, dataset.std)
+        shown = denormalized(augment(images) if augment else images, dataset.mean, dataset.std)
         captions = [dataset.classes[label] for label in data.labels[few].tolist()]
         title = "training images" + ("" if train.augment == "none" else f", {train.augment}")
         figures.draw_sheet(self.samples_png, title, shown, captions)

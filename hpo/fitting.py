@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -130,12 +129,11 @@ def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
 
 def _show(plan: FitPlan) -> None:
     train, data = plan.setup.train, plan.dataset
-    sizes = f"{len(data.training.train):,} training, {len(data.training.validation):,} validation images"
     if data.notice:
         print(f"note: {data.notice}")
     print(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
     print(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
-    print(f"data:   {data.name}: {sizes}; {len(data.test):,} test images, sealed")
+    print(f"data:   {data}")
     plural = "s" if plan.epochs > 1 else ""
     print(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
 
@@ -199,8 +197,7 @@ def _end(spec: FitSpec, folder: FitFolder, record: TrialRecord, interrupted: boo
         print(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
         print(f"curves:  {folder.curves_csv}, {folder.curves_png}")
         print(f"weights: {folder.best_pt}")
-        own = f" --model {record.model}" if ":" in record.model else ""
-        print(f"on the test split, once: hpo evaluate {shlex.quote(str(folder.path))}{own}")
+        print(f"on the test split, once: hpo evaluate {weights.arguments(folder.path, record.model)}")
     elif spec.quiet:
         print(folder.path)
     if interrupted:

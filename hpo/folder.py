@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpo.journal import write_atomically
+from hpo.journal import write_atomically, write_json
 from hpo.tables import trials_frame
 
 
@@ -38,7 +38,7 @@ class RunFolder:
         return study
 
     def write_study(self, study: dict[str, Any]) -> None:
-        write_atomically(self.study_json, json.dumps(study, indent=2) + "\n")
+        write_json(self.study_json, study)
 
     def unlock(self) -> None:
         os.close(self._lock)

@@ -72,6 +72,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """`write_atomically` of a dictionary, as people read it."""
+    write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
 def _cut_torn_line(path: Path) -> None:
     if path.exists():
         content = path.read_bytes()

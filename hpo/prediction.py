@@ -34,7 +34,10 @@ def predict_pictures(
     Raises ValueError for unusable weights, or a named file that is missing or no picture; one inside a folder
     becomes an answer with an error, because the others are worth having.
     """
+    from models.layers import Normalized
+
     description, network = weights.load(path, trusted)
+    normalized = Normalized(network, description.mean, description.std).eval()
     answers: list[Prediction] = []
     batch: list[tuple[Path, Picture]] = []
     for file, picture in _read(pictures, description, invert):
@@ -43,9 +46,9 @@ def predict_pictures(
             continue
         batch.append((file, picture))
         if len(batch) == _BATCH:
-            answers += _predict(network, description, batch)
+            answers += _predict(normalized, batch)
             batch = []
-    answers += _predict(network, description, batch)
+    answers += _predict(normalized, batch)
     return description.classes, sorted(answers, key=lambda answer: _place(pictures, answer.file))
 
 
@@ -70,17 +73,14 @@ def _read(pictures: Sequence[Path], description: Description, invert: str) -> It
                 yield file, str(error)
 
 
-def _predict(
-    network: nn.Module, description: Description, batch: Sequence[tuple[Path, Picture]]
-) -> Iterator[Prediction]:
+def _predict(network: nn.Module, batch: Sequence[tuple[Path, Picture]]) -> Iterator[Prediction]:
     import torch
 
     if not batch:
         return
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (description.mean, description.std))
-    images = torch.stack([picture.pixels for _, picture in batch])
+    pixels = torch.stack([picture.pixels for _, picture in batch])
     with torch.inference_mode():
-        probabilities = network((images - mean) / std).softmax(1).tolist()
+        probabilities = network(pixels).softmax(1).tolist()
     for (file, picture), values in zip(batch, probabilities, strict=True):
         yield Prediction(file, values, picture.inverted)
 

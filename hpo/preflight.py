@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
+from hpo.training import check_device
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import split_config
 from trainers.data import Dataset, load_dataset
@@ -184,15 +185,10 @@ def _available(spec: StudySpec) -> dict[str, float]:
 
 
 def _device(spec: StudySpec, resources: dict[str, float]) -> str:
-    import torch
-
     wanted, share = spec.train.device, spec.resources.gpus_per_trial
-    if wanted == "cuda" and not resources["GPU"]:
-        raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
+    check_device(wanted, bool(resources["GPU"]))
     if wanted == "cuda" and share == 0:
         raise ValueError("--device cuda: needs --gpus-per-trial over 0")
-    if wanted == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
     if wanted in ("cpu", "mps") and share:
         raise ValueError(f"--gpus-per-trial {share:g}: --device {wanted} uses none; choose 0 or --device cuda")
     if wanted != "auto":

@@ -9,12 +9,14 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hpo.preflight import Plan
-from hpo.search import rungs
 from hpo.storage import masked
+from hpo.study import rungs
 from trainers.data import Dataset
+
+if TYPE_CHECKING:
+    from hpo.preflight import Plan
 
 _PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "numpy", "scikit-learn")
 

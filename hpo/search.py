@@ -29,7 +29,7 @@ from hpo.recorder import Constants, Recorder
 from hpo.records import TrialRecord
 from hpo.searcher import StudySearcher, reconcile, unfinished
 from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
-from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, seconds
+from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
 from hpo.trial import Trial
 
@@ -176,12 +176,6 @@ def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> A
     }
     resources = {"cpu": plan.spec.resources.cpus_per_trial, "gpu": plan.gpus_per_trial}
     return tune.with_resources(tune.with_parameters(Trial, data=[data], settings=settings), resources)
-
-
-def rungs(epochs: int) -> tuple[int, ...]:
-    """The epochs at which weak trials are stopped: 1, 3, 9, ..., all before the last."""
-    counts = [GRACE_EPOCHS * REDUCTION_FACTOR**k for k in range(64)]
-    return tuple(count for count in counts if count < epochs)
 
 
 def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable[FrozenTrial]) -> TrialScheduler:

@@ -27,8 +27,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 REDUCTION_FACTOR, GRACE_EPOCHS = 3, 1
 MOST_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
-_Many = Parameter(consume_multiple=True, negative=(), show_default=False)
-_Switch = Parameter(negative=(), show_default=False)
+MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
+SWITCH = Parameter(negative=(), show_default=False)
 
 
 @Parameter(name="*")
@@ -36,7 +36,7 @@ _Switch = Parameter(negative=(), show_default=False)
 class SearchSpec:
     """What is searched, and how."""
 
-    model: Annotated[tuple[str, ...], _Many] = ("cnn",)
+    model: Annotated[tuple[str, ...], MANY] = ("cnn",)
     """Architectures to tune, one after another; all takes every one. [default: cnn]"""
     trials: int = 50
     """Trials per architecture."""
@@ -48,9 +48,9 @@ class SearchSpec:
     """Early stopping: asha (rungs at 1, 3, 9, ... epochs), none, or auto: asha for tpe and random."""
     seed: int = 0
     """Of the sampler and, plus its number, of each trial."""
-    fixed: Annotated[tuple[str, ...], _Many, Parameter(name="--set")] = ()
+    fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
     """Fixes a hyperparameter: --set lr=0.01"""
-    ranges: Annotated[tuple[str, ...], _Many, Parameter(name="--range")] = ()
+    ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
     """Narrows a hyperparameter: --range lr=1e-4:1e-2:log"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
@@ -167,9 +167,9 @@ class OutputSpec:
     """Where the run's folder is made."""
     resume: str | None = None
     """Goes on with the run of this name; its flags are taken over, --trials may be larger."""
-    quiet: Annotated[bool, _Switch] = False
+    quiet: Annotated[bool, SWITCH] = False
     """Prints only where the results are."""
-    dry_run: Annotated[bool, _Switch] = False
+    dry_run: Annotated[bool, SWITCH] = False
     """Prints what would be run, and runs nothing."""
 
     def __post_init__(self) -> None:
@@ -244,6 +244,12 @@ def _coerced(name: str, value: Any) -> Any:
     if name == "dataset":
         return str(value)
     return value
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """The epochs at which weak trials are stopped: 1, 3, 9, ..., all before the last."""
+    counts = [GRACE_EPOCHS * REDUCTION_FACTOR**k for k in range(64)]
+    return tuple(count for count in counts if count < epochs)
 
 
 def seconds(text: str) -> float:

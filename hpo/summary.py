@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from rich.table import Table
@@ -12,7 +11,8 @@ from hpo.folder import RunFolder
 from hpo.preflight import Plan
 from hpo.progress import accuracy
 from hpo.ranking import Ranked
-from hpo.search import rungs
+from hpo.study import rungs
+from hpo.weights import arguments
 from hpo.winner import has_weights
 
 
@@ -22,7 +22,6 @@ def show_plan(plan: Plan) -> None:
     if spec.output.quiet:
         return
     each = f" ({spec.search.trials} for each of {len(plan.models)})" if len(plan.models) > 1 else ""
-    sizes = f"{len(data.training.train):,} training, {len(data.training.validation):,} validation images"
     stops = rungs(spec.search.epochs)
     early = f"asha stops weak trials at {_list(stops)}" if spec.search.stops_early and stops else "no early stopping"
     at_once = min(plan.concurrency, spec.search.trials)
@@ -33,7 +32,7 @@ def show_plan(plan: Plan) -> None:
     print(f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in plan.models)}")
     budget = f", within {spec.search.time_budget}" if spec.search.time_budget else ""
     print(f"trials:  {plan.total_trials}{each}, {spec.search.epochs} epochs, {spec.search.sampler}, {early}{budget}")
-    print(f"data:    {data.name}: {sizes}; {len(data.test):,} test images, sealed")
+    print(f"data:    {data}")
     print(
         f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
         f"{spec.train.precision} on {plan.device}",
@@ -66,9 +65,8 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
         kept = has_weights(folder, winner)
         print(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
         if kept:
-            own = f" --model {winner.model}" if ":" in winner.model else ""
-            print(f"on the test split, once: hpo evaluate {shlex.quote(str(folder.path))}{own}")
-            print(f"the winner again:        hpo train --from {shlex.quote(str(folder.path))}{own}")
+            print(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
+            print(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
 
 
 def _best_table(ranked: list[Ranked]) -> Table:

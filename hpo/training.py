@@ -50,8 +50,15 @@ def resolve_device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
+    check_device(name, torch.cuda.is_available())
+    return name
+
+
+def check_device(name: str, has_gpu: bool) -> None:
+    """ValueError for a device that is not here; has_gpu: whether this machine, or the cluster, has a GPU."""
+    import torch
+
+    if name == "cuda" and not has_gpu:
         raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
     if name == "mps" and not torch.backends.mps.is_available():
         raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
-    return name

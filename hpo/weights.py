@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +142,11 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
         raise ValueError(f"{file}: no network of Podium's ({error})") from error
     check_trusted(str(file), description.model, trusted)
     return description, _network(file, description, state.get("state_dict"))
+
+
+def arguments(folder: Path, model: str) -> str:
+    """What a command needs to be told to use the weights in `folder`: its path, and consent to code of the user's."""
+    return shlex.quote(str(folder)) + (f" --model {model}" if ":" in model else "")
 
 
 def check_trusted(file: str, model: str, trusted: str | None) -> None:

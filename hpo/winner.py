@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo import weights
 from hpo.folder import RunFolder
-from hpo.journal import write_atomically
-from hpo.preflight import Plan
+from hpo.journal import write_json
 from hpo.ranking import Ranked
 from hpo.records import TrialRecord
 from hpo.training import Setup
 from trainers.config import TrainConfig, split_config
+
+if TYPE_CHECKING:
+    from hpo.preflight import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +50,7 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
 def write_description(path: Path, description: weights.Description, record: TrialRecord) -> None:
     """Writes best.json: the description, and under "trial" the record of the training."""
     trial = {key: value for key, value in record.to_dict().items() if key != "curve"}
-    write_atomically(path, json.dumps({**description.to_dict(), "trial": trial}, indent=2) + "\n")
+    write_json(path, {**description.to_dict(), "trial": trial})
 
 
 def has_weights(folder: RunFolder, record: TrialRecord) -> bool:

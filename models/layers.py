@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -41,6 +43,23 @@ def pooled_activation(name: str) -> list[nn.Module]:
     """
     layers = [activation_layer(name), nn.MaxPool2d(2)]
     return layers[::-1] if name in _NON_DECREASING else layers
+
+
+class Normalized(nn.Module):
+    """A network with its normalization: pixels in [0, 1], (N, channels, height, width), to logits (N, classes)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
 
 
 class Dropout(nn.Module):

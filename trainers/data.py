@@ -106,6 +106,10 @@ class Dataset:
     hashes: dict[str, str]
     notice: str = ""
 
+    def __str__(self) -> str:
+        sizes = f"{len(self.training.train):,} training, {len(self.training.validation):,} validation images"
+        return f"{self.name}: {sizes}; {len(self.test):,} test images, sealed"
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         channels, height, width = self.training.train.images.shape[1:]
@@ -259,6 +263,12 @@ def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -
     if len(given) != len(measured):
         raise ValueError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
     return tuple(given)
+
+
+def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalized images (N, channels, height, width) with their pixels back in [0, 1], on the CPU."""
+    shape = (1, -1, 1, 1)
+    return images.cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
 
 
 def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:

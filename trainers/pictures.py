@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from trainers.data import Dataset
+from trainers.data import Dataset, denormalized
 
 _CLEARLY = 0.95  # of the training images must share a background for it to be the data set's
 _WHITE = 255
@@ -27,9 +27,8 @@ class Picture(NamedTuple):
 def background(dataset: Dataset) -> str:
     """ "dark" or "bright" where nearly all training images have such a border, "mixed" elsewhere."""
     images = dataset.training.train.images
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (dataset.mean, dataset.std))
     edges = [images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]]
-    border = (torch.cat(edges, 2) * std[:, :, 0] + mean[:, :, 0]).flatten(1)
+    border = denormalized(torch.cat(edges, 2)[..., None], dataset.mean, dataset.std).flatten(1)
     dark = (border.median(1).values < 0.5).double().mean().item()
     return "dark" if dark >= _CLEARLY else "bright" if dark <= 1 - _CLEARLY else "mixed"
 

@@ -15,15 +15,12 @@ from cyclopts import Parameter
 
 from hpo.command import run_command
 from hpo.journal import Journal, read_journal, write_atomically
-from hpo.study import DataSpec, TrainSpec, at_least
+from hpo.study import MANY, SWITCH, DataSpec, TrainSpec, at_least
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.baselines import Job
-
-_Many = Parameter(consume_multiple=True, negative=(), show_default=False)
-_Switch = Parameter(negative=(), show_default=False)
 
 
 @Parameter(name="*")
@@ -33,7 +30,7 @@ class BaselinesSpec:
 
     system: str | None = None
     """A, B, C, D, E or P. [default: all]"""
-    model: Annotated[tuple[str, ...], _Many] = ()
+    model: Annotated[tuple[str, ...], MANY] = ()
     """Some of its architectures. [default: all]"""
     seeds: int = 3
     """Runs of each recipe, with seeds 0, 1, 2, ..."""
@@ -41,7 +38,7 @@ class BaselinesSpec:
     """Fewer epochs than a recipe wants; the table says so."""
     jobs: int = 1
     """Runs at once, each in a process of one thread."""
-    again: Annotated[bool, _Switch] = False
+    again: Annotated[bool, SWITCH] = False
     """Repeats runs that are there already."""
     dataset: str = "mnist"
     """Trains on another data set than the claims are of; its files are called baselines-NAME."""

@@ -13,15 +13,14 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from hpo.command import check_output, console, run_command
-from hpo.study import TrainSpec, choice
+from hpo.command import OwnModel, check_output, console, run_command
+from hpo.study import SWITCH, TrainSpec, choice
 
 if TYPE_CHECKING:
     from hpo.evaluation import Evaluation
 
 SPLITS = ("test", "validation", "train")
 _MOST_CLASSES = 20  # more would not fit a terminal's width
-_Switch = Parameter(negative=(), show_default=False)
 
 
 @Parameter(name="*")
@@ -36,12 +35,11 @@ class EvaluateSpec:
     data_dir: Path | None = None
     """Where data sets are looked for and downloaded to. [default: $PODIUM_DATA_DIR, or data]"""
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
-    json: Annotated[bool, _Switch] = False
+    json: Annotated[bool, SWITCH] = False
     """Prints JSON instead of tables: overall and per class precision, recall, f1 and num_samples."""
     misclassified: Path | None = None
     """Draws the first images it got wrong into this file, NAME.png."""
-    model: str | None = None
-    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
+    model: OwnModel = None
 
     def __post_init__(self) -> None:
         choice("--split", self.split, SPLITS)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hpo.command import check_output, run_command
+from hpo.command import OwnModel, check_output, run_command
 from hpo.study import choice
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
@@ -24,8 +24,7 @@ class ExportSpec:
     """onnx, pt2 (a torch.export program, what became of TorchScript) or safetensors (weights alone)."""
     out: Path | None = None
     """The file, with the format's suffix. [default: beside the weights]"""
-    model: str | None = None
-    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
+    model: OwnModel = None
 
     def __post_init__(self) -> None:
         hint = "; TorchScript is retired, pt2 has taken its place" if self.format == "torchscript" else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hpo.command import FAILED, check_output, run_command
+from hpo.command import FAILED, OwnModel, check_output, run_command
 from hpo.study import choice
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ class PredictSpec:
     the other way round."""
     out: Path | None = None
     """Writes the answers into this file, NAME.csv."""
-    model: str | None = None
-    """MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."""
+    model: OwnModel = None
 
     def __post_init__(self) -> None:
         choice("--invert", self.invert, INVERT)

@@ -10,11 +10,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.command import run_command
-from hpo.study import DataSpec, TrainSpec, at_least, check_name, check_seed
+from hpo.study import MANY, SWITCH, DataSpec, TrainSpec, at_least, check_name, check_seed
 
-_Many = Parameter(consume_multiple=True, negative=(), show_default=False)
 _Group = Parameter(name="*")
-_Switch = Parameter(negative=(), show_default=False)
 
 
 @Parameter(name="*")
@@ -46,7 +44,7 @@ class Hyperparameters:
     """relu, leaky_relu, elu, gelu, silu or tanh, of architectures that have a choice."""
     pretrained: str | None = None
     """Of vgg16: whole (train all of ImageNet's weights on), head (the last layer alone) or none."""
-    fixed: Annotated[tuple[str, ...], _Many, Parameter(name="--set")] = ()
+    fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
     """A hyperparameter of an architecture of your own: --set width=16"""
 
     def given(self) -> dict[str, tuple[str, Any]]:
@@ -90,7 +88,7 @@ class FitSpec:
     """Of the folder for the results. [default: the architecture and the time]"""
     results_dir: Path = Path("results")
     """Where the folder is made."""
-    quiet: Annotated[bool, _Switch] = False
+    quiet: Annotated[bool, SWITCH] = False
     """Prints only where the results are."""
 
     def __post_init__(self) -> None:
