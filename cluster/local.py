@@ -23,8 +23,8 @@ if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from cluster.ports import answers
-from cluster.token import ensure_token, token_file
+from cluster.auth import ensure_token, token_file
+from cluster.ports import answers, free_port
 
 PORT, DASHBOARD_PORT = 6379, 8265
 START_S, END_S = 120.0, 15.0
@@ -89,7 +89,8 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
         down(folder, quiet=True)
         raise
     print(f"{nodes} nodes of {cpus} CPU{'s' if cpus > 1 else ''}, logs in {folder}")
-    print(f"use it:    RAY_AUTH_MODE=token python hpo/run.py --address 127.0.0.1:{ports[0]}")
+    print(f"submit:    hpo submit --address http://127.0.0.1:{ports[1]} -- --model cnn --trials 50")
+    print(f"or join:   python hpo/run.py --address 127.0.0.1:{ports[0]} --model cnn --trials 50")
     print(f"look:      http://127.0.0.1:{ports[1]}, with the token in {token_file()}")
     print("end it:    python cluster/local.py down")
     return 0
@@ -128,11 +129,14 @@ def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> N
     port, dashboard = ports
     common = [f"--num-cpus={cpus}", f"--object-store-memory={OBJECT_STORE_BYTES}", "--disable-usage-stats", "--block"]
     head = ["--head", f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"]
-    head += ["--include-dashboard=true", f"--temp-dir={folder / 'ray'}"]
+    head += ["--include-dashboard=true"]
     started: list[dict[str, int]] = []
 
     def start(arguments: list[str]) -> subprocess.Popen[bytes]:
-        process = _start_node(folder / f"node-{len(started)}.log", [*arguments, *common])
+        # As on machines of their own: a shared folder's packages would be replaced under a running job, and of agents
+        # that share a port one works.
+        own = [f"--temp-dir={folder / f'ray-{len(started)}'}", f"--dashboard-agent-listen-port={free_port()}"]
+        process = _start_node(folder / f"node-{len(started)}.log", [*arguments, *common, *own])
         started.append({"pid": process.pid, "born": _born(process.pid)})
         state = {"port": port, "dashboard_port": dashboard, "nodes": started}
         (folder / "state.json").write_text(json.dumps(state))
@@ -142,16 +146,25 @@ def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> N
     places = (f"127.0.0.1:{port}", f"127.0.0.1:{dashboard}")
     if not _wait(lambda: first.poll() is not None or all(map(answers, places)), START_S) or first.poll() is not None:
         raise ValueError(f"up: the head does not start: {_last_line(folder / 'node-0.log')}")
-    others = [start([f"--address=127.0.0.1:{port}"]) for _ in range(nodes - 1)]
-    joined = _wait(lambda: all(b"--block" in (folder / f"node-{n}.log").read_bytes() for n in range(nodes)), START_S)
-    if not joined or any(process.poll() is not None for process in others):
-        raise ValueError(f"up: a node does not join: {_last_line(folder / f'node-{nodes - 1}.log')}")
+    # One after another: nodes that start at once on one machine were seen to take each other's ports.
+    for number in range(1, nodes):
+        if not _joins(start([f"--address=127.0.0.1:{port}"]), log := folder / f"node-{number}.log"):
+            raise ValueError(f"up: node {number} does not join: {_last_line(log)}")
+
+
+def _joins(process: subprocess.Popen[bytes], log: Path) -> bool:
+    def has_joined() -> bool:
+        return b"--block" in log.read_bytes()  # the first word of the last thing it says
+
+    _wait(lambda: process.poll() is not None or has_joined(), START_S)
+    return process.poll() is None and has_joined()
 
 
 def _start_node(log: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
     """`ray start` in a session of its own, so that a Ctrl-C in this terminal is not the cluster's."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *arguments]
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_memory_monitor_refresh_ms": "0"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # a job's `python` is this one
+    environment = {**os.environ, "PATH": path, "RAY_AUTH_MODE": "token", "RAY_memory_monitor_refresh_ms": "0"}
     with log.open("wb") as file:
         return subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True

@@ -13,6 +13,13 @@ def reach(address: str) -> None:
     socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
 
 
+def free_port() -> int:
+    """A port that nothing listens on just now."""
+    with socket.create_server(("", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 def answers(address: str) -> bool:
     """Whether something listens at HOST:PORT."""
     try:

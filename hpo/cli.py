@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
+    "submit": ("hpo.commands.submit", "the same on a Ray cluster, from any machine"),
     "train": ("hpo.commands.train", "train one configuration, a system's recipe or an earlier winner"),
     "evaluate": ("hpo.commands.evaluate", "what trained weights get right, class by class"),
     "predict": ("hpo.commands.predict", "the class of pictures of any size"),

@@ -30,7 +30,7 @@ class RunFolder:
         self.best_pt = path / "best.pt"
         self.best_json = path / "best.json"
         self.logs = path / "logs"
-        self.checkpoints = path / "checkpoints"
+        self.checkpoints = path / "checkpoints"  # unless --storage-path says where
         self.tune = path / ".tune"
 
     def read_study(self) -> dict[str, Any]:

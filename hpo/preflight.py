@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hpo.nodes import check_nodes
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
@@ -28,6 +29,8 @@ _MAY_CHANGE = {
     "cpus_per_trial",
     "gpus_per_trial",
     "address",
+    "storage_path",
+    "trial_timeout",
     "device",
     "data_dir",
     "storage",
@@ -110,15 +113,17 @@ def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     """The spec with the data set the run resolved; ValueError where it asks for another study."""
     old, new = stored["spec"], spec.to_dict()
     name, resolved = spec.output.resume, stored["data"]["name"]
-    if spec.data.dataset not in (old["dataset"], resolved):
+    # A folder may lie elsewhere now; whether it is the same is seen by its hashes.
+    if spec.data.dataset not in (old["dataset"], resolved) and not os.path.exists(spec.data.dataset):
         new["dataset"], old = spec.data.dataset, {**old, "dataset": resolved}
         raise ValueError(f"--resume {name}: changed, {'; '.join(difference(old, new))}")
     kept = [{k: v for k, v in side.items() if k not in _MAY_CHANGE} for side in (old, new)]
     changes = difference(*kept)
     if changes:
         raise ValueError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")
-    if "***" in (spec.search.storage or ""):
-        raise ValueError(f"--resume {name}: give --storage again, its password is not kept")
+    for flag, url in (("--storage", spec.search.storage), ("--storage-path", spec.resources.storage_path)):
+        if "***" in (url or ""):
+            raise ValueError(f"--resume {name}: give {flag} again, its password is not kept")
     if masked(spec.search.storage or "") != old.get("storage", ""):
         raise ValueError(f"--resume {name}: --storage must be the one it began with, {old.get('storage', 'none')}")
     return replace(spec, data=replace(spec.data, dataset=resolved))
@@ -177,16 +182,23 @@ def _available(spec: StudySpec) -> dict[str, float]:
     if spec.resources.address or ray.is_initialized():
         try:
             with connect(spec.resources.address):
+                check_nodes(spec.resources.storage_path, joined=True)
                 return {"CPU": 0, "GPU": 0, **ray.cluster_resources()}  # type: ignore[no-untyped-call]
         except ConnectionError as error:
             raise ValueError(str(error)) from error
+    check_nodes(spec.resources.storage_path, joined=False)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {"CPU": cpus, "GPU": torch.cuda.device_count()}
 
 
+def _grows(spec: StudySpec) -> bool:
+    """Whether --concurrency says of a cluster what it will hold, when nodes have joined it for the trials that wait."""
+    return spec.resources.address is not None and spec.resources.concurrency is not None
+
+
 def _device(spec: StudySpec, resources: dict[str, float]) -> str:
     wanted, share = spec.train.device, spec.resources.gpus_per_trial
-    check_device(wanted, bool(resources["GPU"]))
+    check_device(wanted, bool(resources["GPU"]) or _grows(spec))
     if wanted == "cuda" and share == 0:
         raise ValueError("--device cuda: needs --gpus-per-trial over 0")
     if wanted in ("cpu", "mps") and share:
@@ -200,7 +212,7 @@ def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -
     share = spec.resources.gpus_per_trial
     if share is None:
         share = 1.0 if device == "cuda" else 0.0
-    if share > resources["GPU"]:
+    if share > resources["GPU"] and not _grows(spec):
         raise ValueError(f"--gpus-per-trial {share:g}: there are {resources['GPU']:g} GPUs")
     return share
 
@@ -208,7 +220,7 @@ def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -
 def _concurrency(spec: StudySpec, gpus: float, resources: dict[str, float]) -> tuple[int, str]:
     """Trials at once: what was asked for, within what the resources hold; and a note where they cut it."""
     asked, cpus = spec.resources.concurrency, spec.resources.cpus_per_trial
-    if cpus > resources["CPU"]:
+    if cpus > resources["CPU"] and not _grows(spec):
         raise ValueError(f"--cpus-per-trial {cpus}: there are {resources['CPU']:g} CPUs")
     room = int(resources["CPU"] // cpus)
     if gpus >= 1:
@@ -217,6 +229,11 @@ def _concurrency(spec: StudySpec, gpus: float, resources: dict[str, float]) -> t
         room = min(room, int(resources["GPU"]) * math.floor(1 / gpus + 1e-9))
     if spec.train.device == "mps":
         room = 1
+    if asked is not None and asked > room and _grows(spec):
+        return (
+            asked,
+            f"--concurrency {asked} is more than the cluster holds now ({room}): the others wait for nodes to join",
+        )
     if asked is not None and asked > room:
         return room, f"--concurrency {asked} is more than the resources hold: {room} at once"
     return asked or room, ""

@@ -24,8 +24,8 @@ _PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "n
 def describe(plan: Plan) -> dict[str, Any]:
     """The study.json of a run that starts now. No password is in it."""
     spec = plan.spec.to_dict()
-    if "storage" in spec:
-        spec["storage"] = masked(spec["storage"])
+    for url in {"storage", "storage_path"} & set(spec):
+        spec[url] = masked(spec[url])
     return {
         "state": "running",
         "spec": spec,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from hpo.checkpoints import Checkpoints
 from hpo.journal import Journal
 from hpo.progress import Progress
 from hpo.ranking import rank
@@ -33,10 +33,15 @@ class Recorder(LaneListener):
     """Turns reports into `TrialRecord`s and keeps the run's files and display up to date."""
 
     def __init__(
-        self, records: list[TrialRecord], journal: Journal, live: LiveTrials, progress: Progress, folder: Path
+        self,
+        records: list[TrialRecord],
+        journal: Journal,
+        live: LiveTrials,
+        progress: Progress,
+        checkpoints: Checkpoints,
     ) -> None:
         self.records, self.journal, self.live, self.progress = records, journal, live, progress
-        self.checkpoints = folder
+        self.checkpoints = checkpoints
         self.constants: Constants | None = None
         self._curves: dict[str, dict[int, dict[str, Any]]] = {}
         self._best = rank(records)[0].record if records else None
@@ -94,4 +99,7 @@ class Recorder(LaneListener):
             return
         best, other = (item.record for item in rank([self._best, record]))
         self._best = best
-        (self.checkpoints / f"{other.trial_id}.pt").unlink(missing_ok=True)
+        try:
+            self.checkpoints.remove(other.trial_id)
+        except OSError as error:
+            logger.warning("%s: its checkpoint stays (%s)", other.trial_id, error)

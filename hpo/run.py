@@ -47,6 +47,8 @@ def run_study(spec: StudySpec) -> StudyResult | None:
 
     Raises ValueError for the user's mistakes, before anything is started or written.
     """
+    if spec.resources.address:
+        _check_cluster(spec.resources.address)
     from hpo.preflight import preflight
     from hpo.ranking import rank
     from hpo.session import Session, locked
@@ -63,6 +65,16 @@ def run_study(spec: StudySpec) -> StudyResult | None:
             outcome = session.write(ranked, outcome)
             show_results(ranked, session.folder, plan)
     return StudyResult.of(ranked, session.folder.path, outcome.state, outcome.error)
+
+
+def _check_cluster(address: str) -> None:
+    """First of all: an answer within seconds, and the token in place before anything imports Ray."""
+    from cluster.connect import check_cluster
+
+    try:
+        check_cluster(address)
+    except ConnectionError as error:
+        raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.checkpoints import Checkpoints, Folder, Place, WithDriver
 from hpo.folder import RunFolder
 from hpo.journal import Journal, read_journal
 from hpo.preflight import ModelPlan, Plan, study_name
@@ -33,6 +34,7 @@ from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
 from hpo.trial import Trial
 
+TUNERS = 3  # in a row that Ray ends before a trial is finished
 MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
 logger = logging.getLogger(__name__)
 
@@ -52,9 +54,12 @@ class _Search:
     interrupted: threading.Event
     deadline: float
     resume: bool
+    place: Place  # for checkpoints, as the workers see it
 
 
-def run_search(plan: Plan, folder: RunFolder, progress: Progress, interrupted: threading.Event) -> list[TrialRecord]:
+def run_search(
+    plan: Plan, folder: RunFolder, checkpoints: Checkpoints, progress: Progress, interrupted: threading.Event
+) -> list[TrialRecord]:
     """Runs, or goes on with, the planned trials; returns a record of every finished one.
 
     Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
@@ -69,10 +74,11 @@ def run_search(plan: Plan, folder: RunFolder, progress: Progress, interrupted: t
             plan=plan,
             folder=folder,
             storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
-            recorder=Recorder(records, journal, live, progress, folder.checkpoints),
+            recorder=Recorder(records, journal, live, progress, checkpoints),
             interrupted=interrupted,
             deadline=time.time() + seconds(budget) if budget else math.inf,
             resume=plan.spec.output.resume is not None,
+            place=_for_workers(checkpoints.place),
         )
         # In the object store once, for every trial of every architecture; workers map it without a copy.
         data = ray.put(plan.dataset.training.to_arrays())
@@ -90,6 +96,12 @@ def run_search(plan: Plan, folder: RunFolder, progress: Progress, interrupted: t
     return records
 
 
+def _for_workers(place: Place) -> Place:
+    """The driver's own folder is out of sight for other nodes: what they write there goes through the driver's."""
+    several = sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
+    return WithDriver(place) if several and isinstance(place, Folder) and not place.shared else place
+
+
 def read_records(folder: RunFolder) -> list[TrialRecord]:
     """The journal's rows, one for each trial."""
     rows = {row["trial_id"]: row for row in read_journal(folder.journal)}
@@ -97,13 +109,30 @@ def read_records(folder: RunFolder) -> list[TrialRecord]:
 
 
 def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> None:
+    """Tunes one architecture. A Tuner that Ray ends (a node was lost at a bad moment, say) is followed by another
+    one, which goes on with what is missing as a resumed run does."""
+    left = TUNERS
+    while left and not search.interrupted.is_set():
+        before = len(search.recorder.records)
+        lost = _tune(search, model, data)
+        if lost is None:
+            return
+        logger.error("Tune ended by itself", exc_info=lost)
+        left = TUNERS if len(search.recorder.records) > before else left - 1
+        if not left or not ray.is_initialized():
+            raise _fault(lost) from lost
+
+
+def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Exception | None:
+    """One Tuner over the trials of an architecture that are missing; returns what ended it before its time, if
+    anything did. Raises SearchFault where the storage or the disk fails."""
     spec = search.plan.spec.search
     study = open_study(search.storage, study_name(search.plan, model, search.folder.path.name), resume=search.resume)
     done = [record for record in search.recorder.records if record.model == model.name]
     reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done})
     wanted = spec.trials - len(done)
     if wanted <= 0:
-        return
+        return None
     if not done and not list(unfinished(study)):
         study.enqueue_trial(model.space.default)
     search.recorder.constants = Constants(
@@ -113,10 +142,11 @@ def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -
     searcher = StudySearcher(
         study, model.space.distributions, wanted=wanted, listener=search.recorder, deadline=search.deadline
     )
-    _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
+    lost = _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
     searcher.release()
     if searcher.fault:
         raise _fault(searcher.fault) from searcher.fault
+    return lost
 
 
 def _fault(error: BaseException) -> SearchFault:
@@ -126,7 +156,7 @@ def _fault(error: BaseException) -> SearchFault:
     return SearchFault(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: TrialScheduler) -> None:
+def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: TrialScheduler) -> Exception | None:
     tuner = tune.Tuner(
         trainable,
         param_space={},
@@ -149,15 +179,16 @@ def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: Tr
     )
     try:
         tuner.fit()
+    except OSError as error:
+        searcher.fault = searcher.fault or error  # Tune's own scratch, on the same disk as the results
     except Exception as error:
-        # Not only TuneError: a lost node or a full disk leaves fit() as whatever Ray raised.
-        logger.exception("the search ends here, and can be resumed")
-        searcher.fault = searcher.fault or error
+        return error  # not only TuneError: a lost node leaves fit() as whatever Ray raised
+    return None
 
 
 def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Any:
     plan = search.plan
-    epochs = plan.spec.search.epochs
+    epochs, timeout = plan.spec.search.epochs, plan.spec.search.trial_timeout
     settings = {
         "model": model.name,
         "import_from": os.getcwd(),
@@ -166,7 +197,9 @@ def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> A
         "epochs": epochs,
         "rungs": rungs(epochs),
         "deadline": search.deadline,
-        "checkpoints": str(search.folder.checkpoints.resolve()),
+        "checkpoints": search.place,
+        "cluster": plan.spec.resources.address is not None,
+        "timeout": seconds(timeout, "--trial-timeout") if timeout else None,
         "seed": plan.spec.search.seed,
         "train": {
             "precision": plan.spec.train.precision,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,15 +15,18 @@ from types import TracebackType
 from typing import Self
 
 from cluster.connect import connect
+from cluster.watch import watched
 from hpo import folder as folders
 from hpo import provenance
+from hpo.checkpoints import Checkpoints, Folder, place_at
+from hpo.command import FAILED
 from hpo.folder import RunFolder
 from hpo.interrupt import interruptible
 from hpo.journal import write_atomically
 from hpo.logs import logged_to
 from hpo.preflight import Plan
 from hpo.progress import make_progress
-from hpo.ranking import Ranked
+from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
 from hpo.search import SearchFault, read_records, run_search
 from hpo.study import OutputSpec, StudySpec
@@ -78,6 +83,7 @@ class Session:
             self.folder = folders.create(output.results_dir, name, study)
             self._exits.callback(self.folder.unlock)
         self.folder.logs.mkdir(exist_ok=True)
+        self.checkpoints = _checkpoints(self.plan.spec, self.folder)
         self._exits.enter_context(logged_to(self.folder.logs / "hpo.log"))
         return self
 
@@ -104,8 +110,13 @@ class Session:
         address = plan.spec.resources.address
         progress = make_progress(plan.total_trials, plan.spec.search.epochs, before, plan.spec.output.quiet)
         try:
-            with progress, connect(address, plan.cpus, self.folder.logs), interruptible() as interrupted:
-                records = run_search(plan, self.folder, progress, interrupted)
+            with (
+                progress,
+                connect(address, plan.cpus, self.folder.logs),
+                watched(self._lost),
+                interruptible() as interrupted,
+            ):
+                records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
         except (SearchFault, ConnectionError) as fault:
             return self._outcome(read_records(self.folder), False, str(fault))
         return self._outcome(records, interrupted.is_set(), "")
@@ -126,12 +137,25 @@ class Session:
         write_atomically(folder.trials_csv, trials_frame(ranked).to_csv(index=False))
         write_atomically(folder.curves_csv, curves_frame(outcome.records).to_csv(index=False))
         write_atomically(folder.leaderboard_csv, leaderboard_frame(ranked).to_csv(index=False))
-        write_winner(ranked, folder, self.plan)
+        write_winner(ranked, folder, self.plan, self.checkpoints)
         counts = Counter(record.state.value for record in outcome.records)
         folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts)))
         shutil.rmtree(folder.tune, ignore_errors=True)
         if len(outcome.records) == self.plan.total_trials:
-            shutil.rmtree(folder.checkpoints, ignore_errors=True)
+            self.checkpoints.place.clear()
+
+    def _lost(self, address: str) -> None:
+        """The cluster is gone, and with it every call that the search is waiting in: all that is left to do is to
+        write what is finished, say so and leave."""
+        outcome = self._outcome(
+            read_records(self.folder), False, f"the Ray cluster at {address} does not answer any more"
+        )
+        logger.error("%s", outcome.error)
+        with suppress(OSError):
+            write_atomically(self.folder.trials_csv, trials_frame(rank(outcome.records)).to_csv(index=False))
+            self.folder.write_study(provenance.ended(self.folder.read_study(), outcome.state, {}))
+        print(f"\nhpo: {outcome.error}", file=sys.stderr, flush=True)
+        os._exit(FAILED)
 
     def _outcome(self, records: list[TrialRecord], interrupted: bool, error: str) -> Outcome:
         again = f"python hpo/run.py --resume {shlex.quote(self.folder.path.name)}"
@@ -150,6 +174,11 @@ class Session:
                 records, "out of time", f"out of time after {len(records)} of {total} trials; go on with: {again}"
             )
         return Outcome(records, "complete")
+
+
+def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
+    path = spec.resources.storage_path
+    return Checkpoints(place_at(path, folder.path.name) if path else Folder(folder.checkpoints.resolve()))
 
 
 def _check_not_fewer(folder: RunFolder, trials: int) -> None:

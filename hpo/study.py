@@ -58,6 +58,8 @@ class SearchSpec:
     """Leaves out architectures with more parameters."""
     time_budget: str | None = None
     """Stops asking for trials after this long (90s, 10m, 2h) and ends the running ones at their next epoch."""
+    trial_timeout: str | None = None
+    """Ends a trial that takes longer than this (90s, 10m, 2h): its row is failed, the study goes on."""
     storage: str | None = None
     """Any Optuna RDB URL instead of the run's own study.db."""
 
@@ -76,8 +78,9 @@ class SearchSpec:
         at_least("--epochs", self.epochs, 1)
         check_seed(self.seed)
         at_least("--max-parameters", self.max_parameters, 1)
-        if self.time_budget is not None:
-            seconds(self.time_budget)
+        for flag, duration in (("--time-budget", self.time_budget), ("--trial-timeout", self.trial_timeout)):
+            if duration is not None:
+                seconds(duration, flag)
 
     @property
     def stops_early(self) -> bool:
@@ -145,10 +148,17 @@ class ResourceSpec:
     """Trials at once. [default: as many as the resources hold]"""
     address: str | None = None
     """A Ray cluster to join (auto or HOST:PORT) instead of this machine alone."""
+    storage_path: str | None = None
+    """Where all nodes can write checkpoints: a shared folder or s3://BUCKET/PATH. [default: with the driver]"""
 
     def __post_init__(self) -> None:
         at_least("--cpus-per-trial", self.cpus_per_trial, 1)
         at_least("--concurrency", self.concurrency, 1)
+        if self.address and "://" in self.address:
+            raise ValueError(
+                f"--address {self.address}: give auto or HOST:PORT on one of the cluster's nodes; from elsewhere, "
+                "submit: hpo submit --address http://HEAD:8265 -- (the rest of this line)"
+            )
         gpus = self.gpus_per_trial
         if gpus is not None and not (math.isfinite(gpus) and gpus >= 0):
             raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
@@ -214,7 +224,14 @@ class StudySpec:
         }
 
 
-OF_ONE_CALL = ("name", "results_dir", "resume", "quiet", "dry_run")  # settings a resumed run does not inherit
+OF_ONE_CALL = (
+    "name",
+    "results_dir",
+    "resume",
+    "quiet",
+    "dry_run",
+    "address",
+)  # settings a resumed run does not inherit
 
 _GROUPS: dict[str, Any] = {
     "search": SearchSpec,
@@ -252,13 +269,13 @@ def rungs(epochs: int) -> tuple[int, ...]:
     return tuple(count for count in counts if count < epochs)
 
 
-def seconds(text: str) -> float:
-    """Seconds of "90", "90s", "10m", "1h30m"; ValueError for anything else or nothing at all."""
+def seconds(text: str, flag: str = "--time-budget") -> float:
+    """Seconds of "90", "90s", "10m", "1h30m"; ValueError, with the flag, for anything else or nothing at all."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
     hours, minutes, rest = match.groups() if match else (None, None, None)
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
     if total <= 0:
-        raise ValueError(f"--time-budget {text}: give a duration such as 90s, 10m or 1h30m")
+        raise ValueError(f"{flag} {text}: give a duration such as 90s, 10m or 1h30m")
     return total
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import math
 import os
 import sys
@@ -11,14 +12,16 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
 
+from hpo.checkpoints import Checkpoints
 from models import trainable_parameters
 from trainers.config import EpochResult, FitResult, TrainConfig, split_config
+
+HANGS_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
 
 
 class Lane:
@@ -32,16 +35,18 @@ class Lane:
         self.started = time.perf_counter()
         self.queue_s = max(0.0, time.time() - lane["asked_at"])
         self.settings, self.lane = settings, lane
-        self.checkpoint = Path(settings["checkpoints"]) / f"{lane['trial_id']}.pt"
+        self.checkpoints = Checkpoints(settings["checkpoints"])
         self.fitted = FitResult()
         self.unreported = 0
         self.earlier_s, self.warning = 0.0, ""
+        self.timeout = _Timeout(settings, lane, self.checkpoints)
         self.trainer = _make_trainer(data, settings, lane)
         self._resume()
         self.setup_s = time.perf_counter() - self.started
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch and reports; see `report`."""
+        self.timeout.check()
         # A trial that was finished when its worker died has nothing left to train.
         if self.epochs < self.settings["epochs"]:
             (result,) = self.trainer.step()
@@ -72,11 +77,12 @@ class Lane:
             "queue_s": self.queue_s,
             "setup_s": self.setup_s,
             "device": self.settings["train"]["device"],
-            "node": os.uname().nodename,
+            "node": self.settings["node"],
             "curve": [_finite(asdict(result)) for result in new],
         }
 
     def close(self) -> None:
+        self.timeout.close()
         self.trainer.close()
 
     @property
@@ -88,8 +94,6 @@ class Lane:
         return self.earlier_s + time.perf_counter() - self.started
 
     def _save(self) -> None:
-        from trainers import checkpoint
-
         state = {
             "trainer": self.trainer.save(),
             "curve": [asdict(result) for result in self.fitted.curve],
@@ -99,24 +103,48 @@ class Lane:
             "queue_s": self.queue_s,
         }
         try:
-            checkpoint.save(self.checkpoint, state)
+            self.checkpoints.save(self.lane["trial_id"], self.epochs, state)
         except OSError as error:
             # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
-            self.warning = f"{self.checkpoint}: not written ({error.strerror})"
+            self.warning = f"{self.checkpoints.place}: no checkpoint written ({error.strerror or error})"
 
     def _resume(self) -> None:
-        from trainers import checkpoint
-
-        try:
-            state = checkpoint.load(self.checkpoint)
-        except (OSError, ValueError):
-            return  # none, or damaged: the trial starts from its first epoch
+        state, self.warning = self.checkpoints.load(self.lane["trial_id"])
+        if state is None:
+            return
         self.trainer.load(state["trainer"])
         curve = [EpochResult(**result) for result in state["curve"]]
         best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
         self.fitted = FitResult(curve, best, state["best_weights"])
         self.earlier_s = state["elapsed_s"]
         self.queue_s = state["queue_s"]  # not the time the first worker took
+
+
+class _Timeout:
+    """Ends a trial that takes longer than --trial-timeout.
+
+    After an epoch, by an error. A trial that hangs in one takes its worker with it a little later, which leaves a
+    traceback of where it hung in its log; the next worker finds the time to be over and says so.
+    """
+
+    def __init__(self, settings: dict[str, Any], lane: dict[str, Any], checkpoints: Checkpoints) -> None:
+        self.seconds: float | None = settings["timeout"]
+        if self.seconds is None:
+            return
+        now = time.time()
+        self.end = checkpoints.begin(lane["trial_id"], lane["asked_at"], now) + self.seconds
+        if self.end > now:
+            # A thread of C's: it fires also where Python's own would wait for a lock that is never freed.
+            faulthandler.dump_traceback_later(self.end + HANGS_S - now, exit=True)
+
+    def check(self) -> None:
+        """Raises TimeoutError once the time is over."""
+        if self.seconds is not None and time.time() >= self.end:
+            raise TimeoutError(f"longer than --trial-timeout allows ({self.seconds:g} s)")
+
+    def close(self) -> None:
+        if self.seconds is not None:
+            faulthandler.cancel_dump_traceback_later()
 
 
 class Trial(tune.Trainable):
@@ -129,7 +157,7 @@ class Trial(tune.Trainable):
         from trainers.memory import keep_freed_memory
 
         keep_freed_memory()
-        self.settings: dict[str, Any] = settings
+        self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
         if settings["import_from"] not in sys.path:
             sys.path.append(settings["import_from"])  # where the driver found a user's own architecture
         # On an accelerator the data set stays there for all trials of this actor.
@@ -197,6 +225,12 @@ class Trial(tune.Trainable):
             "error": f"{type(error).__name__}: {words}"[:500],
             "traceback": traceback.format_exc(),
         }
+
+
+def _node(settings: dict[str, Any]) -> str:
+    """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
+    name = os.uname().nodename
+    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if settings["cluster"] else name
 
 
 def _make_trainer(data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import weights
+from hpo.checkpoints import Checkpoints
 from hpo.folder import RunFolder
 from hpo.journal import write_json
 from hpo.ranking import Ranked
@@ -21,21 +22,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
+def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoints: Checkpoints) -> None:
     """Writes the best trial's weights and description; nothing where no trial has a validation accuracy.
 
     The weights are those of its best epoch. A winner of an earlier session that still leads keeps its files;
     one whose last checkpoint could not be written gets none rather than those of an earlier epoch.
     """
-    from trainers import checkpoint
-
     best = ranked[0].record if ranked else None
     if best is None or not best.usable:
         return
-    source = folder.checkpoints / f"{best.trial_id}.pt"
-    if not source.exists():
+    state, damage = checkpoints.load(best.trial_id)
+    if damage:
+        logger.warning("%s", damage)
+    if state is None:
         return
-    state = checkpoint.load(source)
     if state["best_epoch"] != best.best_epoch:
         logger.warning("%s: its checkpoint is older than its best epoch, no weights are kept", best.trial_id)
         return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -17,11 +19,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     import torch
 
+    write(path, lambda file: torch.save(state, file))
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
+    """Makes the file `path` of what `fill` writes, in one step; raises OSError where the disk does not take it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # a temporary file is its maker's alone
@@ -40,15 +47,35 @@ def load(path: Path) -> dict[str, Any]:
     Raises ValueError for a file that is truncated, no checkpoint, or holds anything but tensors and plain
     values; FileNotFoundError where there is none.
     """
+    with path.open("rb") as file:
+        return _read(file, str(path))
+
+
+def dumps(state: dict[str, Any]) -> bytes:
+    """What `save` would write."""
+    import torch
+
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def loads(content: bytes, name: str) -> dict[str, Any]:
+    """The inverse of `dumps`; raises as `load`, with `name` in the message."""
+    return _read(io.BytesIO(content), name)
+
+
+def _read(file: IO[bytes], name: str) -> dict[str, Any]:
     import torch
 
     try:
         # torch does not look at the archive's checksums, zipfile does.
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
         if broken:
-            raise ValueError(f"{path}: damaged, the checksum of {broken} is wrong")
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            raise ValueError(f"{name}: damaged, the checksum of {broken} is wrong")
+        file.seek(0)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({type(error).__name__})") from error
+        raise ValueError(f"{name}: not a readable checkpoint ({type(error).__name__})") from error
     return state

@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cluster.auth import ensure_token
 from cluster.local import main
-from cluster.token import ensure_token
 
 ROOT = Path(__file__).parent.parent.parent
 

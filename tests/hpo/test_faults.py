@@ -143,7 +143,7 @@ def training_workers(process: subprocess.Popen[str]) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc, which only Linux has")
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, f"{STUDY} --scheduler none --concurrency 1".replace("--epochs 9", "--epochs 27"))
-    wait_for(lambda: (tmp_path / "a" / "checkpoints" / "lenet5-0001.pt").exists(), process)
+    wait_for(lambda: (tmp_path / "a" / "checkpoints" / "lenet5-0001@000003.pt").exists(), process)
     (worker,) = training_workers(process)
     os.kill(worker, signal.SIGKILL)
     code, _out, err = end(process, 240)

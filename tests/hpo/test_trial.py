@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hpo.checkpoints import Folder
 from hpo.trial import Lane, Trial
 from trainers.data import TrainingData, load_dataset
 
@@ -27,7 +28,10 @@ def settings(folder: Path, **changed: Any) -> dict[str, Any]:
         "epochs": 4,
         "rungs": (1, 3),
         "deadline": math.inf,
-        "checkpoints": str(folder),
+        "checkpoints": Folder(folder),
+        "cluster": False,
+        "node": "here",
+        "timeout": None,
         "seed": 10,
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
         **changed,
@@ -87,10 +91,39 @@ def test_a_finished_trial_whose_driver_died_trains_no_more(data: TrainingData, t
     assert again["state"] == "completed" and again["train_s"] == done["train_s"]
 
 
-def test_a_damaged_checkpoint_means_from_the_start(data: TrainingData, tmp_path: Path) -> None:
-    Lane(data, settings(tmp_path), lane()).step()
-    (tmp_path / "mlp-0000.pt").write_bytes(b"half a checkp")
-    assert steps(Lane(data, settings(tmp_path), lane()))[0]["epochs"] == 1
+def test_a_damaged_checkpoint_means_from_the_one_before(data: TrainingData, tmp_path: Path) -> None:
+    cut = Lane(data, settings(tmp_path), lane())
+    for _ in range(3):
+        cut.step()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mlp-0000@000001.pt", "mlp-0000@000003.pt"]
+    newest = tmp_path / "mlp-0000@000003.pt"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    first = Lane(data, settings(tmp_path), lane()).step()
+    assert first["epochs"] == 2 and "mlp-0000@000003.pt: not a readable checkpoint" in first["warning"]
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"half a checkp")
+    assert Lane(data, settings(tmp_path), lane()).step()["epochs"] == 1
+
+
+def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: TrainingData, tmp_path: Path) -> None:
+    slow = {"timeout": 0.5, "epochs": 400, "rungs": (1,)}
+    ask = lane()
+    trial = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
+    results = [trial.step()]
+    while not results[-1]["done"]:
+        results.append(trial.step())
+    trial.cleanup()
+    (report,) = results[-1]["lanes"]
+    assert report["state"] == "failed" and 1 <= report["epochs"] == len(results) - 1
+    assert report["error"] == "TimeoutError: longer than --trial-timeout allows (0.5 s)"
+    # A worker that takes the trial over knows; one that is asked for it anew begins anew.
+    other = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
+    (again,) = other.step()["lanes"]
+    other.cleanup()
+    assert again["state"] == "failed" and again["epochs"] == 1
+    fresh = trainable(data, {"lanes": [lane()]}, settings(tmp_path, **slow))
+    assert fresh.step()["lanes"][0]["state"] == "running"
+    fresh.cleanup()
 
 
 def test_the_time_budget_stops_a_trial_after_its_epoch_with_its_weights_saved(
@@ -98,7 +131,7 @@ def test_the_time_budget_stops_a_trial_after_its_epoch_with_its_weights_saved(
 ) -> None:
     run = Lane(data, settings(tmp_path, deadline=0.0, rungs=()), lane())
     assert [r["state"] for r in steps(run)] == ["stopped"]
-    assert (tmp_path / "mlp-0000.pt").exists()
+    assert (tmp_path / "mlp-0000@000001.pt").exists()
 
 
 def test_seed_is_the_studys_plus_the_trials_number(data: TrainingData, tmp_path: Path) -> None:
@@ -137,4 +170,4 @@ def test_an_error_in_the_middle_keeps_what_was_measured(data: TrainingData, tmp_
 def test_a_checkpoint_that_cannot_be_written_costs_the_trial_nothing(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     last = steps(Lane(data, settings(tmp_path / "file"), lane()))[-1]
-    assert last["state"] == "completed" and last["warning"].endswith("mlp-0000.pt: not written (File exists)")
+    assert last["state"] == "completed" and last["warning"].endswith("file: no checkpoint written (File exists)")

@@ -6,10 +6,30 @@ import os
 import secrets
 from pathlib import Path
 
+HOW = "put the cluster's into ~/.ray/auth_token (chmod 600), or name its file in $RAY_AUTH_TOKEN_PATH"
+
 
 def token_file() -> Path:
     """Where Ray looks for the token: $RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+
+
+def use_token() -> None:
+    """Lets Ray present the token, if there is one. Before Ray is imported: later it does not look.
+
+    Raises ConnectionError where RAY_AUTH_MODE asks for a token and there is none, which Ray ends the process for.
+    """
+    there = bool(os.environ.get("RAY_AUTH_TOKEN")) or token_file().is_file()
+    if there:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    elif os.environ.get("RAY_AUTH_MODE") == "token":
+        raise ConnectionError(f"RAY_AUTH_MODE=token, but there is no token: {HOW}")
+
+
+def headers() -> dict[str, str]:
+    """What a request to the dashboard needs to carry; empty without a token."""
+    token = os.environ.get("RAY_AUTH_TOKEN") or (token_file().read_text().strip() if token_file().is_file() else "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def ensure_token() -> Path:

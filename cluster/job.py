@@ -1,0 +1,93 @@
+"""The cluster's side of a submitted run: starts it on the head and hands its results out.
+
+python -m cluster.job JOB NAME [FLAG ...]
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from cluster.connect import connect
+from cluster.package import EXTRA
+from cluster.results import archive_name, publish
+
+INTERVAL_S = 15.0
+REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs hpo/run.py with the flags in `argv`; returns its exit code."""
+    job, name, *flags = argv
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # the run gets them too, and ends well; this waits for it
+    if missing := [module for module in REQUIREMENTS if find_spec(module) is None]:
+        where = f"Python {platform.python_version()}, {sys.executable}"
+        print(
+            f"hpo: the head's Python ({where}) lacks {', '.join(missing)}: install Podium's requirements on all nodes"
+        )
+        return 2
+    folder = _results() / name
+    address = os.environ["RAY_ADDRESS"]
+    with connect(address) as session:
+        archive = session / "logs" / archive_name(job)
+    _take_over(Path(EXTRA) / "resume" / name, folder)
+    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, "--address", address])
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            code = run.wait(INTERVAL_S)
+            break
+        _publish(folder, archive, whole=False)
+    for path in _publish(folder, archive, whole=True):
+        print(f"note: {path} on the head is too large to be brought back", flush=True)
+    return code if code >= 0 else 128 - code
+
+
+def _results() -> Path:
+    """The head's own folder of runs, which outlives the job, under the name that the run's output gives it."""
+    kept = Path.home() / "podium-results"
+    kept.mkdir(exist_ok=True)
+    shown = Path("results")
+    if not shown.is_symlink():
+        shutil.rmtree(shown, ignore_errors=True)
+        shown.symlink_to(kept)
+    return shown
+
+
+def _take_over(sent: Path, folder: Path) -> None:
+    """A run to go on with that came along takes the place of the head's own, unless that knows more trials."""
+    if sent.is_dir() and _trials(sent) > _trials(folder):
+        shutil.copytree(sent, folder, dirs_exist_ok=True)
+        for left in folder.glob("study.db-*"):
+            left.unlink()  # of the database that was there before
+
+
+def _trials(folder: Path) -> int:
+    try:
+        return (folder / "trials.jsonl").read_bytes().count(b"\n")
+    except OSError:
+        return 0 if folder.is_dir() else -1
+
+
+def _publish(folder: Path, archive: Path, whole: bool) -> list[str]:
+    if not (folder / "study.json").exists():
+        return []
+    try:
+        return publish(folder, archive, whole)
+    except Exception as error:  # the run itself is not to suffer
+        print(
+            f"note: results could not be handed out ({error}); they are in {folder.resolve()} on the head", flush=True
+        )
+        return []
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""What travels with a job: the project without what a cluster does not need, in one zip file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("hpo", "models", "trainers", "cluster")
+MIB = 2**20
+MOST_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
+EXTRA = "_podium"  # holds what is no part of the project: data, a configuration, a run to go on with
+_LEFT_OUT = {"data", "results", "venv", "env", "node_modules", "__pycache__", "build", "dist"}
+
+
+def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
+    """Writes Podium's packages, the files of `project` and, under _podium/NAME, each file or folder in `extra` to
+    the zip file `target`; returns how many files.
+
+    The same files make the same bytes, so that Ray uploads them once. Raises ValueError, naming what is big, if it
+    were more than Ray takes.
+    """
+    files = {**_podium(), **dict(_project(project))}
+    for name, path in extra.items():
+        files |= {f"{EXTRA}/{name}{inner}": file for inner, file in _inside(path)}
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # of 1980, whenever the file is from
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with files[name].open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
+                while block := source.read(MIB):
+                    copy.write(block)
+                    if target.stat().st_size > MOST_BYTES:
+                        raise ValueError(_too_big(project, files))
+    return len(files)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(file.stat().st_size for _, file in _inside(path))
+
+
+def _too_big(project: Path, files: Mapping[str, Path]) -> str:
+    sizes: Counter[str] = Counter()
+    for name, file in files.items():
+        parts = name.split("/")
+        sizes["/".join(parts[:2]) if len(parts) > 2 else name] += file.stat().st_size
+    big = ", ".join(f"{name} ({size / MIB:.0f} MiB)" for name, size in sizes.most_common(5))
+    return (
+        f"{project}: more than the {MOST_BYTES // MIB} MiB that a job can carry: {big}; move them away, or name "
+        "them in a .gitignore"
+    )
+
+
+def _podium() -> dict[str, Path]:
+    return {
+        str(file.relative_to(ROOT)): file
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+
+
+def _project(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The project's files, by their place in it: those git has or would take; without git, all that are not hidden."""
+    for name in _listed_by_git(folder) or (str(file.relative_to(folder)) for _, file in _walk(folder)):
+        parts, file = Path(name).parts, folder / name
+        hidden = any(part.startswith(".") for part in parts)
+        if not hidden and not _LEFT_OUT & set(parts[:1]) and "__pycache__" not in parts and file.is_file():
+            yield "/".join(parts), file
+
+
+def _listed_by_git(folder: Path) -> list[str]:
+    listing = ["git", "-C", str(folder), "ls-files", "-co", "--exclude-standard", "-z"]
+    try:
+        done = subprocess.run(listing, capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+
+def _walk(folder: Path) -> Iterable[tuple[str, Path]]:
+    for place, folders, names in os.walk(folder):
+        top = Path(place) == folder
+        folders[:] = [
+            f for f in folders if not f.startswith(".") and f != "__pycache__" and not (top and f in _LEFT_OUT)
+        ]
+        folders[:] = [f for f in folders if not (Path(place) / f / "pyvenv.cfg").exists()]
+        for name in names:
+            yield name, Path(place) / name
+
+
+def _inside(path: Path) -> Iterator[tuple[str, Path]]:
+    """("", path) of a file; ("/a/b", path/a/b) of every file in a folder."""
+    if path.is_file():
+        yield "", path
+        return
+    for file in path.rglob("*"):
+        if file.is_file():
+            yield "/" + "/".join(file.relative_to(path).parts), file

@@ -1,0 +1,102 @@
+"""Results come back from a cluster without a disk that is shared.
+
+Ray's Jobs API sends files to a cluster and none back. Its dashboard hands out the files in the session's log folder,
+though, behind the same token: there the job leaves its results as an archive, anew while it runs, and from there the
+submitting machine takes them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import sqlite3
+import tarfile
+import tempfile
+import zlib
+from contextlib import closing, suppress
+from pathlib import Path
+
+MOST_WEIGHTS_BYTES = 50_000_000
+_LEFT_BEHIND = {"checkpoints", ".tune", ".lock"}  # what only the driver's machine needs
+_WEIGHTS = "best.pt"
+_DATABASE = "study.db"
+
+
+def archive_name(job: str) -> str:
+    """Of the archive in the session's log folder."""
+    return f"podium-{job}.tar.gz"
+
+
+def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
+    """Packs results/NAME for whoever fetches it, in one step; returns what was too big to travel.
+
+    Unless `whole`, without weights and logs. The database is copied as of one moment, with a driver at work in it.
+    """
+    left: list[str] = []
+    handle, temporary = tempfile.mkstemp(dir=archive.parent, prefix=".podium-")
+    try:
+        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                name = path.relative_to(folder)
+                if _LEFT_BEHIND & set(name.parts) or name.name.startswith((".", f"{_DATABASE}-")):
+                    continue
+                if name.parts[0] in ("logs", _WEIGHTS) and not whole:
+                    continue
+                if path.name == _WEIGHTS and path.stat().st_size > MOST_WEIGHTS_BYTES:
+                    left.append(str(path))
+                elif path.name == _DATABASE:
+                    _add(tar, str(name), _snapshot(path), path)
+                else:
+                    with suppress(FileNotFoundError):  # replaced just now
+                        _add(tar, str(name), path.read_bytes(), path)
+        os.replace(temporary, archive)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return left
+
+
+def unpack(content: bytes, folder: Path) -> None:
+    """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
+
+    Raises ValueError for what is no whole archive, OSError where the disk does not take it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+    try:
+        whole = gzip.decompress(content)  # checks the sum over all of it, which tarfile does not
+        with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+            tar.extractall(new, filter="data")
+        for path in sorted(p for p in new.rglob("*") if p.is_file()):
+            target = folder / path.relative_to(new)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync(path)
+            os.replace(path, target)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"the results did not arrive whole ({error})") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, source: Path) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = len(content), 0o644, source.stat().st_mtime
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _snapshot(database: Path) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        return copy.read_bytes()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

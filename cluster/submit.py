@@ -1,0 +1,183 @@
+"""Submits a run to a Ray cluster and brings its results back.
+
+python cluster/submit.py --address http://HEAD:8265 -- --model cnn --trials 50
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+if __name__ == "__main__":
+    # As a script, cluster/ itself leads sys.path; the root belongs there.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from cluster.jobs import ClusterLost, Jobs
+from cluster.package import MIB, make_package
+from cluster.results import unpack
+
+INTERRUPTED, FAILED = 130, 1
+MIRROR_S = 20.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as a job.
+
+    name: of the run. flags: of hpo/run.py, with its --name or --resume among them. target: results/NAME here.
+    project: the folder that travels. extra: what else does, by its name in the package's _podium/. variables: of
+    the environment.
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    target: Path
+    project: Path
+    extra: Mapping[str, Path] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def entrypoint(self, job: str) -> str:
+        return shlex.join(["python", "-m", "cluster.job", job, self.name, *self.flags])
+
+
+def dry_run(address: str, run: Job, job: str) -> None:
+    """Says what would be submitted; asks the cluster nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, size = _package(run, Path(folder))
+    print(f"to:       {address}")
+    print(f"job:      {job}")
+    print(f"runs:     {run.entrypoint(job)}")
+    for name, value in run.variables.items():
+        print(f"with:     {name}={value}")
+    print(f"uploads:  {files} files of {run.project}, {size / MIB:.1f} MiB zipped")
+    for name, path in run.extra.items():
+        print(f"          and {path} as _podium/{name}")
+    print(f"results:  come back to {run.target}")
+
+
+def submit(address: str, run: Job, job: str) -> Jobs:
+    """Starts the run on the cluster; raises ConnectionError or ValueError, in one line, where it cannot."""
+    jobs = Jobs(address)
+    host = urlsplit(address).hostname or ""
+    if address.startswith("http://") and host not in ("localhost", "::1") and not host.startswith("127."):
+        print(
+            f"note: your token and results travel unencrypted to {host}; ssh -L 8265:localhost:8265 {host} hides them"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        _package(run, Path(folder))
+        metadata = {"podium_name": run.name, "podium_target": str(run.target)}
+        package = str(Path(folder) / "podium.zip")
+        jobs.submit(job, run.entrypoint(job), package, dict(run.variables), metadata)
+    print(f"job:     {job} on {address}", flush=True)
+    return jobs
+
+
+def follow(jobs: Jobs, job: str, target: Path) -> int:
+    """Shows the job's output, keeps `target` up to date with its results, and returns its exit code.
+
+    Ctrl-C asks the job to end well, and goes on until it has; a second one leaves it alone. Raises ConnectionError
+    where the cluster is lost.
+    """
+    stopped = False
+    with _Mirror(jobs, job, target) as mirror:
+        while True:
+            try:
+                details = jobs.follow(job, _show)
+                break
+            except KeyboardInterrupt:
+                if stopped:
+                    print(f"\nhpo: left; see it through with: {_again(jobs, '--follow', job)}", file=sys.stderr)
+                    return INTERRUPTED
+                stopped = True
+                print("\nending the job, as Ctrl-C ends a run here (once more: leave it alone)", flush=True)
+                jobs.stop(job)
+            except ClusterLost as error:
+                have = (
+                    f"{mirror.fetched} of its results in {target}" if mirror.fetched else "nothing of it had come back"
+                )
+                raise ClusterLost(
+                    f"{error}; {have}. If the cluster comes back: {_again(jobs, '--follow', job)}; on a new one: "
+                    f"hpo submit --address ... -- --resume {shlex.quote(target.name)}"
+                ) from error
+    if details is None:
+        raise ConnectionError(f"--address {jobs.address}: there is no job {job} any more")
+    return _end(jobs, job, target, details)
+
+
+def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
+    """Brings the results and returns the exit code of a job that has ended."""
+    code = details.driver_exit_code
+    if code is None:
+        code = INTERRUPTED if details.status == "STOPPED" else FAILED
+    content = jobs.fetch(job)
+    if content is not None:
+        unpack(content, target)
+        print(f"brought: {target}", flush=True)
+    if details.status == "FAILED" and details.driver_exit_code is None:
+        print(f"hpo: the job failed: {' '.join((details.message or 'no reason given').split())[:500]}", file=sys.stderr)
+    if code and content is not None:
+        go_on = f"hpo submit --address {jobs.address} -- --resume {shlex.quote(target.name)}"
+        print(f"hpo: on the cluster, go on with: {go_on}", file=sys.stderr)
+    return int(code)
+
+
+class _Mirror:
+    """Fetches the job's results now and then, so that they outlive the cluster."""
+
+    def __init__(self, jobs: Jobs, job: str, target: Path) -> None:
+        self.jobs, self.job, self.target = jobs, job, target
+        self.fetched = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+
+    def __enter__(self) -> _Mirror:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(MIRROR_S):
+            with suppress(OSError, ValueError):
+                if content := self.jobs.fetch(self.job):
+                    unpack(content, self.target)
+                    self.fetched = f"{_rows(self.target)} trials"
+
+
+def _rows(target: Path) -> int:
+    with suppress(OSError):
+        return (target / "trials.jsonl").read_bytes().count(b"\n")
+    return 0
+
+
+def _package(run: Job, folder: Path) -> tuple[int, int]:
+    """Makes folder/podium.zip; returns its files and bytes."""
+    files = make_package(folder / "podium.zip", run.project, run.extra)
+    return files, (folder / "podium.zip").stat().st_size
+
+
+def _show(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _again(jobs: Jobs, flag: str, job: str) -> str:
+    return f"hpo submit --address {jobs.address} {flag} {job}"
+
+
+if __name__ == "__main__":
+    # The command line is that of `hpo submit`, which knows the flags of a run.
+    import importlib
+
+    main: Callable[[Sequence[str]], int] = importlib.import_module("hpo.commands.submit").main
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""From the flags of a run to a job: what of them holds on the cluster's head, and which files must travel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from cluster.package import EXTRA, MIB, size_of
+from cluster.submit import Job
+from hpo.flags import parse_spec
+from hpo.folder import check_free, free_name
+from hpo.study import DataSpec
+
+MOST_DATA_BYTES = 90 * MIB
+_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
+
+
+def make_job(line: Sequence[str]) -> Job | None:
+    """The job that runs `line`, the flags of hpo/run.py; None where they asked for help, which is then printed.
+
+    Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
+    """
+    spec = parse_spec(line)
+    if spec is None:
+        return None
+    if spec.resources.address:
+        raise ValueError(
+            f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
+        )
+    output = spec.output
+    name = output.resume or output.name or free_name(output.results_dir, spec.search.model)
+    if not output.resume:
+        check_free(output.results_dir, name)
+    flags, extra = _without(line, _PLACES), {}
+    if output.resume:
+        extra[f"resume/{name}"] = output.results_dir / name
+    else:
+        flags += ["--name", name]
+    variables = _data(spec.data, flags, extra)
+    if config := _value(line, "--config"):
+        extra["config.toml"] = Path(config)
+        flags += ["--config", f"{EXTRA}/config.toml"]
+    return Job(name, tuple(flags), output.results_dir / name, Path.cwd(), extra, variables)
+
+
+def _data(data: DataSpec, flags: list[str], extra: dict[str, Path]) -> dict[str, str]:
+    """Adds a data set's files, or where the head has them, to `extra` and `flags`; returns environment variables."""
+    own = os.sep in data.dataset or os.path.exists(data.dataset)
+    if own and _travels("--dataset", path := Path(data.dataset)):
+        extra[f"dataset/{path.name}"] = path
+        flags[:] = [*_without(flags, ["--dataset"]), "--dataset", f"{EXTRA}/dataset/{path.name}"]
+    if data.data_dir is None:
+        return {}
+    if not _travels("--data-dir", data.data_dir):
+        flags += ["--data-dir", str(data.data_dir)]
+        return {}
+    extra["data"] = data.data_dir
+    return {"PODIUM_DATA_DIR": f"{EXTRA}/data"}  # no flag: the results would name a folder that is not there
+
+
+def _travels(flag: str, path: Path) -> bool:
+    """Whether the path is small enough; says so if not. ValueError where it is not there."""
+    if not path.exists():
+        raise ValueError(f"{flag} {path}: is not there")
+    size = size_of(path)
+    if size > MOST_DATA_BYTES:
+        limit = f"the {MOST_DATA_BYTES // MIB} MiB that travel"
+        print(f"note: {flag} {path} has {size / MIB:.0f} MiB, over {limit}: the head must have it there")
+    return size <= MOST_DATA_BYTES
+
+
+def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """The line without these flags, each of which takes one value."""
+    kept, skip = [], False
+    for word in line:
+        if not skip and word.partition("=")[0] not in flags:
+            kept.append(word)
+        skip = not skip and word in flags
+    return kept
+
+
+def _value(line: Sequence[str], flag: str) -> str | None:
+    for word, following in pairwise([*line, ""]):
+        name, sign, value = word.partition("=")
+        if name == flag:
+            return value if sign else following
+    return None

@@ -1,0 +1,93 @@
+"""Results on their way back from a cluster."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from cluster import results
+from cluster.results import publish, unpack
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "head" / "run"
+    for name in (
+        "study.json",
+        "trials.csv",
+        "best.pt",
+        "logs/hpo.log",
+        "checkpoints/a@1.pt",
+        ".lock",
+        ".tune/x/y.json",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    with sqlite3.connect(folder / "study.db") as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE trials (n INTEGER)")
+    return folder
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_comes_back_at_the_end_and_before(run: Path, tmp_path: Path) -> None:
+    archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
+    assert publish(run, archive, whole=False) == []
+    unpack(archive.read_bytes(), here)
+    assert names(here) == {"study.json", "trials.csv", "study.db"}
+    (here / "mine.txt").write_text("stays")
+    (run / "trials.csv").write_text("newer")
+    assert publish(run, archive, whole=True) == []
+    unpack(archive.read_bytes(), here)
+    assert names(here) == {"study.json", "trials.csv", "study.db", "best.pt", "logs/hpo.log", "mine.txt"}
+    assert (here / "trials.csv").read_text() == "newer"
+
+
+def test_the_database_is_whole_while_a_driver_writes(run: Path, tmp_path: Path) -> None:
+    archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
+    writer = sqlite3.connect(run / "study.db")
+    writer.execute("INSERT INTO trials VALUES (1)")
+    writer.commit()  # is in the write-ahead log and not yet in the file
+    writer.execute("INSERT INTO trials VALUES (2)")
+    publish(run, archive, whole=False)
+    unpack(archive.read_bytes(), here)
+    with sqlite3.connect(here / "study.db") as copy:
+        assert copy.execute("SELECT n FROM trials").fetchall() == [(1,)]
+    writer.close()
+
+
+def test_weights_that_are_too_large_stay_and_are_named(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MOST_WEIGHTS_BYTES", 3)
+    assert publish(run, tmp_path / "x.tar.gz", whole=True) == [str(run / "best.pt")]
+    unpack((tmp_path / "x.tar.gz").read_bytes(), tmp_path / "here")
+    assert "best.pt" not in names(tmp_path / "here")
+
+
+@pytest.mark.parametrize("keep", [0, 10, -20])
+def test_half_an_archive_changes_nothing(run: Path, tmp_path: Path, keep: int) -> None:
+    publish(run, tmp_path / "x.tar.gz", whole=True)
+    here = tmp_path / "here"
+    with pytest.raises(ValueError, match="the results did not arrive whole"):
+        unpack((tmp_path / "x.tar.gz").read_bytes()[:keep], here)
+    assert names(here) == set() and list(here.iterdir()) == []
+
+
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+    import io
+    import tarfile
+
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("../outside")
+        entry.size = 1
+        tar.addfile(entry, io.BytesIO(b"x"))
+    with pytest.raises(ValueError, match="did not arrive whole"):
+        unpack(file.getvalue(), tmp_path / "here")
+    assert not (tmp_path / "outside").exists()
