@@ -244,14 +244,15 @@ def _storage(plan: Plan) -> RDBStorage | None:
     if url is None:
         return None
     storage = open_storage(url)
-    if name and not plan.spec.output.resume:
+    if name and not plan.spec.output.resume and not plan.spec.search.study:
         check_unused(storage, url, [study_name(plan, model, name) for model in plan.models])
     return storage
 
 
 def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
-    """Of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL."""
-    return f"{run}/{model.name}" if plan.spec.search.storage else model.name
+    """Of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL, or
+    STUDY/MODEL for one that several drivers work on."""
+    return f"{plan.spec.search.study or run}/{model.name}" if plan.spec.search.storage else model.name
 
 
 def _scheduler_note(spec: StudySpec) -> str:

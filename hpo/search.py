@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zlib import crc32
 
 import optuna
 import ray
@@ -127,20 +128,27 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Except
     """One Tuner over the trials of an architecture that are missing; returns what ended it before its time, if
     anything did. Raises SearchFault where the storage or the disk fails."""
     spec = search.plan.spec.search
-    study = open_study(search.storage, study_name(search.plan, model, search.folder.path.name), resume=search.resume)
+    run, shared = search.folder.path.name, spec.study is not None
+    study = open_study(search.storage, study_name(search.plan, model, run), resume=search.resume or shared)
     done = [record for record in search.recorder.records if record.model == model.name]
-    reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done})
+    reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done}, run if shared else None)
     wanted = spec.trials - len(done)
     if wanted <= 0:
         return None
-    if not done and not list(unfinished(study)):
+    if not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     search.recorder.constants = Constants(
         model.name, model.parameters, search.plan.dataset.name, search.plan.spec.train.precision, spec.seed
     )
-    seed_sampler(study, spec.sampler, spec.seed)
+    # Drivers that begin at the same moment are not to try the same configurations.
+    seed_sampler(study, spec.sampler, spec.seed + (crc32(run.encode()) % 2**20 if shared else 0))
     searcher = StudySearcher(
-        study, model.space.distributions, wanted=wanted, listener=search.recorder, deadline=search.deadline
+        study,
+        model.space.distributions,
+        wanted=wanted,
+        listener=search.recorder,
+        deadline=search.deadline,
+        run=run if shared else None,
     )
     lost = _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
     searcher.release()

@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,10 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
+from sqlalchemy.exc import SQLAlchemyError
 
+PATIENCE_S = 60.0
+DRIVER = "podium_run"
 logger = logging.getLogger(__name__)
 
 
@@ -43,7 +47,8 @@ class StudySearcher(Searcher):
     after which none is. A trial that a killed driver left waiting in the study is handed out again, under
     its own number and with its own parameters.
 
-    listener: follows each lane; its `finished` has put the row on disk before Optuna is told.
+    listener: follows each lane; its `finished` has put the row on disk before Optuna is told. run: of this driver,
+    in a study that others work on too: its trials carry the name.
     """
 
     def __init__(
@@ -54,10 +59,11 @@ class StudySearcher(Searcher):
         wanted: int,
         listener: LaneListener,
         deadline: float = math.inf,
+        run: str | None = None,
     ) -> None:
         super().__init__(metric="value", mode="max")
         self.study, self.distributions = study, distributions
-        self.wanted, self.listener, self.deadline = wanted, listener, deadline
+        self.wanted, self.listener, self.deadline, self.driver = wanted, listener, deadline, run
         self.fault: Exception | None = None
         self.most = 1
         self.live: dict[str, list[tuple[dict[str, Any], optuna.Trial]]] = {}
@@ -108,6 +114,8 @@ class StudySearcher(Searcher):
             for _, trial in lanes:
                 self._guarded(partial(make_wait, self.study, trial._trial_id))
         self.live.clear()
+        if not self.fault:
+            self._guarded(lambda: drop_orphans(self.study, PATIENCE_S if self.driver else 0))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is the state."""
@@ -120,7 +128,9 @@ class StudySearcher(Searcher):
         return {}
 
     def _ask(self) -> tuple[dict[str, Any], optuna.Trial]:
-        trial = self.study.ask(fixed_distributions=self.distributions)
+        trial = patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
+        if self.driver:
+            patiently(lambda: trial.set_user_attr(DRIVER, self.driver))
         lane = {
             "trial_id": trial_id(self.study, trial.number),
             "number": trial.number,
@@ -141,7 +151,7 @@ class StudySearcher(Searcher):
             for step, value in report["values"]:
                 # A resumed trial hands its whole curve over again; Optuna would warn of each value it has.
                 if math.isfinite(value) and step not in trial._cached_frozen_trial.intermediate_values:
-                    trial.report(value, step)
+                    patiently(partial(trial.report, value, step))
 
     def _finish(self, trial_id: str, update: dict[str, Any]) -> None:
         for lane, trial in self.live.pop(trial_id, []):
@@ -152,7 +162,7 @@ class StudySearcher(Searcher):
             elif "state" not in report:
                 report |= {"state": "failed", "error": "ended before its first epoch"}
             self.listener.finished(lane, report)
-            tell(self.study, trial.number, report["state"], report.get("value"))
+            patiently(partial(tell, self.study, trial.number, report["state"], report.get("value")))
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
         try:
@@ -181,13 +191,43 @@ def trial_id(study: optuna.Study, number: int) -> str:
     return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
 
 
-def reconcile(study: optuna.Study, finished: dict[str, tuple[str, float | None]]) -> None:
+def patiently(action: Callable[[], Any]) -> Any:
+    """What `action` returns, tried again for a while where the storage fails: a server that is started anew, a
+    connection that was lost. Then raises what it raised."""
+    until, pause = time.monotonic() + PATIENCE_S, 0.5
+    while True:
+        try:
+            return action()
+        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+            if time.monotonic() + pause > until:
+                raise
+            logger.warning("the storage failed and is tried again: %s", " ".join(str(error).split())[:200])
+            time.sleep(pause)
+            pause = min(2 * pause, 8)
+
+
+def drop_orphans(study: optuna.Study, age_s: float) -> None:
+    """Fails the running trials without a configuration: what is left of an `ask` that the storage did not survive.
+    One that is younger than `age_s` may be what another driver asks for just now."""
+    for trial in unfinished(study):
+        begun = trial.datetime_start or datetime.min
+        if (
+            trial.state == TrialState.RUNNING
+            and not trial.params
+            and datetime.now() - begun >= timedelta(seconds=age_s)
+        ):
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def reconcile(study: optuna.Study, finished: dict[str, tuple[str, float | None]], driver: str | None = None) -> None:
     """Makes the study agree with the journal after a driver was killed.
 
     finished: trial id to (state, value) of every journaled row. A running trial that is in there is told;
-    any other waits to be asked for again.
+    any other waits to be asked for again. driver: leaves the trials of all others alone.
     """
     for trial in unfinished(study):
+        if driver and trial.user_attrs.get(DRIVER) != driver:
+            continue
         row = finished.get(trial_id(study, trial.number))
         if row is not None:
             tell(study, trial.number, *row)

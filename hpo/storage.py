@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import optuna
@@ -40,7 +43,7 @@ def open_storage(url: str) -> RDBStorage:
     sqlite = url.startswith("sqlite")
     try:
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if sqlite else {}
-        storage = RDBStorage(url, engine_kwargs={"pool_pre_ping": True, **arguments})
+        storage = _made(_with_driver(url), {"pool_pre_ping": True, **arguments})
     except ImportError as error:
         raise ValueError(
             f"--storage {masked(url)}: its database driver is missing ({error.__cause__ or error})"
@@ -52,6 +55,24 @@ def open_storage(url: str) -> RDBStorage:
         event.listen(storage.engine, "connect", _tune_sqlite)
         storage.engine.dispose()
     return storage
+
+
+def _made(url: str, options: dict[str, Any]) -> RDBStorage:
+    """The storage, with its tables. Drivers that meet in an empty database race to make them, and all but one fail."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    for _ in range(4):
+        try:
+            return RDBStorage(url, engine_kwargs=options)
+        except (IntegrityError, ProgrammingError):
+            time.sleep(1)
+    return RDBStorage(url, engine_kwargs=options)
+
+
+def _with_driver(url: str) -> str:
+    """A postgresql:// URL names no driver; psycopg is the one that Podium's extra installs."""
+    plain = re.sub(r"^postgres(ql)?://", "", url)
+    return f"postgresql+psycopg://{plain}" if plain != url and find_spec("psycopg") else url
 
 
 def _tune_sqlite(connection: Any, _: Any) -> None:

@@ -62,6 +62,8 @@ class SearchSpec:
     """Ends a trial that takes longer than this (90s, 10m, 2h): its row is failed, the study goes on."""
     storage: str | None = None
     """Any Optuna RDB URL instead of the run's own study.db."""
+    study: str | None = None
+    """Works on the study of this name in --storage, together with other drivers. [default: one of the run's own]"""
 
     def __post_init__(self) -> None:
         models = tuple(self.model)
@@ -74,6 +76,9 @@ class SearchSpec:
         object.__setattr__(self, "model", chosen)
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
+        check_name("--study", self.study)
+        if self.study and not self.storage:
+            raise ValueError(f"--study {self.study}: give the --storage that all drivers share")
         at_least("--trials", self.trials, 1)
         at_least("--epochs", self.epochs, 1)
         check_seed(self.seed)

@@ -115,7 +115,7 @@ def test_stopping_a_job_from_elsewhere(three_nodes: LocalCluster, tmp_path: Path
 def test_a_data_set_and_a_configuration_travel(three_nodes: LocalCluster, tmp_path: Path, mnist_dir: Path) -> None:
     data = tmp_path / "set" / "MNIST" / "raw"
     data.mkdir(parents=True)
-    for file in (mnist_dir / "MNIST" / "raw").glob("*.gz"):
+    for file in (mnist_dir / "MNIST" / "raw").glob("*ubyte*"):
         (data / file.name).symlink_to(file)
     (tmp_path / "own.toml").write_text('model = ["mlp_small"]\ntrials = 2\nepochs = 1\ntrain_size = 500\n')
     line = ["--", "--config", "own.toml", "--data-dir", "set", "--name", "mnist", "--results-dir", "out"]

@@ -172,6 +172,7 @@ def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.S
     def locked(*args: Any, **kwargs: Any) -> None:
         raise optuna.exceptions.StorageInternalError("database is locked")
 
+    monkeypatch.setattr("hpo.searcher.PATIENCE_S", 0)
     s = searcher(study)
     s.suggest("a")
     monkeypatch.setattr(study._storage, "set_trial_intermediate_value", locked)
@@ -182,6 +183,44 @@ def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.S
     monkeypatch.setattr(study, "ask", locked)
     other = searcher(study)
     assert other.suggest("a") == Searcher.FINISHED and other.fault
+
+
+def test_a_storage_that_fails_for_a_moment_is_tried_again(study: optuna.Study, monkeypatch: Any) -> None:
+    failures, report = iter(["gone"]), study._storage.set_trial_intermediate_value
+
+    def flaky(*args: Any, **kwargs: Any) -> None:
+        for message in failures:
+            raise optuna.exceptions.StorageInternalError(message)
+        report(*args, **kwargs)
+
+    monkeypatch.setattr(study._storage, "set_trial_intermediate_value", flaky)
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_complete("a", result("completed", (1, 0.4)))
+    assert s.fault is None and study.trials[0].intermediate_values == {1: 0.4}
+    assert study.trials[0].state == TrialState.COMPLETE and len(s.listener.ended) == 1  # type: ignore[attr-defined]
+
+
+def test_what_is_left_of_an_ask_that_failed_is_no_zombie(study: optuna.Study) -> None:
+    study.ask()
+    s = searcher(study)
+    s.suggest("a")
+    s.release()
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_drivers_of_one_study_leave_each_others_trials_alone(study: optuna.Study) -> None:
+    mine, yours = searcher(study, run="mine"), searcher(study, run="yours")
+    for name in "ab":
+        mine.suggest(name)
+        yours.suggest(name)
+    mine.release()
+    assert [t.state.name for t in study.trials] == ["WAITING", "RUNNING", "WAITING", "RUNNING"]
+    assert yours.suggest("c") is None  # two run already
+    reconcile(study, {"cnn-0001": ("completed", 0.9)}, "mine")
+    assert [t.state.name for t in study.trials] == ["WAITING", "RUNNING", "WAITING", "RUNNING"]
+    reconcile(study, {"cnn-0001": ("completed", 0.9)}, "yours")
+    assert [t.state.name for t in study.trials] == ["WAITING", "COMPLETE", "WAITING", "WAITING"]
 
 
 @pytest.mark.parametrize("broken", [{}, {"lanes": [{}]}, {"lanes": None}])
