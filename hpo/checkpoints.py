@@ -188,16 +188,15 @@ class Checkpoints:
         for name in self.place.names(f"{trial_id}@"):
             self.place.remove(name)
 
-    def begin(self, trial_id: str, asked_at: float, now: float) -> float:
-        """When the trial that was asked for at `asked_at` first began on any worker: now, unless it had before."""
-        name = f"{trial_id}@begun"
+    def mark_late(self, trial_id: str, asked_at: float) -> None:
+        """Tells the trial's next worker that it ran out of time. Raises OSError."""
+        self.place.save(f"{trial_id}@late", {"asked_at": asked_at})
+
+    def is_late(self, trial_id: str, asked_at: float) -> bool:
+        """Whether the trial that was asked for at `asked_at` ran out of time on a worker."""
         with suppress(OSError, ValueError):
-            earlier = self.place.load(name)
-            if earlier["asked_at"] == asked_at:
-                return float(earlier["began_at"])
-        with suppress(OSError):
-            self.place.save(name, {"asked_at": asked_at, "began_at": now})
-        return now
+            return bool(self.place.load(f"{trial_id}@late")["asked_at"] == asked_at)
+        return False
 
     def _names(self, trial_id: str) -> list[str]:
         """Newest first."""

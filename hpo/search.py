@@ -35,6 +35,7 @@ from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
 from hpo.trial import Trial
 
+SERVER_PATIENCE_S = 60.0  # for a database server that does not answer
 TUNERS = 3  # in a row that Ray ends before a trial is finished
 MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
 logger = logging.getLogger(__name__)
@@ -150,6 +151,8 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Except
         deadline=search.deadline,
         run=run if shared else None,
     )
+    # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
+    searcher.patience_s = 0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S
     lost = _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
     searcher.release()
     if searcher.fault:

@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-PATIENCE_S = 60.0
+ASKING_S = 60.0  # at most, for one trial
 DRIVER = "podium_run"
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,7 @@ class StudySearcher(Searcher):
         super().__init__(metric="value", mode="max")
         self.study, self.distributions = study, distributions
         self.wanted, self.listener, self.deadline, self.driver = wanted, listener, deadline, run
+        self.patience_s = 0.0  # how long a storage that fails is tried again
         self.fault: Exception | None = None
         self.most = 1
         self.live: dict[str, list[tuple[dict[str, Any], optuna.Trial]]] = {}
@@ -115,7 +116,7 @@ class StudySearcher(Searcher):
                 self._guarded(partial(make_wait, self.study, trial._trial_id))
         self.live.clear()
         if not self.fault:
-            self._guarded(lambda: drop_orphans(self.study, PATIENCE_S if self.driver else 0))
+            self._guarded(lambda: drop_orphans(self.study, ASKING_S if self.driver else 0))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is the state."""
@@ -128,9 +129,9 @@ class StudySearcher(Searcher):
         return {}
 
     def _ask(self) -> tuple[dict[str, Any], optuna.Trial]:
-        trial = patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
+        trial = self._patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
         if self.driver:
-            patiently(lambda: trial.set_user_attr(DRIVER, self.driver))
+            self._patiently(lambda: trial.set_user_attr(DRIVER, self.driver))
         lane = {
             "trial_id": trial_id(self.study, trial.number),
             "number": trial.number,
@@ -151,7 +152,7 @@ class StudySearcher(Searcher):
             for step, value in report["values"]:
                 # A resumed trial hands its whole curve over again; Optuna would warn of each value it has.
                 if math.isfinite(value) and step not in trial._cached_frozen_trial.intermediate_values:
-                    patiently(partial(trial.report, value, step))
+                    self._patiently(partial(trial.report, value, step))
 
     def _finish(self, trial_id: str, update: dict[str, Any]) -> None:
         for lane, trial in self.live.pop(trial_id, []):
@@ -162,7 +163,20 @@ class StudySearcher(Searcher):
             elif "state" not in report:
                 report |= {"state": "failed", "error": "ended before its first epoch"}
             self.listener.finished(lane, report)
-            patiently(partial(tell, self.study, trial.number, report["state"], report.get("value")))
+            self._patiently(partial(tell, self.study, trial.number, report["state"], report.get("value")))
+
+    def _patiently(self, action: Callable[[], Any]) -> Any:
+        """What `action` of the storage returns, tried again for a while where it fails; then raises what it raised."""
+        until, pause = time.monotonic() + self.patience_s, 0.5
+        while True:
+            try:
+                return action()
+            except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+                if self.fault or time.monotonic() + pause > until:
+                    raise
+                logger.warning("the storage failed and is tried again: %s", " ".join(str(error).split())[:200])
+                time.sleep(pause)
+                pause = min(2 * pause, 8)
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
         try:
@@ -189,21 +203,6 @@ def tell(study: optuna.Study, number: int, state: str, value: float | None) -> N
 def trial_id(study: optuna.Study, number: int) -> str:
     """ "cnn-0007": the study's name, without the run's where it stands before it, and the trial's number."""
     return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
-
-
-def patiently(action: Callable[[], Any]) -> Any:
-    """What `action` returns, tried again for a while where the storage fails: a server that is started anew, a
-    connection that was lost. Then raises what it raised."""
-    until, pause = time.monotonic() + PATIENCE_S, 0.5
-    while True:
-        try:
-            return action()
-        except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-            if time.monotonic() + pause > until:
-                raise
-            logger.warning("the storage failed and is tried again: %s", " ".join(str(error).split())[:200])
-            time.sleep(pause)
-            pause = min(2 * pause, 8)
 
 
 def drop_orphans(study: optuna.Study, age_s: float) -> None:

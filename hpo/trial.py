@@ -7,6 +7,7 @@ import faulthandler
 import math
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -38,10 +39,12 @@ class Lane:
         self.checkpoints = Checkpoints(settings["checkpoints"])
         self.fitted = FitResult()
         self.unreported = 0
-        self.earlier_s, self.warning = 0.0, ""
-        self.timeout = _Timeout(settings, lane, self.checkpoints)
+        state, self.warning = self.checkpoints.load(lane["trial_id"])
+        self.earlier_s = state["elapsed_s"] if state else 0.0
+        self.timeout = _Timeout(settings, lane, self.checkpoints, self.earlier_s)
         self.trainer = _make_trainer(data, settings, lane)
-        self._resume()
+        if state:
+            self._take_up(state)
         self.setup_s = time.perf_counter() - self.started
 
     def step(self) -> dict[str, Any]:
@@ -108,43 +111,49 @@ class Lane:
             # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
             self.warning = f"{self.checkpoints.place}: no checkpoint written ({error.strerror or error})"
 
-    def _resume(self) -> None:
-        state, self.warning = self.checkpoints.load(self.lane["trial_id"])
-        if state is None:
-            return
+    def _take_up(self, state: dict[str, Any]) -> None:
         self.trainer.load(state["trainer"])
         curve = [EpochResult(**result) for result in state["curve"]]
         best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
         self.fitted = FitResult(curve, best, state["best_weights"])
-        self.earlier_s = state["elapsed_s"]
         self.queue_s = state["queue_s"]  # not the time the first worker took
 
 
 class _Timeout:
-    """Ends a trial that takes longer than --trial-timeout.
+    """Ends a trial that trains for longer than --trial-timeout; the time it waits for a worker does not count.
 
     After an epoch, by an error. A trial that hangs in one takes its worker with it a little later, which leaves a
-    traceback of where it hung in its log; the next worker finds the time to be over and says so.
+    traceback of where it hung in its log and a mark by which the next worker knows.
     """
 
-    def __init__(self, settings: dict[str, Any], lane: dict[str, Any], checkpoints: Checkpoints) -> None:
+    def __init__(self, settings: dict[str, Any], lane: dict[str, Any], checkpoints: Checkpoints, past_s: float) -> None:
         self.seconds: float | None = settings["timeout"]
         if self.seconds is None:
             return
-        now = time.time()
-        self.end = checkpoints.begin(lane["trial_id"], lane["asked_at"], now) + self.seconds
-        if self.end > now:
-            # A thread of C's: it fires also where Python's own would wait for a lock that is never freed.
-            faulthandler.dump_traceback_later(self.end + HANGS_S - now, exit=True)
+        self.mark = partial(checkpoints.mark_late, lane["trial_id"], lane["asked_at"])
+        left = max(0.0, self.seconds - past_s)
+        self.end = 0.0 if checkpoints.is_late(lane["trial_id"], lane["asked_at"]) else time.monotonic() + left
+        self.timer = threading.Timer(left + HANGS_S, self._end_worker)
+        self.timer.daemon = True
+        self.timer.start()
+        # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
+        faulthandler.dump_traceback_later(left + 2 * HANGS_S, exit=True)
 
     def check(self) -> None:
         """Raises TimeoutError once the time is over."""
-        if self.seconds is not None and time.time() >= self.end:
+        if self.seconds is not None and time.monotonic() >= self.end:
             raise TimeoutError(f"longer than --trial-timeout allows ({self.seconds:g} s)")
 
     def close(self) -> None:
         if self.seconds is not None:
+            self.timer.cancel()
             faulthandler.cancel_dump_traceback_later()
+
+    def _end_worker(self) -> None:
+        with contextlib.suppress(OSError):
+            self.mark()
+        faulthandler.dump_traceback(all_threads=True)
+        os._exit(1)
 
 
 class Trial(tune.Trainable):

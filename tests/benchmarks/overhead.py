@@ -19,6 +19,7 @@ from typing import Any
 
 from cluster.connect import connect
 from hpo import search
+from hpo.checkpoints import Checkpoints, Folder
 from hpo.folder import create
 from hpo.interrupt import interruptible
 from hpo.preflight import preflight
@@ -47,7 +48,8 @@ def podium(trials: int) -> float:
         run = create(Path(folder), "noop", {})
         started = time.perf_counter()
         with interruptible() as interrupted:
-            records = search.run_search(plan, run, Progress(trials, 1, []), interrupted)
+            checkpoints = Checkpoints(Folder(run.checkpoints))
+            records = search.run_search(plan, run, checkpoints, Progress(trials, 1, []), interrupted)
         spent = time.perf_counter() - started
         assert len(records) == trials
         run.unlock()

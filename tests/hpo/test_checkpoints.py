@@ -72,12 +72,14 @@ def test_a_trial_keeps_its_two_newest(place: Place) -> None:
     assert checkpoints.load("cnn-0001") == (None, "") and checkpoints.load("cnn-00012")[0] == {"epoch": 27}
 
 
-def test_when_a_trial_began_outlives_its_worker(place: Place) -> None:
+def test_that_a_trial_is_late_outlives_its_worker(place: Place) -> None:
     checkpoints = Checkpoints(place)
-    assert checkpoints.begin("a", asked_at=1.0, now=5.0) == 5.0
-    assert checkpoints.begin("a", asked_at=1.0, now=9.0) == 5.0
-    assert checkpoints.begin("a", asked_at=7.0, now=9.0) == 9.0
+    assert not checkpoints.is_late("a", asked_at=1.0)
+    checkpoints.mark_late("a", asked_at=1.0)
+    assert checkpoints.is_late("a", asked_at=1.0) and not checkpoints.is_late("a", asked_at=7.0)
     assert checkpoints.load("a") == (None, "")
+    checkpoints.remove("a")
+    assert not checkpoints.is_late("a", asked_at=1.0)
 
 
 @pytest.mark.parametrize("keep", [0, 100])
@@ -96,7 +98,7 @@ def test_a_folder_that_takes_nothing_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="File exists"):
         Checkpoints(Folder(tmp_path / "file")).save("a", 1, {})
-    assert Checkpoints(Folder(tmp_path / "file")).begin("a", 1.0, 2.0) == 2.0
+    assert not Checkpoints(Folder(tmp_path / "file")).is_late("a", 1.0)
 
 
 def test_where_a_storage_path_leads(tmp_path: Path) -> None:

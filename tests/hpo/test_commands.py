@@ -17,7 +17,7 @@ def test_the_console_command_lists_its_subcommands(capsys: pytest.CaptureFixture
     assert "run " in capsys.readouterr().out
     assert main(["rum"]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("hpo: command rum: unknown (did you mean run?); choose from run, train, ")
+    assert err.startswith("hpo: command rum: unknown (did you mean run?); choose from run, submit, ")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

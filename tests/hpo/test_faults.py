@@ -66,7 +66,7 @@ def check_complete(tmp_path: Path, trials: int) -> pd.DataFrame:
     return frame
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in range(3, 10))])
 def test_a_killed_driver_loses_nothing(tmp_path: Path, seed: int) -> None:
     rng = random.Random(time.time_ns() + seed)
     for _ in range(2):

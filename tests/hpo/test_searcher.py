@@ -172,7 +172,6 @@ def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.S
     def locked(*args: Any, **kwargs: Any) -> None:
         raise optuna.exceptions.StorageInternalError("database is locked")
 
-    monkeypatch.setattr("hpo.searcher.PATIENCE_S", 0)
     s = searcher(study)
     s.suggest("a")
     monkeypatch.setattr(study._storage, "set_trial_intermediate_value", locked)
@@ -195,6 +194,7 @@ def test_a_storage_that_fails_for_a_moment_is_tried_again(study: optuna.Study, m
 
     monkeypatch.setattr(study._storage, "set_trial_intermediate_value", flaky)
     s = searcher(study)
+    s.patience_s = 9
     s.suggest("a")
     s.on_trial_complete("a", result("completed", (1, 0.4)))
     assert s.fault is None and study.trials[0].intermediate_values == {1: 0.4}

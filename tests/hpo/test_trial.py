@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.checkpoints import Folder
+from hpo.checkpoints import Checkpoints, Folder
 from hpo.trial import Lane, Trial
 from trainers.data import TrainingData, load_dataset
 
@@ -116,7 +116,8 @@ def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: Training
     (report,) = results[-1]["lanes"]
     assert report["state"] == "failed" and 1 <= report["epochs"] == len(results) - 1
     assert report["error"] == "TimeoutError: longer than --trial-timeout allows (0.5 s)"
-    # A worker that takes the trial over knows; one that is asked for it anew begins anew.
+    # After one that hung, the worker that takes the trial over knows; asked for anew, the trial goes on.
+    Checkpoints(Folder(tmp_path)).mark_late(ask["trial_id"], ask["asked_at"])
     other = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
     (again,) = other.step()["lanes"]
     other.cleanup()

@@ -1,0 +1,161 @@
+"""What single trials do to a run: they hang, take their worker along, raise, or leave a damaged checkpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpo.journal import read_journal
+from tests.hpo.test_faults import ROOT, STUDY, check_complete, end, optuna_states, start, wait_for
+
+pytestmark = pytest.mark.slow
+
+FAULTY = """
+import os, signal, sys, time
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes, *, fault="none"):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))
+        self.fault = fault
+
+    def forward(self, x):
+        if "default_worker" in sys.argv[0]:
+            if self.fault == "hang":
+                time.sleep(1000)
+            if self.fault == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "memory":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return self.layers(x)
+"""
+
+
+def faulty(tmp_path: Path, faults: str, line: str) -> tuple[int, str, str]:
+    """A run over an architecture with a fault, from a folder of the user's."""
+    (tmp_path / "faulty.py").write_text(FAULTY)
+    (tmp_path / "own.toml").write_text(f'[space."faulty:Net"]\nfault = {faults}\nlr = [0.001, 0.002, 0.004]\n')
+    command = [sys.executable, str(ROOT / "hpo" / "run.py"), *line.split(), "--config", "own.toml"]
+    command += ["--model", "faulty:Net", "--dataset", "digits", "--train-size", "200", "--name", "a"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*command, "--results-dir", str(tmp_path)], cwd=tmp_path, stdout=pipe, stderr=pipe, text=True
+    )
+    return end(process, 280)
+
+
+def test_trials_that_hang_die_and_raise_are_rows_and_the_others_go_on(tmp_path: Path) -> None:
+    line = "--trials 9 --epochs 2 --sampler random --scheduler none --seed 1 --trial-timeout 3s"
+    began = time.monotonic()
+    code, _, err = faulty(tmp_path, '["none", "hang", "die", "memory"]', line)
+    assert (code, err) == (0, ""), err
+    assert time.monotonic() - began < 240
+    frame = pd.read_csv(tmp_path / "a" / "trials.csv")
+    assert len(frame) == 9 and set(frame["config_fault"]) == {"none", "hang", "die", "memory"}
+    by = {fault: frame[frame["config_fault"] == fault] for fault in set(frame["config_fault"])}
+    assert set(by["none"]["state"]) == {"completed"}
+    assert all(set(by[fault]["state"]) == {"failed"} for fault in ("hang", "die", "memory"))
+    assert set(by["hang"]["error"]) == {"TimeoutError: longer than --trial-timeout allows (3 s)"}
+    assert set(by["hang"]["retries"]) == {1} and set(by["die"]["retries"]) == {2}
+    assert by["memory"]["error"].str.startswith("OutOfMemoryError: CUDA out of memory").all()
+    logs = "".join(file.read_text(errors="replace") for file in (tmp_path / "a" / "logs").glob("worker-*.err"))
+    assert "most recent call first" in logs and "faulty.py" in logs  # where it hung
+
+
+def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before(tmp_path: Path) -> None:
+    line = STUDY.replace("--epochs 9", "--epochs 27").replace("--trials 8", "--trials 2")
+    process = start(tmp_path, f"{line} --scheduler none --concurrency 1")
+    newest = tmp_path / "a" / "checkpoints" / "lenet5-0000@000009.pt"
+    wait_for(newest.exists, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    newest.write_bytes(newest.read_bytes()[:-500])
+    code, _, err = end(start(tmp_path, "--resume a"))
+    assert code == 0, err
+    check_complete(tmp_path, 2)
+    log = (tmp_path / "a" / "logs" / "hpo.log").read_text()
+    assert "lenet5-0000@000009.pt: not a readable checkpoint (BadZipFile): passed over" in log
+
+
+def test_a_database_that_is_locked_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    process = start(tmp_path, STUDY)
+    wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 1, process)
+    with sqlite3.connect(tmp_path / "a" / "study.db", isolation_level=None, timeout=60) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        time.sleep(8)
+        other.execute("ROLLBACK")
+    code, _, err = end(process)
+    assert code == 0, err
+    check_complete(tmp_path, 8)
+
+
+def test_a_database_that_is_gone_ends_the_run_with_what_it_has(tmp_path: Path) -> None:
+    process = start(tmp_path, STUDY)
+    database = tmp_path / "a" / "study.db"
+    wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 2, process)
+    with sqlite3.connect(database, timeout=60) as other:
+        other.execute("DROP TABLE trial_intermediate_values")
+    code, _, err = end(process, 200)
+    assert code == 1 and err.count("\n") == 1 and "go on with: python hpo/run.py --resume a" in err, err
+    finished = len(read_journal(tmp_path / "a" / "trials.jsonl"))
+    assert 2 <= finished < 8 and len(pd.read_csv(tmp_path / "a" / "trials.csv")) == finished
+
+
+def test_a_clock_that_was_set_back_confuses_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path, STUDY)
+    wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 2, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    yesterday = (
+        "import time; now = time.time; time.time = lambda: now() - 86400\n"
+        "import sys; from hpo.run import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", yesterday, "--resume", "a", "--results-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    frame = check_complete(tmp_path, 8)
+    assert (frame["wall_time_s"] > 0).all() and (frame["queue_s"] >= 0).all()
+
+
+def test_the_file_of_a_ray_that_was_killed_does_not_matter(tmp_path: Path) -> None:
+    """Ray would join, or try to join, the cluster that such a file names."""
+    stale = Path("/tmp/ray/ray_current_cluster")
+    stale.parent.mkdir(exist_ok=True)
+    before = stale.read_text() if stale.exists() else None
+    stale.write_text("127.0.0.1:9")
+    try:
+        line = "--model mlp_small --trials 2 --epochs 1 --dataset digits --name a --quiet"
+        code, _, err = end(start(tmp_path, line))
+    finally:
+        stale.unlink(missing_ok=True)
+        if before is not None:
+            stale.write_text(before)
+    assert (code, err) == (0, ""), err
+
+
+def test_a_ray_that_dies_ends_the_run_with_a_line(tmp_path: Path) -> None:
+    """The head of a cluster, or here of the run's own: half a minute after it was last heard of."""
+    process = start(tmp_path, STUDY.replace("--trials 8", "--trials 40"))
+    wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 2, process)
+    children = subprocess.run(["pgrep", "-P", str(process.pid), "gcs_server"], capture_output=True, text=True)
+    os.kill(int(children.stdout), signal.SIGKILL)
+    code, _, err = end(process, 90)
+    finished = len(read_journal(tmp_path / "a" / "trials.jsonl"))
+    assert code == 1 and "the Ray cluster at" in err and "does not answer any more" in err, err
+    assert "go on with: python hpo/run.py --resume a" in err
+    assert len(pd.read_csv(tmp_path / "a" / "trials.csv")) == finished
+    code, _, err = end(start(tmp_path, f"--resume a --trials {finished + 2}"))
+    assert code == 0, err
+    check_complete(tmp_path, finished + 2)
+    assert "RUNNING" not in optuna_states(tmp_path)
