@@ -226,7 +226,7 @@ def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable
     """ASHA with its rungs refilled from the trials of earlier sessions, or none."""
     spec = search.plan.spec.search
     if not spec.stops_early:
-        return FIFOScheduler()  # type: ignore[no-untyped-call]
+        return InOrder()  # type: ignore[no-untyped-call]
     asha = RungScheduler(spec.epochs)
     for record in done:
         asha.refill(record.trial_id, {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve})
@@ -235,7 +235,18 @@ def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable
     return asha
 
 
-class RungScheduler(AsyncHyperBandScheduler):
+class InOrder(FIFOScheduler):
+    """Starts trials in their order, each on a worker of its own until there are enough.
+
+    Tune's own hands a worker that is free to a trial whose worker is just starting, and ends that one: on a cluster,
+    trials that are shorter than the start of a worker would all run on one node.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any, **_: Any) -> None:
+        """None: Tune then looks for a worker for the newest trial, which has none yet."""
+
+
+class RungScheduler(InOrder, AsyncHyperBandScheduler):
     """ASHA (Li et al., 2020) that looks at a trial on its rungs only.
 
     Tune's own would take the first result after a rung for the rung's: a resumed trial that goes on at epoch
