@@ -112,29 +112,24 @@ def test_stopping_a_job_from_elsewhere(three_nodes: LocalCluster, tmp_path: Path
     assert follower.returncode == 130 and len(pd.read_csv(tmp_path / "results" / "stop" / "trials.csv")) >= 1
 
 
-def test_a_data_set_and_a_configuration_travel(three_nodes: LocalCluster, tmp_path: Path, mnist_dir: Path) -> None:
+def test_data_a_configuration_and_an_own_architecture_travel(
+    three_nodes: LocalCluster, tmp_path: Path, mnist_dir: Path
+) -> None:
     data = tmp_path / "set" / "MNIST" / "raw"
     data.mkdir(parents=True)
     for file in (mnist_dir / "MNIST" / "raw").glob("*ubyte*"):
         (data / file.name).symlink_to(file)
-    (tmp_path / "own.toml").write_text('model = ["mlp_small"]\ntrials = 2\nepochs = 1\ntrain_size = 500\n')
-    line = ["--", "--config", "own.toml", "--data-dir", "set", "--name", "mnist", "--results-dir", "out"]
-    done = three_nodes.run(three_nodes.submit(*line), tmp_path)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    frame = check_whole(tmp_path / "out" / "mnist", 2)
-    assert set(frame["dataset"]) == {"mnist"}
-    assert "data_dir" not in json.loads((tmp_path / "out" / "mnist" / "study.json").read_text())["spec"]
-
-
-def test_own_architectures_travel(three_nodes: LocalCluster, tmp_path: Path) -> None:
     (tmp_path / "mynets.py").write_text(
         "from torch import nn\n\ndef net(input_shape, num_classes):\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))\n"
     )
-    line = ["--", "--model", "mynets:net", "--trials", "2", "--epochs", "1", "--dataset", "digits", "--name", "own"]
+    (tmp_path / "own.toml").write_text('model = ["mynets:net"]\ntrials = 2\nepochs = 1\ntrain_size = 500\n')
+    line = ["--", "--config", "own.toml", "--data-dir", "set", "--name", "mnist", "--results-dir", "out"]
     done = three_nodes.run(three_nodes.submit(*line), tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-    check_whole(tmp_path / "results" / "own", 2)
+    frame = check_whole(tmp_path / "out" / "mnist", 2)
+    assert set(frame["dataset"]) == {"mnist"} and set(frame["model"]) == {"mynets:net"}
+    assert "data_dir" not in json.loads((tmp_path / "out" / "mnist" / "study.json").read_text())["spec"]
 
 
 def test_the_exit_code_is_the_jobs(three_nodes: LocalCluster, tmp_path: Path) -> None:
@@ -270,7 +265,7 @@ def test_a_head_that_dies_leaves_what_had_come_back(two_nodes: LocalCluster, tmp
     two_nodes.down()
     (two_nodes.home / "podium-results").rename(tmp_path / "gone")  # the head's disk went with it
     two_nodes.up()
-    line = two_nodes.submit("--", "--resume", "headless", "--time-budget", "40s")
+    line = two_nodes.submit("--", "--resume", "headless", "--time-budget", "20s")
     done = two_nodes.run(line, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_journal(local / "trials.jsonl")
