@@ -1,10 +1,13 @@
 """The cluster's side of a submitted run: starts it on the head and hands its results out.
 
-python -m cluster.job JOB NAME [FLAG ...]
+python -m cluster.job JOB NAME
+
+The flags of the run are in a file: what a job is called with, the dashboard shows.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -17,16 +20,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connect import connect
-from cluster.package import EXTRA
-from cluster.results import archive_name, publish
+from cluster.package import EXTRA, FLAGS
+from cluster.results import archive_name, publish, trials_in
 
 INTERVAL_S = 15.0
 REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs hpo/run.py with the flags in `argv`; returns its exit code."""
-    job, name, *flags = argv
+    """Runs hpo/run.py with the flags that came along; returns its exit code."""
+    job, name = argv
+    flags = json.loads((Path(EXTRA) / FLAGS).read_text())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the run gets them too, and ends well; this waits for it
     if missing := [module for module in REQUIREMENTS if find_spec(module) is None]:
@@ -64,17 +68,10 @@ def _results() -> Path:
 
 def _take_over(sent: Path, folder: Path) -> None:
     """A run to go on with that came along takes the place of the head's own, unless that knows more trials."""
-    if sent.is_dir() and _trials(sent) > _trials(folder):
+    if trials_in(sent) > trials_in(folder):
         shutil.copytree(sent, folder, dirs_exist_ok=True)
         for left in folder.glob("study.db-*"):
             left.unlink()  # of the database that was there before
-
-
-def _trials(folder: Path) -> int:
-    try:
-        return (folder / "trials.jsonl").read_bytes().count(b"\n")
-    except OSError:
-        return 0 if folder.is_dir() else -1
 
 
 def _publish(folder: Path, archive: Path, whole: bool) -> list[str]:

@@ -7,6 +7,7 @@ submitting machine takes them.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -58,26 +59,48 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
     return left
 
 
-def unpack(content: bytes, folder: Path) -> None:
+def unpack(content: bytes, folder: Path) -> bool:
     """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
 
-    Raises ValueError for what is no whole archive, OSError where the disk does not take it.
+    False where the folder has more finished trials than the archive, and is left as it is: the run has gone on here.
+    Raises ValueError for what is no whole archive and where a driver is at work in the folder, OSError where the disk
+    does not take it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+    with (folder / ".lock").open("a") as lock:  # a driver's, too
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _unpack(content, new, folder)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another driver is at work there, so nothing was brought") from None
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def trials_in(folder: Path) -> int:
+    """How many finished trials a run's journal holds; -1 where there is no run."""
+    try:
+        return (folder / "trials.jsonl").read_bytes().count(b"\n")
+    except OSError:
+        return 0 if (folder / "study.json").exists() else -1
+
+
+def _unpack(content: bytes, new: Path, folder: Path) -> bool:
     try:
         whole = gzip.decompress(content)  # checks the sum over all of it, which tarfile does not
         with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
             tar.extractall(new, filter="data")
-        for path in sorted(p for p in new.rglob("*") if p.is_file()):
-            target = folder / path.relative_to(new)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sync(path)
-            os.replace(path, target)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"the results did not arrive whole ({error})") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    if trials_in(new) < trials_in(folder):
+        return False
+    for path in sorted(p for p in new.rglob("*") if p.is_file()):
+        target = folder / path.relative_to(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync(path)
+        os.replace(path, target)
+    return True
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, source: Path) -> None:

@@ -5,6 +5,7 @@ python cluster/submit.py --address http://HEAD:8265 -- --model cnn --trials 50
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import tempfile
@@ -21,8 +22,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from cluster.jobs import ClusterLost, Jobs
-from cluster.package import MIB, make_package
-from cluster.results import unpack
+from cluster.package import FLAGS, MIB, make_package
+from cluster.results import trials_in, unpack
 
 INTERRUPTED, FAILED = 130, 1
 MIRROR_S = 20.0
@@ -32,20 +33,21 @@ MIRROR_S = 20.0
 class Job:
     """A run as a job.
 
-    name: of the run. flags: of hpo/run.py, with its --name or --resume among them. target: results/NAME here.
-    project: the folder that travels. extra: what else does, by its name in the package's _podium/. variables: of
-    the environment.
+    name: of the run. flags: of hpo/run.py, with its --name or --resume among them. shown: the same without passwords.
+    target: results/NAME here. project: the folder that travels. extra: what else does, by its name in the package's
+    _podium/. variables: of the environment.
     """
 
     name: str
     flags: tuple[str, ...]
+    shown: str
     target: Path
     project: Path
     extra: Mapping[str, Path] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def entrypoint(self, job: str) -> str:
-        return shlex.join(["python", "-m", "cluster.job", job, self.name, *self.flags])
+        return shlex.join(["python", "-m", "cluster.job", job, self.name])
 
 
 def dry_run(address: str, run: Job, job: str) -> None:
@@ -54,7 +56,8 @@ def dry_run(address: str, run: Job, job: str) -> None:
         files, size = _package(run, Path(folder))
     print(f"to:       {address}")
     print(f"job:      {job}")
-    print(f"runs:     {run.entrypoint(job)}")
+    print(f"runs:     python hpo/run.py {run.shown}")
+    print(f"by:       {run.entrypoint(job)}")
     for name, value in run.variables.items():
         print(f"with:     {name}={value}")
     print(f"uploads:  {files} files of {run.project}, {size / MIB:.1f} MiB zipped")
@@ -119,8 +122,8 @@ def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
         code = INTERRUPTED if details.status == "STOPPED" else FAILED
     content = jobs.fetch(job)
     if content is not None:
-        unpack(content, target)
-        print(f"brought: {target}", flush=True)
+        brought = unpack(content, target)
+        print(f"brought: {target}" if brought else f"kept:    {target}, which has more trials than the job", flush=True)
     if details.status == "FAILED" and details.driver_exit_code is None:
         print(f"hpo: the job failed: {' '.join((details.message or 'no reason given').split())[:500]}", file=sys.stderr)
     if code and content is not None:
@@ -151,18 +154,13 @@ class _Mirror:
             with suppress(OSError, ValueError):
                 if content := self.jobs.fetch(self.job):
                     unpack(content, self.target)
-                    self.fetched = f"{_rows(self.target)} trials"
-
-
-def _rows(target: Path) -> int:
-    with suppress(OSError):
-        return (target / "trials.jsonl").read_bytes().count(b"\n")
-    return 0
+                    self.fetched = f"{trials_in(self.target)} trials"
 
 
 def _package(run: Job, folder: Path) -> tuple[int, int]:
     """Makes folder/podium.zip; returns its files and bytes."""
-    files = make_package(folder / "podium.zip", run.project, run.extra)
+    (folder / FLAGS).write_text(json.dumps(run.flags))
+    files = make_package(folder / "podium.zip", run.project, {**run.extra, FLAGS: folder / FLAGS})
     return files, (folder / "podium.zip").stat().st_size
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ def make_job(line: Sequence[str]) -> Job | None:
 
     Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
+    from hpo.storage import masked  # imports Optuna, which --help does not need
+
     spec = parse_spec(line)
     if spec is None:
         return None
@@ -42,7 +45,8 @@ def make_job(line: Sequence[str]) -> Job | None:
     if config := _value(line, "--config"):
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
-    return Job(name, tuple(flags), output.results_dir / name, Path.cwd(), extra, variables)
+    shown = shlex.join(masked(word) if "://" in word else word for word in flags)
+    return Job(name, tuple(flags), shown, output.results_dir / name, Path.cwd(), extra, variables)
 
 
 def _data(data: DataSpec, flags: list[str], extra: dict[str, Path]) -> dict[str, str]:

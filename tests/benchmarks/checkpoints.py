@@ -2,8 +2,8 @@
 
     PODIUM_DATA_DIR=... python tests/benchmarks/checkpoints.py [--repeats 3]
 
-One cnn on all of MNIST, 3 epochs, with a checkpoint at its rungs (epochs 1 and 3): how long the trial trains and how long
-it writes. Both are measured in one trial, so the machine's noise is the same for both.
+One cnn on all of MNIST, 3 epochs, with a checkpoint at its rungs (epochs 1 and 3): how long the trial trains and how
+long it writes. Both are measured in one trial, so the machine's noise is the same for both.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             trained, wrote, times, size = one_trial(data, Path(folder), options.epochs)
         shares.append(wrote / trained)
-        print(
-            f"{trained:.1f} s of training, {times} checkpoints of {size / 1e6:.1f} MB in {wrote:.3f} s: {shares[-1]:.2%}"
-        )
+        what = f"{times} checkpoints of {size / 1e6:.1f} MB in {wrote:.3f} s"
+        print(f"{trained:.1f} s of training, {what}: {shares[-1]:.2%}")
     print(f"median {statistics.median(shares):.2%} of the training time ({min(shares):.2%} to {max(shares):.2%})")
 
 

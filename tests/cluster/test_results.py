@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def names(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
 def test_what_comes_back_at_the_end_and_before(run: Path, tmp_path: Path) -> None:
@@ -70,13 +71,27 @@ def test_weights_that_are_too_large_stay_and_are_named(
     assert "best.pt" not in names(tmp_path / "here")
 
 
+def test_a_run_that_has_gone_on_here_is_left_alone(run: Path, tmp_path: Path) -> None:
+    archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
+    (run / "trials.jsonl").write_text("1\n2\n")
+    publish(run, archive, whole=True)
+    assert unpack(archive.read_bytes(), here)
+    (here / "trials.jsonl").write_text("1\n2\n3\n")
+    assert not unpack(archive.read_bytes(), here)
+    assert (here / "trials.jsonl").read_text() == "1\n2\n3\n"
+    with (here / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another driver is at work there"):
+            unpack(archive.read_bytes(), here)
+
+
 @pytest.mark.parametrize("keep", [0, 10, -20])
 def test_half_an_archive_changes_nothing(run: Path, tmp_path: Path, keep: int) -> None:
     publish(run, tmp_path / "x.tar.gz", whole=True)
     here = tmp_path / "here"
     with pytest.raises(ValueError, match="the results did not arrive whole"):
         unpack((tmp_path / "x.tar.gz").read_bytes()[:keep], here)
-    assert names(here) == set() and list(here.iterdir()) == []
+    assert names(here) == set() and [path.name for path in here.iterdir()] == [".lock"]
 
 
 def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
