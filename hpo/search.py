@@ -80,7 +80,7 @@ def run_search(
             interrupted=interrupted,
             deadline=time.time() + seconds(budget) if budget else math.inf,
             resume=plan.spec.output.resume is not None,
-            place=_for_workers(checkpoints.place),
+            place=_for_workers(checkpoints.place, plan.spec.resources.address is not None),
         )
         # In the object store once, for every trial of every architecture; workers map it without a copy.
         data = ray.put(plan.dataset.training.to_arrays())
@@ -98,10 +98,11 @@ def run_search(
     return records
 
 
-def _for_workers(place: Place) -> Place:
-    """The driver's own folder is out of sight for other nodes: what they write there goes through the driver's."""
-    several = sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
-    return WithDriver(place) if several and isinstance(place, Folder) and not place.shared else place
+def _for_workers(place: Place, cluster: bool) -> Place:
+    """The driver's own folder is out of sight for other nodes, those that are to join included: what they write there
+    goes through the driver's."""
+    cluster = cluster or sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
+    return WithDriver(place) if cluster and isinstance(place, Folder) and not place.shared else place
 
 
 def read_records(folder: RunFolder) -> list[TrialRecord]:
@@ -113,24 +114,25 @@ def read_records(folder: RunFolder) -> list[TrialRecord]:
 def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> None:
     """Tunes one architecture. A Tuner that Ray ends (a node was lost at a bad moment, say) is followed by another
     one, which goes on with what is missing as a resumed run does."""
-    left = TUNERS
+    left, resume = TUNERS, search.resume
     while left and not search.interrupted.is_set():
         before = len(search.recorder.records)
-        lost = _tune(search, model, data)
+        lost = _tune(search, model, data, resume)
         if lost is None:
             return
         logger.error("Tune ended by itself", exc_info=lost)
         left = TUNERS if len(search.recorder.records) > before else left - 1
         if not left or not ray.is_initialized():
             raise _fault(lost) from lost
+        resume = True
 
 
-def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> Exception | None:
+def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: bool) -> Exception | None:
     """One Tuner over the trials of an architecture that are missing; returns what ended it before its time, if
     anything did. Raises SearchFault where the storage or the disk fails."""
     spec = search.plan.spec.search
     run, shared = search.folder.path.name, spec.study is not None
-    study = open_study(search.storage, study_name(search.plan, model, run), resume=search.resume or shared)
+    study = open_study(search.storage, study_name(search.plan, model, run), resume=resume or shared)
     done = [record for record in search.recorder.records if record.model == model.name]
     reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done}, run if shared else None)
     wanted = spec.trials - len(done)

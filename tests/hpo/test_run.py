@@ -223,6 +223,30 @@ def test_a_worker_that_always_dies_is_a_failed_row_after_three_starts(
     assert states(result)["mlp_small"][1] == "FAIL" and "RUNNING" not in states(result)["mlp_small"]
 
 
+class _LostNode(Progress):
+    """After three finished trials, Ray raises what it raises for a node that was lost at a bad moment."""
+
+    def finished(self, record: TrialRecord) -> None:
+        from ray.tune.execution.tune_controller import TuneController
+
+        step = TuneController.step
+
+        def failing(controller: TuneController) -> None:
+            TuneController.step = step
+            raise RuntimeError("Caught unexpected exception: NodeDiedError")
+
+        if record.trial_id.endswith("2"):
+            TuneController.step = failing
+
+
+def test_a_tuner_that_ray_ends_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "make_progress", lambda *a: _LostNode(8, 3, []))
+    result = run(tmp_path, trials=8)
+    assert result.exit_code == 0 and sorted(result.frame["trial_id"]) == [f"mlp_small-{n:04d}" for n in range(8)]
+    assert set(states(result)["mlp_small"]) <= {"COMPLETE", "PRUNED"} and len(states(result)["mlp_small"]) == 8
+    assert "Tune ended by itself" in (result.folder / "logs" / "hpo.log").read_text()
+
+
 def test_weights_of_another_epoch_are_not_taken_for_the_winners(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
