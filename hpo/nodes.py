@@ -30,7 +30,9 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
             with suppress(OSError):
                 place.clear()
     for node, answer in found.items():
-        if isinstance(answer, OSError) or (place and not isinstance(answer, Exception) and answer not in seen):
+        late = isinstance(answer, TimeoutError)  # an OSError too, for Python
+        apart = not late and (isinstance(answer, OSError) or (isinstance(answer, str) and answer not in seen))
+        if place and apart:
             raise ValueError(
                 f"--storage-path {path}: node {node} does not see what the others write there; give a folder that all "
                 "nodes share or s3://BUCKET/PATH, or leave it out: checkpoints then travel to the driver"
