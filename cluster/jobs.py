@@ -14,7 +14,7 @@ from cluster.auth import HOW, headers, use_token
 from cluster.ports import reach
 from cluster.results import archive_name
 
-PATIENCE_S = 60.0  # for a connection that was lost
+PATIENCE_S = 30.0  # for a connection that was lost
 STOPPING_S = 60
 REQUEST_S = 60.0
 
@@ -79,7 +79,7 @@ class Jobs:
 
     def follow(self, job: str, show: Callable[[str], None]) -> Any:
         """Shows the job's output as it comes, each part once, also after a lost connection; returns its JobDetails
-        when it has ended. Raises ClusterLost when the cluster does not answer for a minute."""
+        when it has ended. Raises ClusterLost when the cluster does not answer for half a minute."""
         import aiohttp
 
         log, lost_at = _Log(show), None
