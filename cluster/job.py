@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cluster.connect import connect
 from cluster.package import EXTRA, FLAGS
-from cluster.results import archive_name, publish, trials_in
+from cluster.results import archive_name, check_same, publish, trials_in
 
 INTERVAL_S = 15.0
 REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")
@@ -43,8 +43,13 @@ def main(argv: Sequence[str]) -> int:
     address = os.environ["RAY_ADDRESS"]
     with connect(address) as session:
         archive = session / "logs" / archive_name(job)
-    _take_over(Path(EXTRA) / "resume" / name, folder)
-    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, "--address", address])
+    try:
+        _take_over(Path(EXTRA) / "resume" / name, folder)
+    except ValueError as error:
+        print(f"hpo: {error}")
+        return 2
+    places = ["--address", address, "--results-dir", "results"]
+    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, *places])
     while True:
         with suppress(subprocess.TimeoutExpired):
             code = run.wait(INTERVAL_S)
@@ -68,10 +73,13 @@ def _results() -> Path:
 
 def _take_over(sent: Path, folder: Path) -> None:
     """A run to go on with that came along takes the place of the head's own, unless that knows more trials."""
+    if not sent.is_dir():
+        return
+    check_same(sent, folder)
     if trials_in(sent) > trials_in(folder):
-        shutil.copytree(sent, folder, dirs_exist_ok=True)
         for left in folder.glob("study.db-*"):
-            left.unlink()  # of the database that was there before
+            left.unlink()  # of the database that is replaced; the one that was sent may bring its own
+        shutil.copytree(sent, folder, dirs_exist_ok=True)
 
 
 def _publish(folder: Path, archive: Path, whole: bool) -> list[str]:

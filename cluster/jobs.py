@@ -15,6 +15,7 @@ from cluster.ports import reach
 from cluster.results import archive_name
 
 PATIENCE_S = 30.0  # for a connection that was lost
+SILENCE_S = 20.0
 STOPPING_S = 60
 REQUEST_S = 60.0
 
@@ -85,7 +86,9 @@ class Jobs:
         log, lost_at = _Log(show), None
         while True:
             try:
+                _reach(self.address)
                 asyncio.run(log.read(self._client.tail_job_logs(job)))
+                _reach(self.address)  # the next one would wait for ever for an answer that was lost on its way
                 details = self.status(job)
                 lost_at = None
                 if details is None or details.status.is_terminal():
@@ -123,8 +126,13 @@ class _Log:
         self.show, self.shown = show, 0
 
     async def read(self, parts: AsyncIterator[str]) -> None:
+        """Ends with the log, or where nothing comes for a while: the job may be silent, or the connection gone."""
         seen = 0
-        async for text in parts:
+        while True:
+            try:
+                text = await asyncio.wait_for(anext(parts), SILENCE_S)
+            except (TimeoutError, StopAsyncIteration):
+                return
             new = text[max(0, self.shown - seen) :]
             seen += len(text)
             if new:

@@ -25,7 +25,7 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
     The same files make the same bytes, so that Ray uploads them once. Raises ValueError, naming what is big, if it
     were more than Ray takes.
     """
-    files = {**_podium(), **dict(_project(project))}
+    files = {**dict(_project(project)), **_podium()}  # a project's own models/ is not to take the place of Podium's
     for name, path in extra.items():
         files |= {f"{EXTRA}/{name}{inner}": file for inner, file in _inside(path)}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -68,19 +68,29 @@ def _podium() -> dict[str, Path]:
 
 def _project(folder: Path) -> Iterator[tuple[str, Path]]:
     """The project's files, by their place in it: those git has or would take; without git, all that are not hidden."""
-    for name in _listed_by_git(folder) or (str(file.relative_to(folder)) for _, file in _walk(folder)):
+    names = _listed_by_git(folder)
+    if names is None:
+        names = [str(file.relative_to(folder)) for _, file in _walk(folder)]
+    whole = folder.resolve()
+    for name in names:
         parts, file = Path(name).parts, folder / name
         hidden = any(part.startswith(".") for part in parts)
-        if not hidden and not _LEFT_OUT & set(parts[:1]) and "__pycache__" not in parts and file.is_file():
+        inside = file.resolve().is_relative_to(whole)  # a link may lead to anything
+        if inside and not hidden and not _LEFT_OUT & set(parts[:1]) and "__pycache__" not in parts and file.is_file():
             yield "/".join(parts), file
 
 
-def _listed_by_git(folder: Path) -> list[str]:
+def _listed_by_git(folder: Path) -> list[str] | None:
+    """None outside of a repository; ValueError where there is one and git does not read it."""
+    if not any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
+        return None
     listing = ["git", "-C", str(folder), "ls-files", "-co", "--exclude-standard", "-z"]
     try:
         done = subprocess.run(listing, capture_output=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return []
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = getattr(error, "stderr", b"") or str(error).encode()
+        words = " ".join(reason.decode(errors="replace").split())[:200]
+        raise ValueError(f"{folder}: git cannot tell what is to stay here ({words})") from error
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 import fcntl
 import gzip
 import io
+import json
 import os
 import shutil
 import sqlite3
 import tarfile
 import tempfile
+import time
 import zlib
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import IO
 
 MOST_WEIGHTS_BYTES = 50_000_000
+LOCK_S = 5.0
 _LEFT_BEHIND = {"checkpoints", ".tune", ".lock"}  # what only the driver's machine needs
 _WEIGHTS = "best.pt"
 _DATABASE = "study.db"
@@ -63,17 +67,15 @@ def unpack(content: bytes, folder: Path) -> bool:
     """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
 
     False where the folder has more finished trials than the archive, and is left as it is: the run has gone on here.
-    Raises ValueError for what is no whole archive and where a driver is at work in the folder, OSError where the disk
-    does not take it.
+    Raises ValueError for what is no whole archive, where a driver is at work in the folder and where it holds another
+    run of this name, OSError where the disk does not take it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
     with (folder / ".lock").open("a") as lock:  # a driver's, too
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, folder)
             return _unpack(content, new, folder)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another driver is at work there, so nothing was brought") from None
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
@@ -86,6 +88,34 @@ def trials_in(folder: Path) -> int:
         return 0 if (folder / "study.json").exists() else -1
 
 
+def check_same(one: Path, other: Path) -> None:
+    """ValueError where the two folders hold different runs, of one name."""
+    ids = [_run_id(folder) for folder in (one, other)]
+    if None not in ids and ids[0] != ids[1]:
+        raise ValueError(
+            f"{other}: is another run of this name, and was left as it is; move it away, or take it for good"
+        )
+
+
+def _run_id(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / "study.json").read_text())["id"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _lock(lock: IO[str], folder: Path) -> None:
+    """Waits a little: another follower of the same job takes no longer."""
+    until = time.monotonic() + LOCK_S
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise ValueError(f"{folder}: another driver is at work there, so nothing was brought") from None
+            time.sleep(0.2)
+
+
 def _unpack(content: bytes, new: Path, folder: Path) -> bool:
     try:
         whole = gzip.decompress(content)  # checks the sum over all of it, which tarfile does not
@@ -93,8 +123,11 @@ def _unpack(content: bytes, new: Path, folder: Path) -> bool:
             tar.extractall(new, filter="data")
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"the results did not arrive whole ({error})") from error
+    check_same(new, folder)
     if trials_in(new) < trials_in(folder):
         return False
+    for left in folder.glob(f"{_DATABASE}-*"):
+        left.unlink()  # what SQLite had beside the database that is replaced
     for path in sorted(p for p in new.rglob("*") if p.is_file()):
         target = folder / path.relative_to(new)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ from cluster.jobs import ClusterLost, Jobs
 from cluster.package import FLAGS, MIB, make_package
 from cluster.results import trials_in, unpack
 
-INTERRUPTED, FAILED = 130, 1
+INTERRUPTED, FAILED, BAD_INPUT = 130, 1, 2
 MIRROR_S = 20.0
 
 
@@ -75,11 +75,13 @@ def submit(address: str, run: Job, job: str) -> Jobs:
             f"note: your token and results travel unencrypted to {host}; ssh -L 8265:localhost:8265 {host} hides them"
         )
     with tempfile.TemporaryDirectory() as folder:
-        _package(run, Path(folder))
-        metadata = {"podium_name": run.name, "podium_target": str(run.target)}
+        files, size = _package(run, Path(folder))
+        print(f"uploads: {files} files of {run.project}, {size / MIB:.1f} MiB zipped")
+        metadata = {"podium_name": run.name}
         package = str(Path(folder) / "podium.zip")
+        # Before it is sent: whoever loses the answer can still ask for the job.
+        print(f"job:     {job} on {address}", flush=True)
         jobs.submit(job, run.entrypoint(job), package, dict(run.variables), metadata)
-    print(f"job:     {job} on {address}", flush=True)
     return jobs
 
 
@@ -111,8 +113,13 @@ def follow(jobs: Jobs, job: str, target: Path) -> int:
                     f"hpo submit --address ... -- --resume {shlex.quote(target.name)}"
                 ) from error
     if details is None:
-        raise ConnectionError(f"--address {jobs.address}: there is no job {job} any more")
-    return _end(jobs, job, target, details)
+        raise ClusterLost(f"--address {jobs.address}: there is no job {job} any more")
+    try:
+        return _end(jobs, job, target, details)
+    except ConnectionError as error:
+        raise ClusterLost(
+            f"{error}; the job has ended, bring its results with: {_again(jobs, '--follow', job)}"
+        ) from error
 
 
 def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
@@ -121,6 +128,11 @@ def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
     if code is None:
         code = INTERRUPTED if details.status == "STOPPED" else FAILED
     content = jobs.fetch(job)
+    if content is None and code != BAD_INPUT:
+        print(
+            f"hpo: the job has left no results; they are on the head, in podium-results/{target.name}", file=sys.stderr
+        )
+        code = code or FAILED
     if content is not None:
         brought = unpack(content, target)
         print(f"brought: {target}" if brought else f"kept:    {target}, which has more trials than the job", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,11 +24,14 @@ def watched(lost: Callable[[str], None], patience_s: float = PATIENCE_S) -> Iter
     over = threading.Event()
 
     def watch() -> None:
-        misses = dict.fromkeys(addresses, 0.0)
+        silent, before = dict.fromkeys(addresses, 0.0), time.monotonic()
         while not over.wait(INTERVAL_S):
+            alive = {address: answers(address) for address in addresses}
+            # A question may take seconds by itself; a machine that was suspended makes one look like hours.
+            passed, before = min(time.monotonic() - before, patience_s / 3), time.monotonic()
             for address in addresses:
-                misses[address] = 0.0 if answers(address) else misses[address] + INTERVAL_S
-                if misses[address] >= patience_s and not over.is_set():
+                silent[address] = 0.0 if alive[address] else silent[address] + passed
+                if silent[address] >= patience_s and not over.is_set():
                     lost(address)
                     return
 

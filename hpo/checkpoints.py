@@ -6,7 +6,6 @@ damaged file costs the epochs since the one before and no more.
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,7 +52,10 @@ class Folder:
         (self.path / name).unlink(missing_ok=True)
 
     def clear(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        for path in self.path.glob("*@*"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # what is not ours stays, and so does the folder then
+            self.path.rmdir()
 
 
 class Bucket:
@@ -92,8 +94,9 @@ class Bucket:
             self.files.delete_file(f"{self.path}/{name}")
 
     def clear(self) -> None:
-        with suppress(OSError):
-            self.files.delete_dir(self.path)
+        for name in self.names(""):
+            if "@" in name:
+                self.remove(name)
 
 
 class WithDriver:
@@ -105,7 +108,7 @@ class WithDriver:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"num_cpus": 0, "scheduling_strategy": here}
+        options = {"num_cpus": 0, "scheduling_strategy": here, "max_restarts": -1, "max_task_retries": 2}
         self.keeper = ray.remote(_Keeper).options(**options).remote(str(folder.path.resolve()))
         self.words = f"{folder} of the driver"
 
@@ -210,11 +213,17 @@ def _name(trial_id: str, epoch: int) -> str:
 
 
 def place_at(location: str, run: str) -> Folder | Bucket:
-    """The place for a run's checkpoints in a --storage-path; ValueError where it cannot be."""
+    """The place for a run's checkpoints in a --storage-path; ValueError where it cannot be. `run` is one that no
+    other run, and nothing else, is called."""
+    from hpo.storage import masked
+
     if "://" not in location:
         return Folder(Path(location).absolute() / run, shared=True)
     plain, mark, query = location.partition("?")
     try:
         return Bucket(f"{plain.rstrip('/')}/{run}{mark}{query}")
     except (OSError, ValueError, ImportError) as error:
-        raise ValueError(f"--storage-path {plain}: {' '.join(str(error).split())}") from error
+        words = " ".join(str(error).split()).replace(plain, masked(plain))
+        if masked(location) != location:
+            words = type(error).__name__  # pyarrow's own would repeat the key
+        raise ValueError(f"--storage-path {masked(plain)}: {words}") from error

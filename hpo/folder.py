@@ -37,6 +37,11 @@ class RunFolder:
         study: dict[str, Any] = json.loads(self.study_json.read_text())
         return study
 
+    @property
+    def run_id(self) -> str:
+        """Of this run and no other, whatever its name."""
+        return str(self.read_study().get("id", self.path.name))
+
     def write_study(self, study: dict[str, Any]) -> None:
         write_json(self.study_json, study)
 

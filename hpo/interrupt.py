@@ -55,13 +55,18 @@ def interrupting() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def in_prompt() -> bool:
+    """Whether a person works in this process: a notebook or a Python prompt, which must not end with a run."""
+    return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
 def _end_at_once() -> None:
     """Leaves like a kill does, which every file here survives, and takes Ray's processes along.
 
     An exception could be swallowed wherever it happens to strike, in a destructor say. In a notebook or a
     Python prompt it is raised all the same: these must not end with the run.
     """
-    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
+    if in_prompt():
         raise KeyboardInterrupt
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[?25h\n")  # the live display had hidden the cursor

@@ -9,6 +9,8 @@ from cluster.nodes import on_every_node
 from hpo.checkpoints import Place, place_at
 from hpo.storage import masked
 
+DRIVER = "driver@probe"
+
 
 def check_nodes(storage_path: str | None, joined: bool) -> None:
     """Raises ValueError, in one line with the node, where trials could not run or keep their checkpoints.
@@ -16,11 +18,11 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
     joined: whether a cluster is; else only the place is looked at. It is tried by writing from here and from every
     node, and by reading what another one wrote.
     """
-    place = place_at(storage_path, f"probe-{secrets.token_hex(6)}") if storage_path else None
+    place = place_at(storage_path, f"podium-probe-{secrets.token_hex(6)}") if storage_path else None
     path = masked(storage_path or "")
     try:
         if place:
-            place.save("driver", {"from": "driver"})
+            place.save(DRIVER, {"from": "driver"})
         found = on_every_node(_visit, place) if joined else {}
         seen = set(place.names("")) if place else set()
     except OSError as error:
@@ -48,8 +50,8 @@ def _visit(place: Place | None) -> str:
     """On a node: imports what a trial needs, reads the driver's file and leaves one of its own; returns its name."""
     import hpo.trial  # noqa: F401
 
-    name = secrets.token_hex(6)
+    name = f"node@{secrets.token_hex(6)}"
     if place:
-        place.load("driver")
+        place.load(DRIVER)
         place.save(name, {"from": name})
     return name

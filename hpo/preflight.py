@@ -37,6 +37,8 @@ _MAY_CHANGE = {
     "dataset",
 }
 
+SHARED = "podium_shared"  # a study's attribute
+
 
 @dataclass(frozen=True)
 class ModelPlan:
@@ -126,7 +128,9 @@ def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
             raise ValueError(f"--resume {name}: give {flag} again, its password is not kept")
     if masked(spec.search.storage or "") != old.get("storage", ""):
         raise ValueError(f"--resume {name}: --storage must be the one it began with, {old.get('storage', 'none')}")
-    return replace(spec, data=replace(spec.data, dataset=resolved))
+    # A folder may lie elsewhere now, and is then where it is said to be.
+    moved = spec.data.dataset not in (old["dataset"], resolved)
+    return spec if moved else replace(spec, data=replace(spec.data, dataset=resolved))
 
 
 def _check_same_data(dataset: Dataset, stored: dict[str, Any]) -> None:
@@ -246,7 +250,36 @@ def _storage(plan: Plan) -> RDBStorage | None:
     storage = open_storage(url)
     if name and not plan.spec.output.resume and not plan.spec.search.study:
         check_unused(storage, url, [study_name(plan, model, name) for model in plan.models])
+    if plan.spec.search.study:
+        _check_shared(storage, plan)
     return storage
+
+
+def _check_shared(storage: RDBStorage, plan: Plan) -> None:
+    """ValueError where the drivers of a shared study would not try the same thing."""
+    from optuna import load_study
+    from optuna.study import get_all_study_names
+
+    there = get_all_study_names(storage)
+    for model in plan.models:
+        name = study_name(plan, model, "")
+        begun = load_study(study_name=name, storage=storage).user_attrs.get(SHARED, {}) if name in there else {}
+        changed = [key for key, value in shared_by_drivers(plan, model).items() if begun.get(key, value) != value]
+        if changed:
+            raise ValueError(
+                f"--study {plan.spec.search.study}: {model.name} was begun there with other {', '.join(changed)}; give "
+                "the same, or take another --study"
+            )
+
+
+def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
+    """What all drivers of a study must agree on, as plain values."""
+    return {
+        "space": {key: str(distribution) for key, distribution in model.space.distributions.items()},
+        "epochs": plan.spec.search.epochs,
+        "data": dict(plan.dataset.hashes),
+        "precision": plan.spec.train.precision,
+    }
 
 
 def study_name(plan: Plan, model: ModelPlan, run: str) -> str:

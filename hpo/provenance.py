@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     for url in {"storage", "storage_path"} & set(spec):
         spec[url] = masked(spec[url])
     return {
+        "id": secrets.token_hex(8),  # tells runs of one name apart
         "state": "running",
         "spec": spec,
         "data": describe_data(plan.dataset),

@@ -25,11 +25,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.checkpoints import Checkpoints, Folder, Place, WithDriver
 from hpo.folder import RunFolder
 from hpo.journal import Journal, read_journal
-from hpo.preflight import ModelPlan, Plan, study_name
+from hpo.preflight import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.progress import Progress
 from hpo.recorder import Constants, Recorder
 from hpo.records import TrialRecord
-from hpo.searcher import StudySearcher, reconcile, unfinished
+from hpo.searcher import StudySearcher, reconcile, restore, unfinished
 from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
 from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
@@ -131,9 +131,14 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     """One Tuner over the trials of an architecture that are missing; returns what ended it before its time, if
     anything did. Raises SearchFault where the storage or the disk fails."""
     spec = search.plan.spec.search
-    run, shared = search.folder.path.name, spec.study is not None
-    study = open_study(search.storage, study_name(search.plan, model, run), resume=resume or shared)
+    run, shared = search.folder.run_id, spec.study is not None
+    name = study_name(search.plan, model, search.folder.path.name)
+    study = open_study(search.storage, name, resume=resume or shared)
     done = [record for record in search.recorder.records if record.model == model.name]
+    if shared and SHARED not in study.user_attrs:
+        study.set_user_attr(SHARED, shared_by_drivers(search.plan, model))
+    if not shared:
+        restore(study, {record.trial_id: record for record in done}, model.space.distributions)
     reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done}, run if shared else None)
     wanted = spec.trials - len(done)
     if wanted <= 0:
@@ -238,7 +243,7 @@ def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable
 
 
 class InOrder(FIFOScheduler):
-    """Starts trials in their order, each on a worker of its own until there are enough.
+    """Starts each trial on a worker of its own until there are enough, and then on one that is free.
 
     Tune's own hands a worker that is free to a trial whose worker is just starting, and ends that one: on a cluster,
     trials that are shorter than the start of a worker would all run on one node.
@@ -284,7 +289,7 @@ class RungScheduler(InOrder, AsyncHyperBandScheduler):
 
 
 class _Stopper(tune.Stopper):
-    """Ends the whole run on Ctrl-C or a fault. Trials end by themselves."""
+    """Ends the whole run on Ctrl-C, on a fault, and when its time is over."""
 
     def __init__(self, interrupted: threading.Event, searcher: StudySearcher) -> None:
         self.interrupted, self.searcher = interrupted, searcher
@@ -293,25 +298,36 @@ class _Stopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return self.interrupted.is_set() or self.searcher.fault is not None
+        # Trials end by themselves when the time is over, except those that still wait for a node.
+        over = time.time() >= self.searcher.deadline and not self.searcher.running
+        return over or self.interrupted.is_set() or self.searcher.fault is not None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class _Failures(tune.Callback):
-    """Tells the searcher of trials whose worker was lost for good: Tune's own hook has no reason in it."""
+    """Tells the searcher which trials have a worker, and of those whose worker was lost for good: Tune's own hook has
+    no reason in it."""
 
     def __init__(self, searcher: StudySearcher) -> None:
         self.searcher = searcher
 
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.running.add(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.running.discard(trial.trial_id)
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.running.discard(trial.trial_id)
         try:
             self.searcher.fail(trial.trial_id, _words(trial), trial.num_failures - 1)
         except Exception:
             logger.exception("on_trial_error")
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.running.discard(trial.trial_id)
         self.searcher.restarted(trial.trial_id, trial.num_failures)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -67,6 +67,7 @@ class StudySearcher(Searcher):
         self.patience_s = 0.0  # how long a storage that fails is tried again
         self.fault: Exception | None = None
         self.most = 1
+        self.running: set[str] = set()  # Tune's names of the trials that have a worker
         self.live: dict[str, list[tuple[dict[str, Any], optuna.Trial]]] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._retries: dict[str, int] = {}
@@ -200,21 +201,43 @@ def tell(study: optuna.Study, number: int, state: str, value: float | None) -> N
         study.tell(number, state=told, skip_if_finished=True)
 
 
+def restore(study: optuna.Study, records: dict[str, Any], distributions: dict[str, BaseDistribution]) -> None:
+    """Adds the journaled trials that the study does not know, where a database was lost or is behind: their numbers
+    would be given out again otherwise.
+
+    records: `TrialRecord`s by trial id. A trial whose space was another one, or that is in neither, is added as failed.
+    """
+    numbers = {int(name.rpartition("-")[2]): record for name, record in records.items()}
+    for number in range(len(study.get_trials(deepcopy=False)), max(numbers, default=-1) + 1):
+        record = numbers.get(number)
+        if record is None or set(record.config) != set(distributions) or record.state.value == "failed":
+            study.add_trial(create_trial(state=TrialState.FAIL))
+            continue
+        done = record.state.value == "completed"
+        values = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve}
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if done else TrialState.PRUNED,
+                value=record.val_accuracy if done else None,
+                params=record.config,
+                distributions=distributions,
+                intermediate_values={k: v for k, v in values.items() if v is not None and math.isfinite(v)},
+            )
+        )
+
+
 def trial_id(study: optuna.Study, number: int) -> str:
     """ "cnn-0007": the study's name, without the run's where it stands before it, and the trial's number."""
     return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
 
 
 def drop_orphans(study: optuna.Study, age_s: float) -> None:
-    """Fails the running trials without a configuration: what is left of an `ask` that the storage did not survive.
-    One that is younger than `age_s` may be what another driver asks for just now."""
+    """Fails the running trials without a configuration (in a shared study, without a driver): what is left of an `ask`
+    that the storage did not survive. One younger than `age_s` may be what another driver asks for just now."""
     for trial in unfinished(study):
-        begun = trial.datetime_start or datetime.min
-        if (
-            trial.state == TrialState.RUNNING
-            and not trial.params
-            and datetime.now() - begun >= timedelta(seconds=age_s)
-        ):
+        old = datetime.now() - (trial.datetime_start or datetime.min) >= timedelta(seconds=age_s)
+        unclaimed = not trial.params or (age_s > 0 and DRIVER not in trial.user_attrs)
+        if trial.state == TrialState.RUNNING and unclaimed and old:
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 

@@ -21,7 +21,7 @@ from hpo import provenance
 from hpo.checkpoints import Checkpoints, Folder, place_at
 from hpo.command import FAILED
 from hpo.folder import RunFolder
-from hpo.interrupt import interruptible
+from hpo.interrupt import in_prompt, interruptible
 from hpo.journal import write_atomically
 from hpo.logs import logged_to
 from hpo.preflight import Plan
@@ -31,7 +31,7 @@ from hpo.records import TrialRecord, TrialState
 from hpo.search import SearchFault, read_records, run_search
 from hpo.study import OutputSpec, StudySpec
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
-from hpo.winner import write_winner
+from hpo.winner import has_weights, write_winner
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,8 @@ class Session:
         counts = Counter(record.state.value for record in outcome.records)
         folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts)))
         shutil.rmtree(folder.tune, ignore_errors=True)
-        if len(outcome.records) == self.plan.total_trials:
+        kept = not ranked or not ranked[0].record.usable or has_weights(folder, ranked[0].record)
+        if len(outcome.records) == self.plan.total_trials and kept:
             self.checkpoints.place.clear()
 
     def _lost(self, address: str) -> None:
@@ -155,7 +156,8 @@ class Session:
             write_atomically(self.folder.trials_csv, trials_frame(rank(outcome.records)).to_csv(index=False))
             self.folder.write_study(provenance.ended(self.folder.read_study(), outcome.state, {}))
         print(f"\nhpo: {outcome.error}", file=sys.stderr, flush=True)
-        os._exit(FAILED)
+        if not in_prompt():
+            os._exit(FAILED)
 
     def _outcome(self, records: list[TrialRecord], interrupted: bool, error: str) -> Outcome:
         again = f"python hpo/run.py --resume {shlex.quote(self.folder.path.name)}"
@@ -178,7 +180,9 @@ class Session:
 
 def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
     path = spec.resources.storage_path
-    return Checkpoints(place_at(path, folder.path.name) if path else Folder(folder.checkpoints.resolve()))
+    return Checkpoints(
+        place_at(path, f"podium-{folder.path.name}-{folder.run_id}") if path else Folder(folder.checkpoints.resolve())
+    )
 
 
 def _check_not_fewer(folder: RunFolder, trials: int) -> None:

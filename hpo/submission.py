@@ -11,8 +11,8 @@ from pathlib import Path
 from cluster.package import EXTRA, MIB, size_of
 from cluster.submit import Job
 from hpo.flags import parse_spec
-from hpo.folder import check_free, free_name
-from hpo.study import DataSpec
+from hpo.folder import check_free, free_name, reopen
+from hpo.study import DataSpec, StudySpec
 
 MOST_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
@@ -38,10 +38,12 @@ def make_job(line: Sequence[str]) -> Job | None:
         check_free(output.results_dir, name)
     flags, extra = _without(line, _PLACES), {}
     if output.resume:
+        reopen(output.results_dir, name).unlock()  # a driver that is at work there would be sent half
         extra[f"resume/{name}"] = output.results_dir / name
     else:
         flags += ["--name", name]
-    variables = _data(spec.data, flags, extra)
+    _check_places(spec)
+    variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
     if config := _value(line, "--config"):
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
@@ -49,7 +51,18 @@ def make_job(line: Sequence[str]) -> Job | None:
     return Job(name, tuple(flags), shown, output.results_dir / name, Path.cwd(), extra, variables)
 
 
-def _data(data: DataSpec, flags: list[str], extra: dict[str, Path]) -> dict[str, str]:
+def _check_places(spec: StudySpec) -> None:
+    """ValueError for what would lie in the job's own folder, which goes with it."""
+    storage, path = spec.search.storage or "", spec.resources.storage_path or ""
+    if storage.startswith("sqlite"):
+        raise ValueError(
+            f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself"
+        )
+    if path and "://" not in path and not Path(path).is_absolute():
+        raise ValueError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
+
+
+def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:
     """Adds a data set's files, or where the head has them, to `extra` and `flags`; returns environment variables."""
     own = os.sep in data.dataset or os.path.exists(data.dataset)
     if own and _travels("--dataset", path := Path(data.dataset)):
@@ -61,6 +74,8 @@ def _data(data: DataSpec, flags: list[str], extra: dict[str, Path]) -> dict[str,
         flags += ["--data-dir", str(data.data_dir)]
         return {}
     extra["data"] = data.data_dir
+    if in_file:
+        flags += ["--data-dir", f"{EXTRA}/data"]  # comes before what the --config file says
     return {"PODIUM_DATA_DIR": f"{EXTRA}/data"}  # no flag: the results would name a folder that is not there
 
 
@@ -79,15 +94,18 @@ def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:
     """The line without these flags, each of which takes one value."""
     kept, skip = [], False
     for word in line:
-        if not skip and word.partition("=")[0] not in flags:
+        if not skip and _flag(word) not in flags:
             kept.append(word)
-        skip = not skip and word in flags
+        skip = not skip and _flag(word) in flags and "=" not in word
     return kept
+
+
+def _flag(word: str) -> str:
+    return word.partition("=")[0].replace("_", "-")
 
 
 def _value(line: Sequence[str], flag: str) -> str | None:
     for word, following in pairwise([*line, ""]):
-        name, sign, value = word.partition("=")
-        if name == flag:
-            return value if sign else following
+        if _flag(word) == flag:
+            return word.partition("=")[2] if "=" in word else following
     return None

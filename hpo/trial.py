@@ -42,14 +42,19 @@ class Lane:
         state, self.warning = self.checkpoints.load(lane["trial_id"])
         self.earlier_s = state["elapsed_s"] if state else 0.0
         self.timeout = _Timeout(settings, lane, self.checkpoints, self.earlier_s)
-        self.trainer = _make_trainer(data, settings, lane)
-        if state:
-            self._take_up(state)
+        with self.timeout:
+            self.trainer = _make_trainer(data, settings, lane)
+            if state:
+                self._take_up(state)
         self.setup_s = time.perf_counter() - self.started
 
     def step(self) -> dict[str, Any]:
         """Trains one epoch and reports; see `report`."""
         self.timeout.check()
+        with self.timeout:
+            return self._step()
+
+    def _step(self) -> dict[str, Any]:
         # A trial that was finished when its worker died has nothing left to train.
         if self.epochs < self.settings["epochs"]:
             (result,) = self.trainer.step()
@@ -85,7 +90,6 @@ class Lane:
         }
 
     def close(self) -> None:
-        self.timeout.close()
         self.trainer.close()
 
     @property
@@ -120,7 +124,8 @@ class Lane:
 
 
 class _Timeout:
-    """Ends a trial that trains for longer than --trial-timeout; the time it waits for a worker does not count.
+    """Ends a trial that is at work for longer than --trial-timeout; what it waits, for a worker or its driver, does not
+    count. A context manager around the work.
 
     After an epoch, by an error. A trial that hangs in one takes its worker with it a little later, which leaves a
     traceback of where it hung in its log and a mark by which the next worker knows.
@@ -131,23 +136,29 @@ class _Timeout:
         if self.seconds is None:
             return
         self.mark = partial(checkpoints.mark_late, lane["trial_id"], lane["asked_at"])
-        left = max(0.0, self.seconds - past_s)
-        self.end = 0.0 if checkpoints.is_late(lane["trial_id"], lane["asked_at"]) else time.monotonic() + left
-        self.timer = threading.Timer(left + HANGS_S, self._end_worker)
-        self.timer.daemon = True
-        self.timer.start()
-        # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
-        faulthandler.dump_traceback_later(left + 2 * HANGS_S, exit=True)
+        late = checkpoints.is_late(lane["trial_id"], lane["asked_at"])
+        self.left = 0.0 if late else max(0.0, self.seconds - past_s)
 
     def check(self) -> None:
         """Raises TimeoutError once the time is over."""
-        if self.seconds is not None and time.monotonic() >= self.end:
+        if self.seconds is not None and self.left <= 0:
             raise TimeoutError(f"longer than --trial-timeout allows ({self.seconds:g} s)")
 
-    def close(self) -> None:
+    def __enter__(self) -> None:
+        if self.seconds is None:
+            return
+        self.began = time.monotonic()
+        self.timer = threading.Timer(self.left + HANGS_S, self._end_worker)
+        self.timer.daemon = True
+        self.timer.start()
+        # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
+        faulthandler.dump_traceback_later(self.left + 2 * HANGS_S, exit=True)
+
+    def __exit__(self, *_: object) -> None:
         if self.seconds is not None:
             self.timer.cancel()
             faulthandler.cancel_dump_traceback_later()
+            self.left -= time.monotonic() - self.began
 
     def _end_worker(self) -> None:
         with contextlib.suppress(OSError):
@@ -203,7 +214,7 @@ class Trial(tune.Trainable):
         (self.lane,) = config["lanes"]
         self.run: Lane | None = None
         self.failure: dict[str, Any] | None = None
-        self._guarded(lambda: {"made": self._run()})
+        # The lane is made in its first step: Tune gives up a trial whose worker is lost before.
 
     def _run(self) -> Lane:
         if self.run is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from cyclopts import Parameter
 from cluster.jobs import ClusterLost, Jobs
 from cluster.submit import dry_run, follow, submit
 from hpo.command import BAD_INPUT, FAILED, run_command
-from hpo.study import SWITCH, unknown
+from hpo.study import SWITCH, check_name, unknown
 from hpo.submission import make_job
 
 DASHBOARD = "http://127.0.0.1:8265"
@@ -36,6 +37,13 @@ class SubmitSpec:
     """Submits and leaves."""
     dry_run: Annotated[bool, SWITCH] = False
     """Prints the job, and submits nothing."""
+    results_dir: Path = Path("results")
+    """Where --follow brings results to; a run that is submitted says it itself, behind the --."""
+
+    def __post_init__(self) -> None:
+        asked = [f"--{name}" for name in ("follow", "stop", "detach", "dry_run") if getattr(self, name)]
+        if len(asked) > 1:
+            raise ValueError(f"{' '.join(asked)}: choose one".replace("_", "-"))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,7 +77,7 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
     run = make_job(line)
     if run is None:
         return 0
-    job = f"{run.name}-{secrets.token_hex(3)}"
+    job = f"{re.sub('[^A-Za-z0-9._-]', '-', run.name)}-{secrets.token_hex(3)}"  # it becomes part of URLs
     if spec.dry_run:
         dry_run(spec.address, run, job)
         return 0
@@ -84,11 +92,12 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
 def _known(spec: SubmitSpec, jobs: Jobs, job: str) -> int:
     """--stop and --follow."""
     details = jobs.status(job)
-    target = (details.metadata or {}).get("podium_target") if details else None
-    if details is None or target is None:
+    name = (details.metadata or {}).get("podium_name") if details else None
+    if name is None:
         raise unknown(f"{'--follow' if spec.follow else '--stop'} {job}", job, jobs.names() or ["none"])
     if spec.stop:
         jobs.stop(job)
         print(f"ending {job}; its results come with: hpo submit --address {spec.address} --follow {job}")
         return 0
-    return follow(jobs, job, Path(target))
+    check_name("--follow", name)  # whoever may submit says it, and it is a path here
+    return follow(jobs, job, spec.results_dir / name)

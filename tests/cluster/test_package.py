@@ -30,7 +30,7 @@ def project(tmp_path: Path) -> Path:
         "lib/deep/x.py",
         "data/MNIST/raw/images.gz",
         "results/a/trials.csv",
-        ".git/config",
+        ".config/x",
         ".env",
         "lib/__pycache__/x.pyc",
         "own-venv/pyvenv.cfg",
@@ -50,12 +50,27 @@ def test_the_project_travels_without_data_results_secrets_and_caches(tmp_path: P
 
 
 def test_in_a_git_repository_what_git_ignores_stays(tmp_path: Path, project: Path) -> None:
-    (project / ".git" / "config").unlink()
-    (project / ".git").rmdir()
     subprocess.run(["git", "-C", str(project), "init", "-q"], check=True)
     (project / ".gitignore").write_text("deep/\nown-venv/\n")
     own = {name for name in packed(tmp_path, project) if name.split("/")[0] not in package.PACKAGES}
     assert own == {"mynets.py", "lib/data/kept.csv"}
+
+
+def test_a_repository_that_git_does_not_read_is_no_reason_to_send_everything(tmp_path: Path, project: Path) -> None:
+    (project / ".git").mkdir()
+    with pytest.raises(ValueError, match="git cannot tell what is to stay here") as error:
+        packed(tmp_path, project)
+    assert "\n" not in str(error.value)
+
+
+def test_links_that_lead_out_and_a_projects_own_models_stay(tmp_path: Path, project: Path) -> None:
+    (tmp_path / "secret.txt").write_text("geheim")
+    (project / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (project / "models").mkdir()
+    (project / "models" / "__init__.py").write_text("mine")
+    assert "link.txt" not in packed(tmp_path, project)
+    with zipfile.ZipFile(tmp_path / "p.zip") as archive:
+        assert archive.read("models/__init__.py") == (package.ROOT / "models" / "__init__.py").read_bytes()
 
 
 def test_extra_files_and_folders_lie_apart(tmp_path: Path, project: Path) -> None:

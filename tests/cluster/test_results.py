@@ -71,7 +71,51 @@ def test_weights_that_are_too_large_stay_and_are_named(
     assert "best.pt" not in names(tmp_path / "here")
 
 
-def test_a_run_that_has_gone_on_here_is_left_alone(run: Path, tmp_path: Path) -> None:
+def test_another_run_of_the_same_name_is_left_alone(run: Path, tmp_path: Path) -> None:
+    archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
+    (run / "study.json").write_text('{"id": "a"}')
+    (run / "trials.jsonl").write_text("1\n2\n")
+    publish(run, archive, whole=True)
+    here.mkdir()
+    (here / "study.json").write_text('{"id": "b"}')
+    with pytest.raises(ValueError, match="is another run of this name, and was left as it is"):
+        unpack(archive.read_bytes(), here)
+    assert names(here) == {"study.json"} and (here / "study.json").read_text() == '{"id": "b"}'
+
+
+def test_a_database_does_not_meet_what_its_predecessor_left(run: Path, tmp_path: Path) -> None:
+    archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
+    publish(run, archive, whole=True)
+    here.mkdir()
+    killed = sqlite3.connect(here / "study.db")
+    killed.execute("PRAGMA journal_mode=WAL")
+    killed.execute("CREATE TABLE other (n INTEGER)")
+    killed.commit()
+    assert (here / "study.db-wal").exists()
+    unpack(archive.read_bytes(), here)
+    with sqlite3.connect(here / "study.db") as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("trials",)]
+    killed.close()
+
+
+def test_a_killed_drivers_database_arrives_on_the_head_with_its_log(run: Path, tmp_path: Path) -> None:
+    from cluster.job import _take_over
+
+    (run / "trials.jsonl").write_text("1\n")
+    killed = sqlite3.connect(run / "study.db")
+    killed.execute("INSERT INTO trials VALUES (7)")
+    killed.commit()
+    assert (run / "study.db-wal").exists()
+    head = tmp_path / "podium-results" / "run"
+    head.mkdir(parents=True)
+    (head / "study.db-wal").write_text("of another database")
+    _take_over(run, head)
+    with sqlite3.connect(head / "study.db") as database:
+        assert database.execute("SELECT n FROM trials").fetchall() == [(7,)]
+    killed.close()
+
+
+def test_a_run_that_has_gone_on_here_is_left_alone(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive, here = tmp_path / "x.tar.gz", tmp_path / "here"
     (run / "trials.jsonl").write_text("1\n2\n")
     publish(run, archive, whole=True)
@@ -79,6 +123,7 @@ def test_a_run_that_has_gone_on_here_is_left_alone(run: Path, tmp_path: Path) ->
     (here / "trials.jsonl").write_text("1\n2\n3\n")
     assert not unpack(archive.read_bytes(), here)
     assert (here / "trials.jsonl").read_text() == "1\n2\n3\n"
+    monkeypatch.setattr(results, "LOCK_S", 0.3)
     with (here / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ValueError, match="another driver is at work there"):

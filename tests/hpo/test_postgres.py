@@ -114,6 +114,10 @@ def test_two_drivers_share_a_study_and_one_of_them_is_killed(postgres: Postgres,
     again = start(tmp_path, f"--resume one --storage {postgres.url} --quiet")
     _out, err = again.communicate(timeout=180)
     assert (again.returncode, err) == (0, ""), err
+    other = start(tmp_path, f"{line} --name three --range lr=1e-3:1e-2".replace("--epochs 3", "--epochs 4"))
+    _out, err = other.communicate(timeout=60)
+    assert other.returncode == 2 and "--study together: lenet5 was begun there with other space, epochs; give" in err
+    assert not (tmp_path / "three").exists()
     mine, yours = rows(tmp_path, "one"), rows(tmp_path, "two")
     assert len(mine) == len(yours) == 6 and not set(mine) & set(yours)
     assert set(states(postgres)) <= {"COMPLETE", "PRUNED"} and len(states(postgres)) == 12

@@ -6,6 +6,7 @@ import math
 import pickle
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -14,7 +15,8 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from hpo.searcher import LaneListener, StudySearcher, reconcile, tell
+from hpo.records import TrialState as TrialRecordState
+from hpo.searcher import LaneListener, StudySearcher, reconcile, restore, tell
 from hpo.storage import check_unused, make_sampler, masked, open_storage, open_study, seed_sampler
 
 SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
@@ -166,6 +168,24 @@ def test_after_a_kill_the_study_is_made_to_agree_with_the_journal(study: optuna.
     reconcile(study, {"cnn-0000": ("completed", 0.5), "cnn-0001": ("completed", 0.7), "cnn-0002": ("stopped", 0.1)})
     states = [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING]
     assert [t.state for t in study.trials] == states and study.best_value == 0.7
+
+
+def test_a_study_that_is_behind_its_journal_gives_no_number_twice(study: optuna.Study) -> None:
+    def row(state: str, lr: float) -> Any:
+        curve = [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.6}]
+        return SimpleNamespace(config={"lr": lr}, state=TrialRecordState(state), val_accuracy=0.6, curve=curve)
+
+    study.enqueue_trial({"lr": 0.001})
+    s = searcher(study)
+    s.suggest("a")
+    s.on_trial_complete("a", result("completed", (1, 0.4)))
+    rows = {"cnn-0000": row("completed", 0.001), "cnn-0002": row("stopped", 0.01), "cnn-0003": row("completed", 0.02)}
+    restore(study, rows, SPACE)
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "PRUNED", "COMPLETE"]
+    assert study.trials[3].params == {"lr": 0.02} and study.trials[2].intermediate_values == {1: 0.5, 2: 0.6}
+    assert searcher(study).suggest("b")["lanes"][0]["trial_id"] == "cnn-0004"
+    restore(study, rows, SPACE)
+    assert len(study.trials) == 5
 
 
 def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.Study, monkeypatch: Any) -> None:

@@ -26,6 +26,7 @@ def flags(line: str) -> str:
 
 def test_flags_are_kept_and_places_are_said_anew(folder: Path) -> None:
     assert flags("--model cnn --trials 5 --name a --results-dir out") == "--model cnn --trials 5 --name a"
+    assert flags("--name a --results_dir out --data_dir=.") == "--name a"
     job = make_job(["--model", "mlp", "cnn", "--results-dir=out"])
     assert job is not None and job.flags[:3] == ("--model", "mlp", "cnn")
     assert job.flags[3:] == ("--name", job.name) and job.target == Path("out") / job.name
@@ -41,6 +42,14 @@ def test_configuration_and_data_travel(folder: Path) -> None:
     assert dict(job.extra) == {"config.toml": Path("a.toml"), "dataset/images": Path("images"), "data": Path("mnist")}
     assert dict(job.variables) == {"PODIUM_DATA_DIR": "_podium/data"}
     assert " ".join(job.flags) == "--name x --dataset _podium/dataset/images --config _podium/config.toml"
+
+
+def test_data_that_a_configuration_names_travels_too(folder: Path) -> None:
+    (folder / "mnist").mkdir()
+    (folder / "a.toml").write_text('data_dir = "mnist"\nresults_dir = "out"\n')
+    job = make_job(["--config", "a.toml", "--name", "x"])
+    assert job is not None and job.target == Path("out/x") and job.extra["data"] == Path("mnist")
+    assert " ".join(job.flags) == "--name x --data-dir _podium/data --config _podium/config.toml"
 
 
 def test_data_that_is_too_large_must_be_on_the_head(
@@ -77,6 +86,10 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
         ("-- --address auto", "--address auto: a job joins the cluster it is on; leave it out behind the --"),
         ("-- --name there", "--name there: results/there is there already"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
+        ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: a file of this machine"),
+        ("-- --storage-path here", "--storage-path here: give the whole path"),
+        ("--follow a --stop b", "--follow --stop: choose one"),
+        ("--dry-run --stop b", "--stop --dry-run: choose one"),
         ("-- --resume nothing", "--resume nothing: no such run in results; there are none"),
         ("--follow j -- --model cnn", "--follow j: takes no flags of a run"),
         ("--detach", "say what to run behind a --, as in: hpo submit -- --model cnn --trials 50"),

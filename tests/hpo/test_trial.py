@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,17 @@ def test_the_time_budget_stops_a_trial_after_its_epoch_with_its_weights_saved(
     run = Lane(data, settings(tmp_path, deadline=0.0, rungs=()), lane())
     assert [r["state"] for r in steps(run)] == ["stopped"]
     assert (tmp_path / "mlp-0000@000001.pt").exists()
+
+
+def test_a_set_up_that_fails_leaves_no_timer_behind(data: TrainingData, tmp_path: Path) -> None:
+    def timers() -> int:
+        return sum(isinstance(t, threading.Timer) and not t.finished.is_set() for t in threading.enumerate())
+
+    trial = trainable(data, {"lanes": [lane(activation="swish")]}, settings(tmp_path, timeout=60.0))
+    assert trial.step()["lanes"][0]["state"] == "failed" and timers() == 0
+    trial.reset_config({"lanes": [lane(1)]})
+    assert trial.step()["lanes"][0]["state"] == "running" and timers() == 0
+    trial.cleanup()
 
 
 def test_seed_is_the_studys_plus_the_trials_number(data: TrainingData, tmp_path: Path) -> None:
