@@ -6,7 +6,7 @@ import os
 import subprocess
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def _project(folder: Path) -> Iterator[tuple[str, Path]]:
     """The project's files, by their place in it: those git has or would take; without git, all that are not hidden."""
     names = _listed_by_git(folder)
     if names is None:
-        names = [str(file.relative_to(folder)) for _, file in _walk(folder)]
+        names = [str(file.relative_to(folder)) for file in _walk(folder)]
     whole = folder.resolve()
     for name in names:
         parts, file = Path(name).parts, folder / name
@@ -94,15 +94,14 @@ def _listed_by_git(folder: Path) -> list[str] | None:
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 
-def _walk(folder: Path) -> Iterable[tuple[str, Path]]:
+def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         top = Path(place) == folder
         folders[:] = [
             f for f in folders if not f.startswith(".") and f != "__pycache__" and not (top and f in _LEFT_OUT)
         ]
         folders[:] = [f for f in folders if not (Path(place) / f / "pyvenv.cfg").exists()]
-        for name in names:
-            yield name, Path(place) / name
+        yield from (Path(place) / name for name in names)
 
 
 def _inside(path: Path) -> Iterator[tuple[str, Path]]:

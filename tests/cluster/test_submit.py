@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,18 +20,11 @@ import pytest
 
 from hpo.journal import read_journal
 from tests.cluster.conftest import LocalCluster
+from tests.hpo.test_faults import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("listens_to_ctrl_c")]
 SHORT = ["--model", "mlp_small", "--trials", "4", "--epochs", "2", "--dataset", "digits"]
 LONG = ["--model", "lenet5", "--trials", "300", "--epochs", "9", "--dataset", "digits", "--scheduler", "none"]
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never happened"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
 
 
 def head_trials(cluster: LocalCluster, name: str) -> int:

@@ -33,7 +33,7 @@ def finished(tmp_path: Path) -> int:
     return len(read_journal(tmp_path / "a" / "trials.jsonl"))
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it never happened"

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -17,6 +17,7 @@ import pytest
 from cluster.ports import answers, free_port
 from hpo.journal import read_journal
 from hpo.storage import open_storage
+from tests.hpo.test_faults import wait_for
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -88,14 +89,6 @@ def start(tmp_path: Path, line: str) -> subprocess.Popen[str]:
 
 def rows(tmp_path: Path, name: str) -> list[str]:
     return [row["trial_id"] for row in read_journal(tmp_path / name / "trials.jsonl")]
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < until, "it never happened"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
 
 
 def states(server: Postgres) -> list[str]:
