@@ -87,11 +87,11 @@ class Jobs:
         while True:
             try:
                 _reach(self.address)
-                asyncio.run(log.read(self._client.tail_job_logs(job)))
+                whole = asyncio.run(log.read(self._client.tail_job_logs(job)))
                 _reach(self.address)  # the next one would wait for ever for an answer that was lost on its way
                 details = self.status(job)
                 lost_at = None
-                if details is None or details.status.is_terminal():
+                if details is None or (whole and details.status.is_terminal()):
                     return details
             except (OSError, RuntimeError, aiohttp.ClientError) as error:
                 lost_at = lost_at or time.monotonic()
@@ -125,14 +125,16 @@ class _Log:
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.shown = show, 0
 
-    async def read(self, parts: AsyncIterator[str]) -> None:
-        """Ends with the log, or where nothing comes for a while: the job may be silent, or the connection gone."""
+    async def read(self, parts: AsyncIterator[str]) -> bool:
+        """True at the log's end; False where nothing comes for a while: the job may be silent, or the connection gone."""
         seen = 0
         while True:
             try:
                 text = await asyncio.wait_for(anext(parts), SILENCE_S)
-            except (TimeoutError, StopAsyncIteration):
-                return
+            except StopAsyncIteration:
+                return True
+            except TimeoutError:
+                return False
             new = text[max(0, self.shown - seen) :]
             seen += len(text)
             if new:
