@@ -126,7 +126,7 @@ class _Log:
         self.show, self.shown = show, 0
 
     async def read(self, parts: AsyncIterator[str]) -> bool:
-        """True at the log's end; False where nothing comes for a while: the job may be silent, or the connection gone."""
+        """True at the end; False where nothing comes for a while: the job may be silent, or the connection gone."""
         seen = 0
         while True:
             try:
