@@ -32,6 +32,12 @@ def head_trials(cluster: LocalCluster, name: str) -> int:
     return len(read_journal(cluster.home / "podium-results" / name / "trials.jsonl"))
 
 
+def job_of(done: subprocess.CompletedProcess[str]) -> str:
+    uploads, job, *_ = done.stdout.splitlines()
+    assert uploads.startswith("uploads: ") and job.startswith("job:     ")
+    return job.split()[1]
+
+
 def check_whole(folder: Path, trials: int) -> pd.DataFrame:
     frame = pd.read_csv(folder / "trials.csv")
     assert len(frame) == trials == len(read_journal(folder / "trials.jsonl")) and frame["trial_id"].is_unique
@@ -66,8 +72,8 @@ def test_fifty_trials_while_a_node_is_killed(three_nodes: LocalCluster, tmp_path
 def test_leaving_coming_back_and_going_on(three_nodes: LocalCluster, tmp_path: Path) -> None:
     done = three_nodes.run(three_nodes.submit("--detach", "--", *SHORT, "--name", "away"), tmp_path)
     assert done.returncode == 0, done.stderr
-    job = done.stdout.split()[1]
-    assert done.stdout.splitlines()[1] == f"follow:  hpo submit --address {three_nodes.url} --follow {job}"
+    job = job_of(done)
+    assert done.stdout.splitlines()[2] == f"follow:  hpo submit --address {three_nodes.url} --follow {job}"
     assert not (tmp_path / "results").exists()
     done = three_nodes.run(three_nodes.submit("--follow", job), tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
@@ -96,7 +102,7 @@ def test_ctrl_c_ends_the_job_well(three_nodes: LocalCluster, tmp_path: Path) -> 
 
 def test_stopping_a_job_from_elsewhere(three_nodes: LocalCluster, tmp_path: Path) -> None:
     done = three_nodes.run(three_nodes.submit("--detach", "--", *LONG, "--name", "stop"), tmp_path)
-    job = done.stdout.split()[1]
+    job = job_of(done)
     follower = three_nodes.start(three_nodes.submit("--follow", job), tmp_path)
     wait_for(lambda: head_trials(three_nodes, "stop") >= 1, follower)
     done = three_nodes.run(three_nodes.submit("--stop", job), tmp_path)
