@@ -35,7 +35,7 @@ from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
 from hpo.trial import Trial
 
-SERVER_PATIENCE_S = 60.0  # for a database server that does not answer
+SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 TUNERS = 3  # in a row that Ray ends before a trial is finished
 MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
 logger = logging.getLogger(__name__)

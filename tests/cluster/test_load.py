@@ -37,7 +37,7 @@ def stored_mib(cluster: LocalCluster) -> float:
 
 
 @pytest.mark.parametrize(
-    "trials", [pytest.param(200, marks=pytest.mark.slow), pytest.param(2000, marks=pytest.mark.long)]
+    "trials", [pytest.param(120, marks=pytest.mark.slow), pytest.param(2000, marks=pytest.mark.long)]
 )
 def test_many_short_trials(four_nodes: LocalCluster, tmp_path: Path, trials: int) -> None:
     line = f"--address {four_nodes.address} --model mlp_small --trials {trials} --epochs 1 --dataset digits"

@@ -264,7 +264,7 @@ def test_a_head_that_dies_leaves_what_had_come_back(two_nodes: LocalCluster, tmp
     two_nodes.down()
     (two_nodes.home / "podium-results").rename(tmp_path / "gone")  # the head's disk went with it
     two_nodes.up()
-    line = two_nodes.submit("--", "--resume", "headless", "--time-budget", "20s")
+    line = two_nodes.submit("--", "--resume", "headless", "--time-budget", "12s")
     done = two_nodes.run(line, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = read_journal(local / "trials.jsonl")
