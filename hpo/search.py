@@ -37,6 +37,7 @@ from hpo.trial import Trial
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 TUNERS = 3  # in a row that Ray ends before a trial is finished
+START_S = 30.0  # a worker takes no longer to start where there is room for it
 MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
 logger = logging.getLogger(__name__)
 
@@ -298,8 +299,8 @@ class _Stopper(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        # Trials end by themselves when the time is over, except those that still wait for a node.
-        over = time.time() >= self.searcher.deadline and not self.searcher.running
+        # Trials end by themselves when the time is over, except those that wait for a node that may never come.
+        over = time.time() >= self.searcher.deadline + START_S and not self.searcher.running
         return over or self.interrupted.is_set() or self.searcher.fault is not None
 
     def __getstate__(self) -> dict[str, Any]:
