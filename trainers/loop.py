@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from trainers.data import Split
 
-EVAL_BATCH = 2000
+# Images at once: on a CPU the largest tensors of more would leave its cache, an accelerator is filled by more.
+EVAL_BATCH, EVAL_BATCH_CPU = 2000, 500
 
 
 def train_epoch(
@@ -24,23 +25,28 @@ def train_epoch(
 ) -> tuple[float, float]:
     """Trains on every batch (images, labels) once; returns the epoch's mean loss and accuracy.
 
-    Sums stay on the device until the end: an accelerator is not waited for between steps.
+    What is measured stays on the device until the end: an accelerator is not waited for between steps, and on a CPU
+    a small network's step is as long as a few dozen operations.
     """
     model.train()
-    loss_sum, correct, seen = _Sum(), _Sum(), 0
+    parameters = list(model.parameters())
+    losses, answers, truth = [], [], []
     for images, labels in batches:
         with autocast(images, precision):
             logits = model(images)
         loss = F.cross_entropy(logits.float(), labels)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
         if schedule is not None:
             schedule.step()
-        loss_sum.add(loss.detach() * len(labels))
-        correct.add((logits.argmax(1) == labels).sum())
-        seen += len(labels)
-    return loss_sum.item() / seen, correct.item() / seen
+        losses.append(loss.detach())
+        answers.append(logits.detach().argmax(1))
+        truth.append(labels)
+    sizes = torch.tensor([len(labels) for labels in truth], device=losses[0].device)
+    right = torch.cat(answers) == torch.cat(truth)
+    return float((torch.stack(losses) * sizes).sum() / sizes.sum()), float(right.double().mean())
 
 
 @torch.inference_mode()
@@ -62,7 +68,8 @@ def predict(model: nn.Module, data: Split, precision: str) -> Tensor:
 def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
     """(logits, labels) of large batches, in order."""
     model.eval()
-    for images, labels in zip(torch.split(data.images, EVAL_BATCH), torch.split(data.labels, EVAL_BATCH), strict=True):
+    most = EVAL_BATCH_CPU if data.images.device.type == "cpu" else EVAL_BATCH
+    for images, labels in zip(torch.split(data.images, most), torch.split(data.labels, most), strict=True):
         with autocast(images, precision):
             logits = model(images).float()
         yield logits, labels
@@ -70,7 +77,7 @@ def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Te
 
 def autocast(images: Tensor, precision: str) -> AbstractContextManager[None]:
     """bfloat16 autocast for precision "bf16", nothing for "float32"."""
-    return torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(images.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 class _Sum:

@@ -14,6 +14,7 @@ from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
 from trainers.loop import evaluate, train_epoch
+from trainers.pooling import fuse_pooling
 from trainers.schedule import make_schedule
 
 
@@ -31,7 +32,8 @@ class SingleTrainer:
         self.config = config
         self.data = data.to(config.device)
         with _seeded(config.seed, config.device):
-            self.model = make_model().to(memory_format=torch.channels_last).to(config.device)
+            model = make_model().to(memory_format=torch.channels_last).to(config.device)
+        self.model = fuse_pooling(model, config.threads) if config.device == "cpu" else model
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(config.device).manual_seed(config.seed)
         for module in self.model.modules():
@@ -113,8 +115,8 @@ class SingleTrainer:
         for done, batch in enumerate(indices):
             if self.watch:
                 self.watch(done / len(indices))
-            images = train.images[batch]
-            yield self.augment(images) if self.augment else images, train.labels[batch]
+            images, labels = (values.index_select(0, batch) for values in (train.images, train.labels))
+            yield self.augment(images) if self.augment else images, labels
 
 
 def warm_up(data: TrainingData, config: TrainConfig) -> None:

@@ -1,0 +1,242 @@
+// Pooling for the CPU, with what stands around it in a network: what PyTorch does in several passes over memory.
+//
+// All tensors are dense. Images (n, channels, height, width) float32; weights (channels * k * k, padded) and biases
+// (padded) float32, `padded` being the output channels rounded up to LANES with zeros; everything pooled is channels
+// last, (n, height, width, channels), in float32 or bfloat16. `which` says for each pooled value where it came from: 0 to
+// 3 in reading order, the first of equal ones as in PyTorch, and NOWHERE where ReLU cut it off. It may be null.
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr int LANES = 16;
+constexpr int NOWHERE = 4;
+
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
+
+struct bfloat16 { uint16_t bits; };
+
+// Memory is not aligned to vectors, and the last channels may not fill one: `count` is how many there are.
+template <class Vector> inline Vector get(const void* from, long count) {
+    Vector values{};
+    if (count >= LANES) std::memcpy(&values, from, sizeof(Vector));
+    else std::memcpy(&values, from, count * sizeof(Vector) / LANES);
+    return values;
+}
+
+template <class Vector> inline void put(void* to, Vector values, long count) {
+    if (count >= LANES) std::memcpy(to, &values, sizeof(Vector));
+    else std::memcpy(to, &values, count * sizeof(Vector) / LANES);
+}
+
+inline Floats load(const float* from, long count) { return get<Floats>(from, count); }
+inline void store(float* to, Floats values, long count) { put(to, values, count); }
+
+inline Floats load(const bfloat16* from, long count) {
+    return (Floats)(__builtin_convertvector(get<Halves>(from, count), Words) << 16);
+}
+
+inline void store(bfloat16* to, Floats values, long count) {
+    Words bits = (Words)values;
+    bits += 0x7fff + ((bits >> 16) & 1);  // to the nearest, ties to even
+    put(to, __builtin_convertvector(bits >> 16, Halves), count);
+}
+
+// The largest of four, and where it stands. `here` is a copy of the first on entry.
+inline void largest(Floats& here, Ints& at, Floats second, Floats third, Floats fourth) {
+    const Floats others[3] = {second, third, fourth};
+    at = Ints{};
+    for (int i = 0; i < 3; i++) {
+        Ints more = (others[i] > here) | (others[i] != others[i]);  // what is not a number wins
+        here = more ? others[i] : here;
+        at = more ? Ints{} + (i + 1) : at;
+    }
+}
+
+// Not `values > 0`: what is not a number stays so.
+inline void cut_off(Floats& values, Ints& at) {
+    Ints off = values <= 0.0f;
+    values = off ? Floats{} : values;
+    at = off ? Ints{} + NOWHERE : at;
+}
+
+inline Floats only(Ints at, int here, Floats values) { return at == here ? values : Floats{}; }
+
+// One image with a border of zeros.
+struct Padded {
+    int channels, height, width, pad, rows, columns;
+    std::vector<float> values;
+
+    Padded(int channels, int height, int width, int pad)
+        : channels(channels), height(height), width(width), pad(pad), rows(height + 2 * pad),
+          columns(width + 2 * pad), values((size_t)channels * rows * columns) {}
+
+    void take(const float* image) {
+        for (int c = 0; c < channels; c++)
+            for (int i = 0; i < height; i++)
+                std::memcpy(&values[((size_t)c * rows + i + pad) * columns + pad],
+                            image + ((size_t)c * height + i) * width, width * sizeof(float));
+    }
+
+    const float* at(int c, int i, int j) const { return &values[((size_t)c * rows + i) * columns + j]; }
+};
+
+template <int K, class T>
+void conv_pool(const float* images, const float* weights, const float* biases, T* pooled, uint8_t* which, int n,
+               int channels, int height, int width, int pad, int outputs, bool relu) {
+    Padded image(channels, height, width, pad);
+    const int rows = (image.rows - K + 1) / 2, columns = (image.columns - K + 1) / 2, down = image.columns;
+    const int padded = (outputs + LANES - 1) / LANES * LANES;
+    for (int s = 0; s < n; s++) {
+        image.take(images + (size_t)s * channels * height * width);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                for (int o = 0; o < outputs; o += LANES) {
+                    Floats a{}, b{}, c{}, d{};
+                    for (int z = 0; z < channels; z++) {
+                        const float* corner = image.at(z, 2 * i, 2 * j);
+                        const float* weight = weights + (size_t)z * K * K * padded + o;
+#pragma GCC unroll 8
+                        for (int u = 0; u < K; u++)
+#pragma GCC unroll 8
+                            for (int v = 0; v < K; v++) {
+                                const Floats w = get<Floats>(weight + (u * K + v) * padded, LANES);
+                                const float* x = corner + u * down + v;
+                                a += w * x[0], b += w * x[1], c += w * x[down], d += w * x[down + 1];
+                            }
+                    }
+                    Ints at;
+                    largest(a, at, b, c, d);
+                    a += get<Floats>(biases + o, LANES);
+                    if (relu) cut_off(a, at);
+                    const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
+                    store(pooled + here, a, outputs - o);
+                    if (which) put(which + here, __builtin_convertvector(at, Bytes), outputs - o);
+                }
+    }
+}
+
+// Adds to the gradients of weights and biases; the images get none.
+template <int K, class T>
+void conv_pool_backward(const float* images, const T* gradient, const uint8_t* which, float* weights, float* biases,
+                        int n, int channels, int height, int width, int pad, int outputs) {
+    Padded image(channels, height, width, pad);
+    const int rows = (image.rows - K + 1) / 2, columns = (image.columns - K + 1) / 2, down = image.columns;
+    const int padded = (outputs + LANES - 1) / LANES * LANES;
+    for (int s = 0; s < n; s++) {
+        image.take(images + (size_t)s * channels * height * width);
+        for (int o = 0; o < outputs; o += LANES)
+            for (int z = 0; z < channels; z++) {
+                Floats sums[K * K]{}, bias{};
+                for (int i = 0; i < rows; i++)
+                    for (int j = 0; j < columns; j++) {
+                        const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
+                        const Ints at = __builtin_convertvector(get<Bytes>(which + here, outputs - o), Ints);
+                        const Floats g = at == NOWHERE ? Floats{} : load(gradient + here, outputs - o);
+                        const Floats a = only(at, 0, g), b = only(at, 1, g), c = only(at, 2, g), d = only(at, 3, g);
+                        const float* corner = image.at(z, 2 * i, 2 * j);
+                        bias += g;
+#pragma GCC unroll 8
+                        for (int u = 0; u < K; u++)
+#pragma GCC unroll 8
+                            for (int v = 0; v < K; v++) {
+                                const float* x = corner + u * down + v;
+                                sums[u * K + v] += a * x[0] + b * x[1] + c * x[down] + d * x[down + 1];
+                            }
+                    }
+                for (int t = 0; t < K * K; t++) {
+                    float* to = weights + ((size_t)z * K * K + t) * padded + o;
+                    put(to, get<Floats>(to, LANES) + sums[t], LANES);
+                }
+                if (z == 0) put(biases + o, get<Floats>(biases + o, LANES) + bias, LANES);
+            }
+    }
+}
+
+template <class T>
+void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int width, int channels, bool relu) {
+    const int rows = height / 2, columns = width / 2;
+    const size_t down = (size_t)width * channels;
+    for (int s = 0; s < n; s++)
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                for (int c = 0; c < channels; c += LANES) {
+                    const int left = channels - c;
+                    const T* from = values + ((size_t)s * height + 2 * i) * down + 2 * (size_t)j * channels + c;
+                    Floats best = load(from, left);
+                    Ints at;
+                    largest(best, at, load(from + channels, left), load(from + down, left),
+                            load(from + down + channels, left));
+                    if (relu) cut_off(best, at);
+                    const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
+                    store(pooled + here, best, left);
+                    if (which) put(which + here, __builtin_convertvector(at, Bytes), left);
+                }
+}
+
+// Writes all of the gradient of `values`, zeros where nothing came from.
+template <class T>
+void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, int height, int width, int channels) {
+    const int rows = height / 2, columns = width / 2;
+    const size_t down = (size_t)width * channels;
+    for (int s = 0; s < n; s++) {
+        T* image = values + (size_t)s * height * down;
+        // A last row or column without a partner is pooled nowhere.
+        if (height % 2) std::memset((void*)(image + (height - 1) * down), 0, down * sizeof(T));
+        for (int i = 0; i < rows; i++) {
+            T* row = image + 2 * i * down;
+            if (width % 2)
+                for (int half = 0; half < 2; half++)
+                    std::memset((void*)(row + half * down + (width - 1) * (size_t)channels), 0, channels * sizeof(T));
+            for (int j = 0; j < columns; j++)
+                for (int c = 0; c < channels; c += LANES) {
+                    const int left = channels - c;
+                    const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
+                    const Ints at = __builtin_convertvector(get<Bytes>(which + here, left), Ints);
+                    const Floats g = load(gradient + here, left);
+                    T* to = row + 2 * (size_t)j * channels + c;
+                    store(to, only(at, 0, g), left);
+                    store(to + channels, only(at, 1, g), left);
+                    store(to + down, only(at, 2, g), left);
+                    store(to + down + channels, only(at, 3, g), left);
+                }
+        }
+    }
+}
+
+}  // namespace
+
+#define CONV_POOL(K, T, NAME)                                                                                       \
+    extern "C" void conv_pool_##K##_##NAME(const float* images, const float* weights, const float* biases,          \
+                                           T* pooled, uint8_t* which, int n, int channels, int height, int width,   \
+                                           int pad, int outputs, int relu) {                                        \
+        conv_pool<K>(images, weights, biases, pooled, which, n, channels, height, width, pad, outputs, relu);       \
+    }                                                                                                               \
+    extern "C" void conv_pool_backward_##K##_##NAME(const float* images, const T* gradient, const uint8_t* which,   \
+                                                    float* weights, float* biases, int n, int channels, int height, \
+                                                    int width, int pad, int outputs) {                              \
+        conv_pool_backward<K>(images, gradient, which, weights, biases, n, channels, height, width, pad, outputs);  \
+    }
+
+#define POOL(T, NAME)                                                                                               \
+    extern "C" void pool_##NAME(const T* values, T* pooled, uint8_t* which, int n, int height, int width,           \
+                                int channels, int relu) {                                                           \
+        pool(values, pooled, which, n, height, width, channels, relu);                                              \
+    }                                                                                                               \
+    extern "C" void pool_backward_##NAME(const T* gradient, const uint8_t* which, T* values, int n, int height,     \
+                                         int width, int channels) {                                                 \
+        pool_backward(gradient, which, values, n, height, width, channels);                                         \
+    }
+
+CONV_POOL(3, float, float32)
+CONV_POOL(5, float, float32)
+CONV_POOL(3, bfloat16, bfloat16)
+CONV_POOL(5, bfloat16, bfloat16)
+POOL(float, float32)
+POOL(bfloat16, bfloat16)
