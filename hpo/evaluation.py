@@ -51,7 +51,7 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
     device = resolve_device(spec.train.device)
     dataset = _dataset(description, spec)
     split = _split(dataset, spec.split)
-    logits = predict(network.to(device), split.to(device), spec.train.precision)
+    logits = predict(network.to(device), split.to(device), spec.train.plain_precision)
     predicted = logits.argmax(1)
     return Evaluation(
         model=description.model,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.nodes import check_nodes
+from hpo.precision import bf16_speedup, choose_precision
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
@@ -42,11 +43,12 @@ SHARED = "podium_shared"  # a study's attribute
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One architecture: its space and its parameter count for this data set."""
+    """One architecture: its space, its parameter count for this data set, and float32 or bf16."""
 
     name: str
     space: Space
     parameters: int
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
     device = _device(spec, resources)
     gpus = _gpus_per_trial(spec, device, resources)
     concurrency, cut = _concurrency(spec, gpus, resources)
+    models = _with_precision(models, spec, device, stored)
     plan = Plan(
         spec=spec,
         dataset=dataset,
@@ -102,6 +105,24 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         return plan
     _fetch_pretrained(models)
     return replace(plan, storage=_storage(plan))
+
+
+def _with_precision(
+    models: tuple[ModelPlan, ...], spec: StudySpec, device: str, stored: dict[str, Any] | None
+) -> tuple[ModelPlan, ...]:
+    """The plans with their precision: as a resumed run began, wherever it goes on."""
+    asked, begun = spec.train.precision, (stored or {}).get("models", {})
+    # The nodes of a cluster may be of other kinds than the driver's machine: float32 is right on all.
+    probed = asked == "auto" and device == "cpu" and spec.resources.address is None
+    speedup = bf16_speedup() if probed else 0.0
+    return tuple(
+        replace(
+            model,
+            precision=begun.get(model.name, {}).get("precision")
+            or choose_precision(asked, model.name, device, speedup),
+        )
+        for model in models
+    )
 
 
 def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
@@ -278,7 +299,7 @@ def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
         "space": {key: str(distribution) for key, distribution in model.space.distributions.items()},
         "epochs": plan.spec.search.epochs,
         "data": dict(plan.dataset.hashes),
-        "precision": plan.spec.train.precision,
+        "precision": model.precision,
     }
 
 

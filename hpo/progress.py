@@ -15,6 +15,7 @@ from rich.text import Text
 
 from hpo.records import TrialRecord, TrialState
 
+FIRST_TRIALS = 3  # after so many a run says how long it will take
 _STYLES = {
     TrialState.COMPLETED: "green",
     TrialState.STOPPED: "yellow",
@@ -32,6 +33,7 @@ class Progress:
         self.best: TrialRecord | None = None
         self.running: dict[str, dict[str, Any]] = {}
         self.began, self.before = time.monotonic(), len(done)
+        self.first: float | None = None  # when this session's first trial was asked for
         for record in done:
             self._count(record)
 
@@ -43,6 +45,7 @@ class Progress:
     ) -> None: ...
 
     def started(self, trial_id: str) -> None:
+        self.first = self.first or time.monotonic()
         self.running[trial_id] = {"epochs": 0, "value": None}
 
     def reported(self, trial_id: str, report: dict[str, Any]) -> None:
@@ -53,6 +56,16 @@ class Progress:
         self._count(record)
 
     @property
+    def elapsed_s(self) -> float:
+        """Seconds of this session so far."""
+        return time.monotonic() - self.began
+
+    @property
+    def started_s(self) -> float:
+        """Seconds until its first trial was asked for."""
+        return (self.first or time.monotonic()) - self.began
+
+    @property
     def finished_count(self) -> int:
         return sum(self.counts.values())
 
@@ -61,7 +74,7 @@ class Progress:
         here = self.finished_count - self.before
         if here <= 0:
             return None
-        return (time.monotonic() - self.began) / here * (self.total - self.finished_count)
+        return (self.elapsed_s - self.started_s) / here * (self.total - self.finished_count)
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
@@ -84,6 +97,10 @@ class LineProgress(Progress):
             f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}",
             flush=True,
         )
+        if self.finished_count - self.before == FIRST_TRIALS and eta:
+            print(
+                f"the whole run: about {duration(self.elapsed_s + eta)}, by its first {FIRST_TRIALS} trials", flush=True
+            )
 
 
 class LiveProgress(Progress):
@@ -105,8 +122,8 @@ class LiveProgress(Progress):
     def _render(self) -> Group:
         head = Table.grid(padding=(0, 1))
         eta = self.eta_s()
-        spent = duration(time.monotonic() - self.began)
-        times = f"{spent}, {duration(eta)} left" if eta else spent
+        spent = duration(self.elapsed_s)
+        times = f"{spent} of about {duration(self.elapsed_s + eta)}, {duration(eta)} left" if eta else spent
         bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
         head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
         return Group(head, self._states(), *(self._running_line(t) for t in sorted(dict(self.running))))

@@ -35,6 +35,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "models": {
             model.name: {
                 "parameters": model.parameters,
+                "precision": model.precision,
                 "space": {key: str(d) for key, d in model.space.distributions.items()},
             }
             for model in plan.models
@@ -95,10 +96,13 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
     }
 
 
-def ended(study: dict[str, Any], state: str, trials: dict[str, int]) -> dict[str, Any]:
-    """The study.json with how this session ended: "complete", "interrupted", "out of time" or "failed"."""
+def ended(
+    study: dict[str, Any], state: str, trials: dict[str, int], times: dict[str, float] | None = None
+) -> dict[str, Any]:
+    """The study.json with how this session ended: "complete", "interrupted", "out of time" or "failed"; and where its
+    time went (hpo/timing.py)."""
     *before, last = study["sessions"]
-    last = {**last, "ended": _now(), "outcome": state}
+    last = {**last, "ended": _now(), "outcome": state, **({"times": times} if times else {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}
 
 

@@ -63,7 +63,7 @@ def run_study(spec: StudySpec) -> StudyResult | None:
             outcome = session.search()
             ranked = rank(outcome.records)
             outcome = session.write(ranked, outcome)
-            show_results(ranked, session.folder, plan)
+            show_results(ranked, session.folder, plan, outcome.times)
     return StudyResult.of(ranked, session.folder.path, outcome.state, outcome.error)
 
 

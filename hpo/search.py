@@ -147,7 +147,7 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     if not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     search.recorder.constants = Constants(
-        model.name, model.parameters, search.plan.dataset.name, search.plan.spec.train.precision, spec.seed
+        model.name, model.parameters, search.plan.dataset.name, model.precision, spec.seed
     )
     # Drivers that begin at the same moment are not to try the same configurations.
     seed_sampler(study, spec.sampler, spec.seed + (crc32(run.encode()) % 2**20 if shared else 0))
@@ -221,7 +221,7 @@ def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> A
         "timeout": seconds(timeout, "--trial-timeout") if timeout else None,
         "seed": plan.spec.search.seed,
         "train": {
-            "precision": plan.spec.train.precision,
+            "precision": model.precision,
             "device": plan.device,
             "threads": plan.spec.resources.cpus_per_trial,
         },

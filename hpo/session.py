@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -31,6 +31,7 @@ from hpo.records import TrialRecord, TrialState
 from hpo.search import SearchFault, read_records, run_search
 from hpo.study import OutputSpec, StudySpec
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
+from hpo.timing import Times, measure
 from hpo.winner import has_weights, write_winner
 
 logger = logging.getLogger(__name__)
@@ -38,11 +39,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """records: of every finished trial. state: complete, out of time, interrupted or failed."""
+    """records: of every finished trial. state: complete, out of time, interrupted or failed. times: of the trials of
+    this session."""
 
     records: list[TrialRecord]
     state: str
     error: str = ""
+    times: Times | None = None
 
 
 @contextmanager
@@ -117,9 +120,11 @@ class Session:
                 interruptible() as interrupted,
             ):
                 records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
+                elapsed_s = progress.elapsed_s  # ending Ray is no part of it
         except (SearchFault, ConnectionError) as fault:
             return self._outcome(read_records(self.folder), False, str(fault))
-        return self._outcome(records, interrupted.is_set(), "")
+        times = measure(records[len(before) :], plan.concurrency, elapsed_s, progress.started_s)
+        return replace(self._outcome(records, interrupted.is_set(), ""), times=times)
 
     def write(self, ranked: list[Ranked], outcome: Outcome) -> Outcome:
         """Writes the ranked tables, the winner and study.json; removes what only a resume would need.
@@ -139,7 +144,8 @@ class Session:
         write_atomically(folder.leaderboard_csv, leaderboard_frame(ranked).to_csv(index=False))
         write_winner(ranked, folder, self.plan, self.checkpoints)
         counts = Counter(record.state.value for record in outcome.records)
-        folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts)))
+        times = outcome.times.to_dict() if outcome.times else None
+        folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts), times))
         shutil.rmtree(folder.tune, ignore_errors=True)
         kept = not ranked or not ranked[0].record.usable or has_weights(folder, ranked[0].record)
         if len(outcome.records) == self.plan.total_trials and kept:

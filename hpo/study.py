@@ -130,14 +130,19 @@ class DataSpec:
 class TrainSpec:
     """How each trial trains."""
 
-    precision: str = "float32"
-    """float32 or bf16 (autocast; weights stay float32)."""
+    precision: str = "auto"
+    """float32, bf16 (autocast; weights stay float32), or auto: in a search, bf16 where it is faster and as accurate."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
 
     def __post_init__(self) -> None:
-        choice("--precision", self.precision, PRECISIONS)
+        choice("--precision", self.precision, ("auto", *PRECISIONS))
         choice("--device", self.device, DEVICES)
+
+    @property
+    def plain_precision(self) -> str:
+        """For what is no search: auto is float32 there."""
+        return "float32" if self.precision == "auto" else self.precision
 
 
 @Parameter(name="*")

@@ -9,9 +9,10 @@ from rich.table import Table
 from hpo.command import console
 from hpo.folder import RunFolder
 from hpo.preflight import Plan
-from hpo.progress import accuracy
+from hpo.progress import accuracy, duration
 from hpo.ranking import Ranked
 from hpo.study import rungs
+from hpo.timing import Times
 from hpo.weights import arguments
 from hpo.winner import has_weights
 
@@ -35,7 +36,7 @@ def show_plan(plan: Plan) -> None:
     print(f"data:    {data}")
     print(
         f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
-        f"{spec.train.precision} on {plan.device}",
+        f"{'/'.join(dict.fromkeys(model.precision for model in plan.models))} on {plan.device}",
         flush=True,
     )
     if spec.output.dry_run:
@@ -50,8 +51,8 @@ def _show_spaces(plan: Plan) -> None:
             print(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
 
 
-def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
-    """The ten best, where the files are, and the command that trains the winner again."""
+def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Times | None = None) -> None:
+    """The ten best, where the time went, where the files are, and the command that trains the winner again."""
     if plan.spec.output.quiet or not ranked:
         print(folder.trials_csv)
         return
@@ -59,6 +60,8 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
     console().print(_best_table(ranked))
     if any(item.pareto for item in ranked[:10]):
         print("* on the Pareto front of accuracy, parameters and time")
+    if times:
+        _show_times(times)
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
     winner = ranked[0].record
     if winner.usable:
@@ -67,6 +70,13 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan) -> None:
         if kept:
             print(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
             print(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
+
+
+def _show_times(times: Times) -> None:
+    at_once = f"{times.places} trial{'s' if times.places > 1 else ''} at once"
+    print(f"time:    {duration(times.elapsed_s)} with {at_once}: {times.words()}")
+    if advice := times.advice():
+        print(f"faster:  {advice}")
 
 
 def _best_table(ranked: list[Ranked]) -> Table:

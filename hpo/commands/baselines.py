@@ -93,7 +93,7 @@ def _jobs(spec: BaselinesSpec) -> list[Job]:
             recipe=recipe,
             seed=seed,
             epochs=min(recipe.train.epochs, spec.max_epochs or recipe.train.epochs),
-            precision=spec.train.precision,
+            precision=spec.train.plain_precision,
             device=device,
             dataset=data.dataset,
             data_dir=data.directory,

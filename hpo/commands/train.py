@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.command import run_command
-from hpo.study import MANY, SWITCH, DataSpec, TrainSpec, at_least, check_name, check_seed
+from hpo.study import DEVICES, MANY, SWITCH, DataSpec, at_least, check_name, check_seed, choice
+from trainers.config import PRECISIONS
 
 _Group = Parameter(name="*")
 
@@ -95,7 +96,8 @@ class FitSpec:
         at_least("--epochs", self.epochs, 1)
         at_least("--threads", self.threads, 1)
         check_seed(self.seed)
-        TrainSpec(precision=self.precision or "float32", device=self.device)
+        choice("--precision", self.precision or "float32", PRECISIONS)
+        choice("--device", self.device, DEVICES)
         check_name("--name", self.name)
         if self.recipe is not None and self.origin is not None:
             raise ValueError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")

@@ -37,6 +37,23 @@ def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None
     assert first.endswith(" left") and "[3/4] cnn-0002 failed: OSError: disk full" in second
 
 
+def test_after_the_first_trials_it_says_how_long_the_run_will_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("hpo.progress.time.monotonic", lambda: now)
+    progress = LineProgress(12, 3, [record(0), record(1)])
+    now = 104.0  # Ray has started
+    progress.started("cnn-0002")
+    for number in range(2, 6):
+        now += 6.0
+        progress.finished(record(number))
+    said = [line for line in capsys.readouterr().out.splitlines() if "whole run" in line]
+    # 4 s of starting, 18 s for three trials, seven to go at the same pace.
+    assert said == ["the whole run: about 1m04s, by its first 3 trials"]
+    assert progress.eta_s() == 36.0 and progress.started_s == 4.0
+
+
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(5, 10, [], Console(file=StringIO()))
     progress.started("cnn-0003")

@@ -50,7 +50,7 @@ WRONG = {
     "--scheduler median": "--scheduler median: unknown; choose from auto, asha, none",
     "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist, digits",
     "--device gpu": "--device gpu: unknown (did you mean cpu?); choose from auto, cpu, cuda, mps",
-    "--precision fp8": "--precision fp8: unknown; choose from float32, bf16",
+    "--precision fp8": "--precision fp8: unknown; choose from auto, float32, bf16",
     "--trials 0": "--trials 0: must be at least 1",
     "--trials -5": "--trials -5: must be at least 1",
     "--epochs 0": "--epochs 0: must be at least 1",

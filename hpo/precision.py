@@ -1,0 +1,49 @@
+"""What --precision auto means, by evidence: of this processor's speed, and of the accuracy that was measured."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Architectures whose work is large matrix products, and whose validation accuracy over five seeds is the same in both
+# precisions within its noise: results/reference/benchmarks.csv. The smallest are faster in float32 everywhere.
+BF16_AS_GOOD = ("cnn", "cnn_deep", "cnn_dropout")
+NATIVE = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
+_SIDE, _TIMES = 512, 5
+
+
+def choose_precision(asked: str, model: str, device: str, speedup: float) -> str:
+    """float32 or bf16 for the architecture `model`; `asked` where that is one of the two.
+
+    speedup: of bf16, see `bf16_speedup`. On an accelerator auto is float32.
+    """
+    if asked != "auto":
+        return asked
+    return "bf16" if device == "cpu" and speedup >= NATIVE and model in BF16_AS_GOOD else "float32"
+
+
+def bf16_speedup() -> float:
+    """How many times as fast this machine's processor multiplies matrices in bfloat16 as in float32, measured
+    (0.05 s). Flags do not tell: some processors that know the type are no faster with it."""
+    import torch
+
+    best = {}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for dtype in (torch.float32, torch.bfloat16):
+            one, other = (torch.ones(_SIDE, _SIDE, dtype=dtype) for _ in range(2))
+            one @ other
+            best[dtype] = min(_seconds(one, other) for _ in range(_TIMES))
+    finally:
+        torch.set_num_threads(before)
+    return round(best[torch.float32] / best[torch.bfloat16], 2)
+
+
+def _seconds(one: Tensor, other: Tensor) -> float:
+    began = time.perf_counter()
+    one @ other
+    return time.perf_counter() - began

@@ -1,0 +1,80 @@
+"""Where a session's time went: what share of the machine trained, and what to change where that is little. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hpo.records import TrialRecord
+
+GOOD_SHARE = 0.8  # of training; under it a setting is named
+_ADVICE = {
+    "evaluation": "a larger --train-size: every epoch is followed by the whole validation split",
+    "setup": "more --epochs: trials are short beside their setup",
+    "between": "a larger --train-size: epochs are short beside what lies between two of them",
+    "starting": "more --trials or --epochs: Ray and its workers take as long to start for a short run as a long one",
+    "idle": "more --trials or a smaller --concurrency: at the end places for trials stood empty",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Seconds of all places for trials together: `places` of them over `elapsed_s` seconds.
+
+    training, evaluation, setup: of trials. between: the rest of their wall time (checkpoints, waiting for the driver).
+    starting: Ray, its workers, and waiting for one. idle: places that had no trial.
+    """
+
+    elapsed_s: float
+    places: int
+    training: float
+    evaluation: float
+    setup: float
+    between: float
+    starting: float
+    idle: float
+
+    @property
+    def share(self) -> float:
+        """Of training, from 0 to 1."""
+        return self.training / (self.elapsed_s * self.places)
+
+    def to_dict(self) -> dict[str, float]:
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
+    def words(self) -> str:
+        """ "84 % training, 9 % evaluation, ...": each of a per cent and more."""
+        whole = self.elapsed_s * self.places
+        parts = {name: getattr(self, name) / whole for name in ("training", *_ADVICE)}
+        return ", ".join(f"{share:.0%} {name}" for name, share in parts.items() if share >= 0.01 or name == "training")
+
+    def advice(self) -> str:
+        """Which setting to change, by what took most beside training; "" where training took enough."""
+        if self.share >= GOOD_SHARE:
+            return ""
+        return _ADVICE[max(_ADVICE, key=lambda name: getattr(self, name))]
+
+
+def measure(records: Sequence[TrialRecord], places: int, elapsed_s: float, started_s: float) -> Times | None:
+    """The times of a session's finished trials; None where there are none.
+
+    elapsed_s: of the whole session. started_s: until its first trial was asked for.
+    """
+    if not records or elapsed_s <= 0:
+        return None
+    places = min(places, len(records))
+    training, evaluation, setup, wall, queue = (
+        sum(getattr(record, name) for record in records)
+        for name in ("train_s", "eval_s", "setup_s", "wall_time_s", "queue_s")
+    )
+    starting = started_s * places + queue
+    return Times(
+        elapsed_s=elapsed_s,
+        places=places,
+        training=training,
+        evaluation=evaluation,
+        setup=setup,
+        between=max(0.0, wall - training - evaluation - setup),
+        starting=starting,
+        idle=max(0.0, elapsed_s * places - starting - wall),
+    )

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hpo import precision, preflight
+from hpo.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision
+from hpo.provenance import describe
+from hpo.study import StudySpec
+from models import MODELS
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    assert choose_precision("bf16", "mlp", "cpu", 0.1) == "bf16"
+    assert choose_precision("float32", BF16_AS_GOOD[0], "cpu", 9.0) == "float32"
+
+
+def test_auto_wants_a_fast_processor_and_a_measured_architecture() -> None:
+    assert set(BF16_AS_GOOD) <= set(MODELS)
+    assert choose_precision("auto", "cnn", "cpu", NATIVE) == "bf16"
+    assert choose_precision("auto", "cnn", "cpu", NATIVE - 0.01) == "float32"
+    assert choose_precision("auto", "mlp", "cpu", 9.0) == "float32"
+    assert choose_precision("auto", "my_nets:net", "cpu", 9.0) == "float32"
+    assert choose_precision("auto", "cnn", "cuda", 9.0) == "float32"
+
+
+def test_the_speed_is_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    assert bf16_speedup() > 0
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr(precision, "_seconds", lambda one, _: 3.0 if one.dtype == torch.float32 else 2.0)
+    assert bf16_speedup() == 1.5
+
+
+@pytest.mark.parametrize(("speedup", "expected"), [(4.0, ["bf16", "float32"]), (0.7, ["float32", "float32"])])
+def test_a_plan_has_a_precision_for_each_architecture_and_keeps_it(
+    speedup: float, expected: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def plan(stored: Any = None, **settings: Any) -> Any:
+        settings = {"model": ["cnn", "mlp"], "dataset": "digits", "trials": 1, **settings}
+        return preflight.preflight(StudySpec.of(**settings), stored)
+
+    monkeypatch.setattr(preflight, "bf16_speedup", lambda: speedup)
+    first = plan()
+    assert [model.precision for model in first.models] == expected
+    study = describe(first)
+    assert [entry["precision"] for entry in study["models"].values()] == expected
+    monkeypatch.setattr(preflight, "bf16_speedup", lambda: 1.0)  # resumed on another machine
+    assert [model.precision for model in plan(study).models] == expected
+    monkeypatch.setattr(preflight, "bf16_speedup", lambda: pytest.fail("measured for nothing"))
+    assert [model.precision for model in plan(precision="bf16").models] == ["bf16", "bf16"]
