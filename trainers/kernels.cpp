@@ -3,7 +3,8 @@
 // All tensors are dense. Images (n, channels, height, width) float32; weights (channels * k * k, padded) and biases
 // (padded) float32, `padded` being the output channels rounded up to LANES with zeros; everything pooled is channels
 // last, (n, height, width, channels), in float32 or bfloat16. `which` says for each pooled value where it came from: 0 to
-// 3 in reading order, the first of equal ones as in PyTorch, and NOWHERE where ReLU cut it off. It may be null.
+// 3 in reading order, the first of equal ones as in PyTorch, and NOWHERE where ReLU cut it off. It may be null. `sign` is
+// 1 for the largest of four, -1 for the smallest.
 
 #include <cstdint>
 #include <cstring>
@@ -89,7 +90,7 @@ struct Padded {
 
 template <int K, class T>
 void conv_pool(const float* images, const float* weights, const float* biases, T* pooled, uint8_t* which, int n,
-               int channels, int height, int width, int pad, int outputs, bool relu) {
+               int channels, int height, int width, int pad, int outputs, bool relu, float sign) {
     Padded image(channels, height, width, pad);
     const int rows = (image.rows - K + 1) / 2, columns = (image.columns - K + 1) / 2, down = image.columns;
     const int padded = (outputs + LANES - 1) / LANES * LANES;
@@ -112,7 +113,9 @@ void conv_pool(const float* images, const float* weights, const float* biases, T
                             }
                     }
                     Ints at;
-                    largest(a, at, b, c, d);
+                    a *= sign;
+                    largest(a, at, b * sign, c * sign, d * sign);
+                    a *= sign;
                     a += get<Floats>(biases + o, LANES);
                     if (relu) cut_off(a, at);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
@@ -160,7 +163,8 @@ void conv_pool_backward(const float* images, const T* gradient, const uint8_t* w
 }
 
 template <class T>
-void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int width, int channels, bool relu) {
+void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int width, int channels, bool relu,
+          float sign) {
     const int rows = height / 2, columns = width / 2;
     const size_t down = (size_t)width * channels;
     for (int s = 0; s < n; s++)
@@ -169,10 +173,11 @@ void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int wid
                 for (int c = 0; c < channels; c += LANES) {
                     const int left = channels - c;
                     const T* from = values + ((size_t)s * height + 2 * i) * down + 2 * (size_t)j * channels + c;
-                    Floats best = load(from, left);
+                    Floats best = load(from, left) * sign;
                     Ints at;
-                    largest(best, at, load(from + channels, left), load(from + down, left),
-                            load(from + down + channels, left));
+                    largest(best, at, load(from + channels, left) * sign, load(from + down, left) * sign,
+                            load(from + down + channels, left) * sign);
+                    best *= sign;
                     if (relu) cut_off(best, at);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
                     store(pooled + here, best, left);
@@ -215,8 +220,8 @@ void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, in
 #define CONV_POOL(K, T, NAME)                                                                                       \
     extern "C" void conv_pool_##K##_##NAME(const float* images, const float* weights, const float* biases,          \
                                            T* pooled, uint8_t* which, int n, int channels, int height, int width,   \
-                                           int pad, int outputs, int relu) {                                        \
-        conv_pool<K>(images, weights, biases, pooled, which, n, channels, height, width, pad, outputs, relu);       \
+                                           int pad, int outputs, int relu, float sign) {                            \
+        conv_pool<K>(images, weights, biases, pooled, which, n, channels, height, width, pad, outputs, relu, sign); \
     }                                                                                                               \
     extern "C" void conv_pool_backward_##K##_##NAME(const float* images, const T* gradient, const uint8_t* which,   \
                                                     float* weights, float* biases, int n, int channels, int height, \
@@ -226,8 +231,8 @@ void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, in
 
 #define POOL(T, NAME)                                                                                               \
     extern "C" void pool_##NAME(const T* values, T* pooled, uint8_t* which, int n, int height, int width,           \
-                                int channels, int relu) {                                                           \
-        pool(values, pooled, which, n, height, width, channels, relu);                                              \
+                                int channels, int relu, float sign) {                                               \
+        pool(values, pooled, which, n, height, width, channels, relu, sign);                                        \
     }                                                                                                               \
     extern "C" void pool_backward_##NAME(const T* gradient, const uint8_t* which, T* values, int n, int height,     \
                                          int width, int channels) {                                                 \

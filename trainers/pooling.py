@@ -8,6 +8,7 @@ the network's first, its images need no gradient and its output is never needed 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -22,6 +23,8 @@ _SIDES = (3, 5)  # of the convolutions that there are kernels for
 _MOST_CHANNELS = 4  # of images: more are better off with a convolution made for many
 _MOST_THREADS = 4  # the kernels run on one; PyTorch's operations on more are faster some day
 _DTYPES = (torch.float32, torch.bfloat16)
+# They fall and then rise: of several values the largest or the smallest gives the most.
+_VALLEYS = (nn.GELU, nn.SiLU)
 
 
 def fuse_pooling(model: nn.Module, threads: int) -> nn.Module:
@@ -42,23 +45,22 @@ def _fuse(sequence: nn.Sequential, first: bool) -> None:
         if type(part) is nn.Sequential:
             _fuse(part, first and at == 0)
         elif first and at == 0 and isinstance(part, nn.Conv2d) and _is_plain(part):
-            pooled, relu = _pooled(parts[1:])
-            if pooled:
-                _replace(sequence, 0, pooled, PooledConv2d(part, relu))
-        elif type(sequence[at]) is not nn.Identity:
-            pooled, relu = _pooled(parts[at:])
-            if pooled:
-                _replace(sequence, at, pooled - 1, Pool2d(relu))
+            if pooling := _pooling(parts[1:]):
+                _replace(sequence, 0, len(pooling), PooledConv2d(part, *pooling))
+        elif type(sequence[at]) is not nn.Identity and (pooling := _pooling(parts[at:])):
+            _replace(sequence, at, len(pooling) - 1, Pool2d(*pooling))
 
 
-def _pooled(parts: list[nn.Module]) -> tuple[int, bool]:
-    """How many of the first parts are a 2x2 max pooling, with or without a ReLU on either side; whether it has one."""
-    kinds = ["pool" if _is_plain_pooling(p) else "relu" if type(p) is nn.ReLU else "" for p in parts[:2]]
-    if "pool" not in kinds:
-        return 0, False
-    if kinds[0] == "pool":
-        return (2, True) if kinds[1:] == ["relu"] else (1, False)
-    return (2, True) if kinds[0] == "relu" else (0, False)
+def _pooling(parts: list[nn.Module]) -> list[nn.Module]:
+    """The first parts, where they are a 2x2 max pooling with a ReLU on either side, or one of `_VALLEYS` before it, or
+    nothing beside it; else none."""
+    for some in (parts[:2], parts[:1]):
+        pools = [_is_plain_pooling(part) for part in some]
+        others = [part for part, pool in zip(some, pools, strict=True) if not pool]
+        fits = all(type(part) is nn.ReLU for part in others) or (type(some[0]) in _VALLEYS and not _is_hooked(some[0]))
+        if pools.count(True) == 1 and fits:
+            return some
+    return []
 
 
 def _replace(sequence: nn.Sequential, at: int, further: int, new: nn.Module) -> None:
@@ -95,39 +97,59 @@ def _is_hooked(part: nn.Module) -> bool:
 
 
 class PooledConv2d(nn.Module):
-    """A convolution, 2x2 max pooling and, if `relu`, ReLU: (N, C, H, W) to (N, O, H'/2, W'/2), channels last.
+    """A convolution, 2x2 max pooling and the activation beside it: (N, C, H, W) to (N, O, H'/2, W'/2), channels last.
 
-    Shares the parameters of `conv`, under their names.
+    Shares the parameters of `conv`, under their names. pooling: what came after it, in its order.
     """
 
-    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, *pooling: nn.Module) -> None:
         super().__init__()
-        self.weight, self.bias, self.relu = conv.weight, conv.bias, relu
+        self.weight, self.bias = conv.weight, conv.bias
         self.padding = int(conv.padding[0])
+        self.pooling = _Pooling(*pooling)
 
     def forward(self, images: Tensor) -> Tensor:
         dtype = _dtype(images)
         side = self.weight.shape[2] - 2 * self.padding
         fits = images.dtype == torch.float32 and min(images.shape[2:]) > side and not images.requires_grad
         if fits and dtype in _DTYPES and images.device.type == "cpu":
-            how = _How(self.padding, self.relu, dtype, torch.is_grad_enabled())
-            return cast(Tensor, _ConvPool.apply(images, self.weight, self.bias, how))
-        pooled = F.max_pool2d(F.conv2d(images, self.weight, self.bias, padding=self.padding), 2)
-        return F.relu(pooled) if self.relu else pooled
+            how = self.pooling.how(dtype, self.padding)
+            return self.pooling.after(_ConvPool.apply(images, self.weight, self.bias, how))
+        return self.pooling.plain(F.conv2d(images, self.weight, self.bias, padding=self.padding))
 
 
 class Pool2d(nn.Module):
-    """2x2 max pooling and, if `relu`, ReLU: (N, C, H, W) to (N, C, H/2, W/2), rounded down, channels last."""
+    """2x2 max pooling and the activation beside it: (N, C, H, W) to (N, C, H/2, W/2), rounded down, channels last."""
 
-    def __init__(self, relu: bool) -> None:
+    def __init__(self, *pooling: nn.Module) -> None:
         super().__init__()
-        self.relu = relu
+        self.pooling = _Pooling(*pooling)
 
     def forward(self, values: Tensor) -> Tensor:
         if values.device.type == "cpu" and values.dtype in _DTYPES and min(values.shape[2:]) > 1:
-            return cast(Tensor, _Pool.apply(values, self.relu, torch.is_grad_enabled()))
-        pooled = F.max_pool2d(values, 2)
-        return F.relu(pooled) if self.relu else pooled
+            return self.pooling.after(_Pool.apply(values, self.pooling.how(values.dtype)))
+        return self.pooling.plain(values)
+
+
+class _Pooling:
+    """A 2x2 max pooling with what stands beside it."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        self.parts = parts
+        self.relu = any(type(part) is nn.ReLU for part in parts)
+        self.valley = next((part for part in parts if type(part) in _VALLEYS), None)
+
+    def how(self, dtype: torch.dtype, padding: int = 0) -> _How:
+        return _How(dtype, padding, self.relu, self.valley, torch.is_grad_enabled())
+
+    def after(self, pooled: Any) -> Tensor:
+        """The whole, of what the kernels leave of it."""
+        return cast(Tensor, self.valley(pooled) if self.valley else pooled)
+
+    def plain(self, values: Tensor) -> Tensor:
+        for part in self.parts:
+            values = part(values)
+        return values
 
 
 def _dtype(values: Tensor) -> torch.dtype:
@@ -137,12 +159,33 @@ def _dtype(values: Tensor) -> torch.dtype:
 
 
 class _How(NamedTuple):
-    """dtype: of the result. keep: whether a gradient will be asked for."""
+    """dtype: of the result. valley: by which of four values is chosen. keep: for a gradient to come."""
 
+    dtype: torch.dtype
     padding: int
     relu: bool
-    dtype: torch.dtype
+    valley: nn.Module | None
     keep: bool
+
+
+def _chosen(shape: Any, how: _How, kernel: Callable[..., None]) -> tuple[Tensor, Tensor | None]:
+    """Of each four values the one that is pooled, before its activation unless that is ReLU; and where it stood.
+
+    kernel: called with the two tensors to fill, and 1 for the largest or -1 for the smallest.
+    """
+
+    def extreme(sign: float) -> tuple[Tensor, Tensor | None]:
+        pooled, which = _empty(shape, how.dtype), _empty(shape, torch.uint8) if how.keep else None
+        kernel(pooled, which, sign)
+        return pooled, which
+
+    high, where_high = extreme(1.0)
+    if how.valley is None:
+        return high, where_high
+    low, where_low = extreme(-1.0)
+    lower = how.valley(low) > how.valley(high)
+    which = None if where_low is None or where_high is None else torch.where(lower, where_low, where_high)
+    return torch.where(lower, low, high), which
 
 
 class _ConvPool(torch.autograd.Function):
@@ -151,15 +194,19 @@ class _ConvPool(torch.autograd.Function):
         images = images.contiguous()
         n, channels, height, width = images.shape
         outputs, side = weight.shape[0], weight.shape[2]
-        pooled = _empty((n, outputs, *(_half(s, side, how.padding) for s in (height, width))), how.dtype)
-        which = _empty(pooled.shape, torch.uint8) if how.keep else None
         lanes = -(-outputs // _LANES) * _LANES
         weights, biases = weight.new_zeros(channels * side * side, lanes), weight.new_zeros(lanes)
         weights[:, :outputs] = weight.permute(1, 2, 3, 0).reshape(-1, outputs)
         if bias is not None:
             biases[:outputs] = bias
         sizes = (n, channels, height, width, how.padding, outputs)
-        _call(f"conv_pool_{side}", how.dtype, images, weights, biases, pooled, which, *sizes, how.relu)
+        pooled, which = _chosen(
+            (n, outputs, *(_half(size, side, how.padding) for size in (height, width))),
+            how,
+            lambda pooled, which, sign: _call(
+                f"conv_pool_{side}", how.dtype, images, weights, biases, pooled, which, *sizes, how.relu, sign
+            ),
+        )
         ctx.save_for_backward(images, which)
         ctx.shape, ctx.sizes, ctx.dtype, ctx.has_bias = weight.shape, sizes, how.dtype, bias is not None
         return pooled
@@ -179,13 +226,16 @@ class _ConvPool(torch.autograd.Function):
 
 class _Pool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, relu: bool, keep: bool) -> Tensor:
+    def forward(ctx: Any, values: Tensor, how: _How) -> Tensor:
         values = values.contiguous(memory_format=torch.channels_last)
         n, channels, height, width = values.shape
-        pooled = _empty((n, channels, height // 2, width // 2), values.dtype)
-        which = _empty(pooled.shape, torch.uint8) if keep else None
-        ctx.sizes, ctx.dtype = (n, height, width, channels), values.dtype
-        _call("pool", values.dtype, values, pooled, which, *ctx.sizes, relu)
+        sizes = ctx.sizes = (n, height, width, channels)
+        pooled, which = _chosen(
+            (n, channels, height // 2, width // 2),
+            how,
+            lambda pooled, which, sign: _call("pool", how.dtype, values, pooled, which, *sizes, how.relu, sign),
+        )
+        ctx.dtype = how.dtype
         ctx.save_for_backward(which)
         return pooled
 
@@ -197,7 +247,7 @@ class _Pool(torch.autograd.Function):
         gradient = gradient.to(ctx.dtype).contiguous(memory_format=torch.channels_last)
         values = _empty((n, channels, height, width), ctx.dtype)
         _call("pool_backward", ctx.dtype, gradient, which, values, *ctx.sizes)
-        return values, None, None
+        return values, None
 
 
 def _half(size: int, side: int, padding: int) -> int:
@@ -211,4 +261,10 @@ def _empty(shape: Any, dtype: torch.dtype) -> Tensor:
 def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     """Calls a kernel, of `dtype`'s kind, with tensors by their addresses, None as null, and numbers."""
     function = getattr(kernels(), f"{name}_{str(dtype).removeprefix('torch.')}")
-    function(*(ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments))
+    function(*(_as_c(argument) for argument in arguments))
+
+
+def _as_c(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    return ctypes.c_float(argument) if isinstance(argument, float) else argument

@@ -1,0 +1,1 @@
+"""What Podium is measured against, each written as its own documentation does."""

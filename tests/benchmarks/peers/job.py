@@ -1,0 +1,185 @@
+"""The job that all sides do, each as its own documentation shows, one side a process.
+
+    python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR [--target ACCURACY --seed N]
+
+Sixteen given configurations of cnn, two epochs of 6,000 training images each, 5,000 validation images after every
+epoch, nothing stopped early. With --target every side samples for itself and stops weak trials early, of at most 4
+epochs, until one has reached that validation accuracy. Prints the best validation accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = str(Path(__file__).resolve().parents[3])
+sys.path[0] = ROOT
+
+TRIALS, EPOCHS, TRAIN, VALIDATION, AT_ONCE = 16, 2, 6000, 5000, 2
+MOST_EPOCHS = 4  # in the race to an accuracy
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
+
+
+def configurations() -> list[dict[str, Any]]:
+    """Podium's first trial, which is always the architecture's default, and others."""
+    draw = random.Random(0)
+    first = {"lr": 1e-3, "dropout": 0.0, "batch_size": 64, "activation": "relu"}
+    others = [
+        {
+            "lr": 10 ** draw.uniform(-3.5, -2.3),
+            "dropout": draw.uniform(0.0, 0.4),
+            "batch_size": draw.choice((32, 64, 128)),
+            "activation": draw.choice(ACTIVATIONS),
+        }
+        for _ in range(TRIALS - 1)
+    ]
+    return [first, *others]
+
+
+def podium(data: Path, target: float | None, seed: int) -> float:
+    """What `python hpo/run.py --model cnn --trials 16 ...` runs; the given configurations are put into its queue."""
+    from hpo import recorder, search
+    from hpo.run import run_study
+    from hpo.study import StudySpec
+
+    settings: dict[str, Any] = {"trials": TRIALS, "epochs": EPOCHS, "scheduler": "none"}
+    if target is None:
+        seed_sampler = search.seed_sampler
+
+        def enqueue(study: Any, *arguments: Any) -> None:
+            for config in configurations()[1:]:
+                study.enqueue_trial(config)
+            seed_sampler(study, *arguments)
+
+        search.seed_sampler = enqueue
+    else:
+        settings = {"trials": 1000, "epochs": MOST_EPOCHS}
+        reported = recorder.Recorder.reported
+
+        def end_at_target(self: Any, lane: dict[str, Any], report: dict[str, Any]) -> None:
+            reported(self, lane, report)
+            if (report["val_accuracy"] or 0) >= target:
+                raise KeyboardInterrupt
+
+        recorder.Recorder.reported = end_at_target  # type: ignore[method-assign]
+    spec = StudySpec.of(
+        model="cnn",
+        set=["optimizer=adam", "weight_decay=1e-6"],
+        train_size=TRAIN,
+        dataset="mnist",
+        data_dir=data,
+        concurrency=AT_ONCE,
+        quiet=True,
+        seed=seed,
+        results_dir=Path(tempfile.mkdtemp()),
+        **settings,
+    )
+    try:
+        result = run_study(spec)
+    except KeyboardInterrupt:
+        return float(target or 0)
+    assert result is not None and target is None
+    given = sorted((c["batch_size"], c["lr"]) for c in configurations())
+    assert sorted(zip(result.frame["batch_size"], result.frame["lr"], strict=True)) == given
+    return float(result.frame["val_accuracy"].max())
+
+
+def ray(data: Path, target: float | None, seed: int) -> float:
+    """Ray's "Getting started with Tune": a function trainable, OptunaSearch and ASHA."""
+    import ray
+    from ray import tune
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.optuna import OptunaSearch
+
+    def trainable(config: dict[str, Any]) -> None:
+        from tests.benchmarks.peers.torch_loop import setup, test, train
+
+        model, optimizer, training, validation = setup(config.get("given", config), data, TRAIN, VALIDATION)
+        for _ in range(EPOCHS if target is None else MOST_EPOCHS):
+            train(model, training, optimizer)
+            tune.report({"accuracy": test(model, validation)})
+
+    class Reached(tune.Stopper):
+        reached = False
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            self.reached = self.reached or result["accuracy"] >= (target or 2)
+            return self.reached
+
+        def stop_all(self) -> bool:
+            return self.reached
+
+    space: dict[str, Any] = {"given": tune.grid_search(configurations())}
+    how = tune.TuneConfig(metric="accuracy", mode="max", max_concurrent_trials=AT_ONCE)
+    if target is not None:
+        space = {
+            "lr": tune.loguniform(1e-4, 1e-1),
+            "dropout": tune.uniform(0.0, 0.6),
+            "batch_size": tune.choice([32, 64, 128, 256]),
+            "activation": tune.choice(list(ACTIVATIONS)),
+        }
+        how.num_samples, how.search_alg = 1000, OptunaSearch(seed=seed)
+        how.scheduler = ASHAScheduler(max_t=MOST_EPOCHS, grace_period=1, reduction_factor=3)
+    ray.init(num_cpus=AT_ONCE, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": ROOT}})
+    with tempfile.TemporaryDirectory() as folder:
+        run = tune.RunConfig(storage_path=folder, verbose=0, stop=Reached())
+        results = tune.Tuner(trainable, param_space=space, tune_config=how, run_config=run).fit()
+        best = results.get_best_result(scope="all")
+    assert best.metrics is not None and (target is not None or len(results) == TRIALS)
+    return float(best.metrics["accuracy"])
+
+
+def optuna(data: Path, target: float | None, seed: int) -> float:
+    """Optuna's PyTorch example: an objective with suggestions, reports and pruning, `n_jobs` threads."""
+    import optuna
+
+    from tests.benchmarks.peers.torch_loop import setup, test, train
+
+    def objective(trial: optuna.Trial) -> float:
+        config = {
+            "lr": trial.suggest_float("lr", 1e-4, 1e-1, log=True),
+            "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+            "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
+            "activation": trial.suggest_categorical("activation", ACTIVATIONS),
+        }
+        model, optimizer, training, validation = setup(config, data, TRAIN, VALIDATION)
+        accuracy = 0.0
+        for epoch in range(EPOCHS if target is None else MOST_EPOCHS):
+            train(model, training, optimizer)
+            accuracy = test(model, validation)
+            trial.report(accuracy, epoch)
+            if target is not None and accuracy >= target:
+                trial.study.stop()
+                return accuracy
+            if target is not None and trial.should_prune():
+                raise optuna.TrialPruned
+        return accuracy
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruner = optuna.pruners.SuccessiveHalvingPruner(reduction_factor=3)
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner if target else None
+    )
+    if target is None:
+        for config in configurations():
+            study.enqueue_trial(config)
+    study.optimize(objective, n_trials=TRIALS if target is None else 1000, n_jobs=AT_ONCE)
+    return float(study.best_value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("side", choices=("podium", "ray", "optuna"))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--target", type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print(globals()[options.side](options.data.resolve(), options.target, options.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A plain PyTorch training loop, as PyTorch's own examples write one: DataLoader, ToTensor and Normalize, Adam."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Subset
+from torchvision import datasets, transforms
+
+from models import build_model
+from models.layers import Dropout
+
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Tanh)
+
+
+def plain_model(name: str, **arch: Any) -> nn.Module:
+    """Podium's architecture `name` in the usual order, activation before pooling, with torch's own dropout."""
+    network = build_model(name, (1, 28, 28), 10, **arch)
+    if not isinstance(network, nn.Sequential) or name == "vgg16":
+        return network
+    layers = [nn.Dropout(part.p) if isinstance(part, Dropout) else part for part in network]
+    for at in range(len(layers) - 1):
+        if isinstance(layers[at], nn.MaxPool2d) and isinstance(layers[at + 1], ACTIVATIONS):
+            layers[at], layers[at + 1] = layers[at + 1], layers[at]
+    return nn.Sequential(*layers)
+
+
+@functools.cache
+def mnist(root: str) -> datasets.MNIST:
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+    return datasets.MNIST(root, train=True, transform=transform)
+
+
+def loaders(root: Path, images: int, validation: int, batch_size: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
+    """Of the first `images` images, shuffled, and of `validation` of the last 5,000."""
+    data = mnist(str(root))
+    train, val = Subset(data, range(images)), Subset(data, range(55_000, 55_000 + validation))
+    return DataLoader(train, batch_size=batch_size, shuffle=True), DataLoader(val, batch_size=1000)
+
+
+def train(model: nn.Module, loader: DataLoader[Any], optimizer: torch.optim.Optimizer) -> None:
+    model.train()
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+
+
+def test(model: nn.Module, loader: DataLoader[Any]) -> float:
+    """The accuracy."""
+    model.eval()
+    correct = 0
+    with torch.no_grad():
+        for images, labels in loader:
+            correct += int((model(images).argmax(dim=1) == labels).sum())
+    return correct / len(loader.dataset)  # type: ignore[arg-type]
+
+
+def throughput(name: str, root: Path, images: int, epochs: int, seed: int) -> tuple[float, float]:
+    """Images per second of training, and the accuracy on 1,000 validation images after it."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    model = plain_model(name)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    training, validation = loaders(root, images, 1000, 64)
+    began = time.perf_counter()
+    for _ in range(epochs):
+        train(model, training, optimizer)
+    return images * epochs / (time.perf_counter() - began), test(model, validation)
+
+
+def setup(config: dict[str, Any], root: Path, images: int, validation: int) -> tuple[nn.Module, Any, Any, Any]:
+    """Model, optimizer and loaders of one configuration of a cnn."""
+    model = plain_model("cnn", activation=config["activation"], dropout=config["dropout"])
+    optimizer = torch.optim.Adam(model.parameters(), lr=config["lr"], weight_decay=1e-6)
+    return model, optimizer, *loaders(root, images, validation, config["batch_size"])
