@@ -1,19 +1,18 @@
-"""The marginal cost of one more trial that does no work: Podium's engine against plain Ray Tune.
+"""The marginal cost of one more trial that does no work: Podium against plain Ray Tune and plain Optuna.
 
-    python tests/benchmarks/overhead.py [--repeats 3]
-
-Both sides run no-op trials on one local Ray of two CPUs, two at a time, in turn. A side's cost is the slope
-between a small and a large study, so that what a study costs once (starting workers, importing torch) is
-left out. Podium's side is all of it: Optuna's SQLite storage, the journal, trials.csv, actor reuse. Plain
-Tune's side is what its documentation shows: a function trainable, OptunaSearch, default settings.
+Podium and Ray Tune run on one local Ray of two CPUs, two trials at a time, in turn. A side's cost is the slope between
+a small and a large study, so that what a study costs once (starting workers, importing torch) is left out. Podium's
+side is all of it: Optuna's SQLite storage, the journal, trials.csv, actor reuse. Plain Tune's is what its documentation
+shows: a function trainable, OptunaSearch, default settings. Plain Optuna's is `optimize` with two threads, in memory,
+and once more with its own SQLite storage, which is what it takes for a study to survive its process.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from hpo.preflight import preflight
 from hpo.progress import Progress
 from hpo.study import StudySpec
 from hpo.trial import Trial
+from tests.benchmarks.table import Row, row
 
 
 class NoopTrial(Trial):
@@ -62,8 +62,6 @@ def plain_tune(trials: int) -> float:
     from ray.tune.search.optuna import OptunaSearch
 
     def trainable(config: dict[str, Any]) -> None:
-        import torch  # noqa: F401 - every real trial needs it, and plain Tune starts a process for each
-
         tune.report({"accuracy": 0.5})
 
     with tempfile.TemporaryDirectory() as folder:
@@ -84,27 +82,49 @@ def plain_tune(trials: int) -> float:
     return spent
 
 
-def slope(side: Any, small: int, large: int) -> float:
+def plain_optuna(trials: int, sqlite: bool) -> float:
+    """Seconds of the same in plain Optuna."""
+    import optuna
+
+    def objective(trial: optuna.Trial) -> float:
+        trial.suggest_float("lr", 1e-4, 1e-1, log=True)
+        return 0.5
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        storage = f"sqlite:///{folder}/study.db" if sqlite else None
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), storage=storage)
+        started = time.perf_counter()
+        study.optimize(objective, n_trials=trials, n_jobs=2)
+        return time.perf_counter() - started
+
+
+def slope(side: Callable[[int], float], small: int, large: int) -> float:
     """Seconds per additional trial."""
     few = side(small)
     return (side(large) - few) / (large - small)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+def measure(data: Path, repetitions: int, say: Callable[[str], None]) -> Iterator[Row]:
+    sides: dict[str, tuple[Callable[[int], float], int, int]] = {
+        "podium": (podium, 20, 220),
+        "plain Ray Tune": (plain_tune, 2, 12),
+        "plain Optuna, in memory": (partial(plain_optuna, sqlite=False), 20, 220),
+        "plain Optuna, SQLite": (partial(plain_optuna, sqlite=True), 20, 220),
+    }
+    costs: dict[str, list[float]] = {side: [] for side in sides}
+    trial = search.Trial
     search.Trial = NoopTrial  # type: ignore[misc]
-    costs: dict[str, list[float]] = {"podium": [], "plain tune": []}
-    with connect(None, cpus=2):
-        podium(4)
-        for _ in range(repeats):
-            costs["podium"].append(slope(podium, 20, 220))
-            costs["plain tune"].append(slope(plain_tune, 2, 12))
+    try:
+        with connect(None, cpus=2):
+            podium(4)
+            for _ in range(repetitions):
+                for side, (run, small, large) in sides.items():
+                    costs[side].append(slope(run, small, large))
+    finally:
+        search.Trial = trial  # type: ignore[misc]
     for side, values in costs.items():
-        spread = f"{min(values):.3f} to {max(values):.3f}"
-        print(f"{side}: median {statistics.median(values):.3f} s per trial ({spread}, {repeats} repeats)")
-
-
-if __name__ == "__main__":
-    main()
+        say(f"{side}: {[round(value, 4) for value in values]} s per trial")
+        yield row("overhead", "no-op trial", side, "seconds per trial", values)
+    ratios = [theirs / ours for theirs, ours in zip(costs["plain Ray Tune"], costs["podium"], strict=True)]
+    yield row("overhead", "no-op trial", "podium", "times less than plain Ray Tune", ratios)

@@ -1,6 +1,6 @@
 """The job that all sides do, each as its own documentation shows, one side a process.
 
-    python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR [--target ACCURACY --seed N]
+    python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR [--target ACCURACY --seed N] [--quick]
 
 Sixteen given configurations of cnn, two epochs of 6,000 training images each, 5,000 validation images after every
 epoch, nothing stopped early. With --target every side samples for itself and stops weak trials early, of at most 4
@@ -177,7 +177,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--target", type=float)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a job of seconds, to see that it works")
     options = parser.parse_args()
+    if options.quick:
+        globals().update(TRIALS=2, EPOCHS=1, TRAIN=500)
     print(globals()[options.side](options.data.resolve(), options.target, options.seed))
 
 

@@ -1,0 +1,63 @@
+"""The whole job: the same 16 configurations by Podium, plain Ray Tune and plain Optuna; and the race to an accuracy.
+
+What is timed is the whole process, from its start to its end: imports, Ray, workers, results and all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.benchmarks.table import Row, row
+
+NAMES = {"podium": "podium", "ray": "plain Ray Tune", "optuna": "plain Optuna"}
+TARGET = 0.97
+SCRIPT = Path(__file__).with_name("peers") / "job.py"
+Results = dict[str, list[tuple[float, float]]]  # seconds and best accuracy, by side
+
+
+def measure(data: Path, repetitions: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
+    """The same 16 configurations; nothing is stopped early."""
+    results = _measured(data, [["--quick"] if quick else []] * repetitions, say)
+    yield from _rows("job", "16 configurations of cnn", results)
+
+
+def race(data: Path, repetitions: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
+    """Early stopping on, every side with its own sampler: until a validation accuracy is reached."""
+    target = 0.3 if quick else TARGET
+    flags = ["--target", str(target), *(["--quick"] if quick else [])]
+    results = _measured(data, [[*flags, "--seed", str(seed)] for seed in range(repetitions)], say)
+    yield from _rows("race", f"cnn to {target:.0%}", results)
+
+
+def run(side: str, data: Path, *more: str) -> tuple[float, float]:
+    """Seconds of one side's process, and the best accuracy it found."""
+    began = time.perf_counter()
+    command = [sys.executable, str(SCRIPT), side, str(data), *more]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{side}: {done.stderr[-2000:]}")
+    return time.perf_counter() - began, float(done.stdout.split()[-1])
+
+
+def _measured(data: Path, flags: list[list[str]], say: Callable[[str], None]) -> Results:
+    """One repetition for each of `flags`, the sides in turn."""
+    results: Results = {side: [] for side in NAMES}
+    for words in flags:
+        for side, values in results.items():
+            values.append(run(side, data, *words))
+            say(f"{side}: {values[-1][0]:.1f} s, best {values[-1][1]:.4f}")
+    return results
+
+
+def _rows(benchmark: str, case: str, results: Results) -> Iterator[Row]:
+    ours = [spent for spent, _ in results["podium"]]
+    for side, values in results.items():
+        yield row(benchmark, case, NAMES[side], "seconds", [spent for spent, _ in values])
+        yield row(benchmark, case, NAMES[side], "best validation accuracy", [best for _, best in values])
+        if side != "podium":
+            ratios = [theirs / our for (theirs, _), our in zip(values, ours, strict=True)]
+            yield row(benchmark, case, "podium", f"times faster than {NAMES[side]}", ratios)

@@ -1,0 +1,148 @@
+"""Training throughput per architecture: Podium's engine against a plain PyTorch loop and against the processor's bound.
+
+One thread each, batch 64, Adam, the same number of images and epochs. A side lives in a process of its own, because
+Podium's also sets the memory allocator; the sides take turns, and a repetition is a seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.benchmarks.table import Row, row
+
+EPOCHS, VALIDATION = 2, 1000
+# Training images, for some seconds a side.
+IMAGES = {
+    "mlp": 12_800,
+    "mlp_small": 12_800,
+    "mlp_wide": 6400,
+    "cnn": 6400,
+    "cnn_dropout": 1280,
+    "cnn_deep": 2560,
+    "lenet5": 6400,
+    "lenet5_bn": 6400,
+    "compact_190k": 256,
+    "compact_18k": 640,
+    "compact_7k": 1280,
+    "compact_6k": 640,
+    "vgg16": 64,
+}
+Result = tuple[float, float]  # images per second, accuracy
+
+
+def ours(precision: str, name: str, data: Path, images: int, seed: int) -> Result:
+    import torch
+
+    from models import build_model
+    from trainers.config import TrainConfig
+    from trainers.data import Split, TrainingData
+    from trainers.memory import keep_freed_memory
+    from trainers.single import SingleTrainer
+
+    keep_freed_memory()
+    whole = _mnist(str(data))
+    train, validation = (
+        Split(split.images[:count], split.labels[:count])
+        for split, count in ((whole.train, images), (whole.validation, VALIDATION))
+    )
+    config = TrainConfig(precision=precision, seed=seed)
+    trainer = SingleTrainer(
+        lambda: build_model(name, (1, 28, 28), 10), TrainingData(train, validation, whole.black), config
+    )
+    results = [trainer.step()[0] for _ in range(EPOCHS)]
+    trainer.close()
+    assert torch.get_num_threads() == 1
+    return images * EPOCHS / sum(result.train_s for result in results), results[-1].val_accuracy
+
+
+def plain(name: str, data: Path, images: int, seed: int) -> Result:
+    from tests.benchmarks.peers.torch_loop import throughput
+
+    return throughput(name, data, images, EPOCHS, seed)
+
+
+def bounds(names: list[str]) -> dict[str, dict[str, float]]:
+    """Images per second if a training step were nothing but its multiplications, as fast as large matrices are
+    multiplied on one thread: by architecture and precision."""
+    import torch
+    from torch.nn import functional as F
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from models import build_model
+
+    torch.set_num_threads(1)
+    rates = {name: _matmul_rate(dtype) for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))}
+    found = {}
+    for name in names:
+        with torch.device("meta"):
+            model, images, labels = build_model(name, (1, 28, 28), 10), torch.empty(64, 1, 28, 28), torch.zeros(64)
+            with FlopCounterMode(display=False) as counter:
+                F.cross_entropy(model(images), labels.long()).backward()  # type: ignore[no-untyped-call]
+        found[name] = {precision: rate * 64 / counter.get_total_flops() for precision, rate in rates.items()}
+    return found
+
+
+def measure(data: Path, repetitions: int, names: list[str], say: Callable[[str], None]) -> Iterator[Row]:
+    with _process() as our_process, _process() as their_process:
+        sides: dict[str, tuple[ProcessPoolExecutor, Callable[..., Result]]] = {
+            "float32": (our_process, partial(ours, "float32")),
+            "bf16": (our_process, partial(ours, "bf16")),
+            "plain loop": (their_process, plain),
+        }
+        limits = [our_process.submit(bounds, names).result() for _ in range(3)]
+        for name in names:
+            results: dict[str, list[Result]] = {side: [] for side in sides}
+            for repetition in range(-1, repetitions):
+                images = 64 if repetition < 0 else IMAGES[name]  # the first warms up
+                for side, (process, run) in sides.items():
+                    result = process.submit(run, name, data, images, max(repetition, 0)).result()
+                    if repetition >= 0:
+                        results[side].append(result)
+            yield from _rows(name, results, limits)
+            say(f"{name}: " + ", ".join(f"{side} {[round(v) for v, _ in r]}" for side, r in results.items()))
+
+
+def _rows(name: str, results: dict[str, list[Result]], limits: list[dict[str, dict[str, float]]]) -> Iterator[Row]:
+    speeds = {side: [speed for speed, _ in values] for side, values in results.items()}
+    for side, values in results.items():
+        yield row("throughput", name, side, "images/s", speeds[side])
+        yield row("throughput", name, side, f"accuracy after {EPOCHS} epochs of {IMAGES[name]}", [a for _, a in values])
+    for side in ("float32", "bf16"):
+        ratios = [one / other for one, other in zip(speeds[side], speeds["plain loop"], strict=True)]
+        yield row("throughput", name, side, "times the plain loop", ratios)
+        bound = sorted(limit[name][side] for limit in limits)[1]
+        yield row("throughput", name, side, "times slower than its bound", [bound / speed for speed in speeds[side]])
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+_CACHE: dict[str, object] = {}
+
+
+def _mnist(root: str):  # type: ignore[no-untyped-def]
+    from trainers.data import load_dataset
+
+    if root not in _CACHE:
+        _CACHE[root] = load_dataset("mnist", Path(root)).training
+    return _CACHE[root]
+
+
+def _matmul_rate(dtype: object) -> float:
+    """Floating-point operations per second of the best of ten products of 2048 x 2048 matrices."""
+    import torch
+
+    side = 2048
+    one, other = (torch.ones(side, side, dtype=dtype) for _ in range(2))  # type: ignore[call-overload]
+    best = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        one @ other
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
