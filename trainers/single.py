@@ -14,6 +14,7 @@ from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
 from trainers.loop import evaluate, train_epoch
+from trainers.optimizer import make_optimizer
 from trainers.pooling import fuse_pooling
 from trainers.schedule import make_schedule
 
@@ -134,18 +135,6 @@ def warm_up(data: TrainingData, config: TrainConfig) -> None:
     )
     trainer.step()
     trainer.close()
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """adam, adamw or sgd with momentum, in torch's fused form; ValueError for another name."""
-    options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
-    if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), **options)
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(model.parameters(), **options)
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=config.momentum, **options)
-    raise ValueError(f"optimizer {config.optimizer!r}: choose from adam, adamw, sgd")
 
 
 @contextmanager

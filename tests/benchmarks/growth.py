@@ -7,7 +7,7 @@ ask stands on lines of its own, because TPE's grows by itself.
 from __future__ import annotations
 
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,8 @@ SIZES, WINDOW, EPOCHS = (100, 1_000, 10_000), 50, 5
 
 
 def drive(trials: int) -> dict[int, tuple[float, float]]:
-    """Runs a study of `trials`; for each of SIZES, seconds per trial of the trials before it, and MB that the process has grown by since the first.
+    """Runs a study of `trials`; for each of SIZES the seconds per trial of the trials before it, and the MB that the
+    process has grown by.
 
     The end of a run, its ranking and files, is shared out over all trials.
     """
@@ -71,8 +72,8 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
 
 
 def _memory() -> float:
-    """The most MB this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """MB that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _one_trial(searcher: Any, number: int) -> None:

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from trainers.config import OPTIMIZERS, TrainConfig
+from trainers.optimizer import make_optimizer
+
+PLAIN = {
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.01, weight_decay=0.1, momentum=0.8),
+}
+
+
+def trained(optimizer: torch.optim.Optimizer, network: nn.Module, steps: int) -> list[torch.Tensor]:
+    torch.manual_seed(1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(network(torch.randn(16, 6)), torch.randint(0, 3, (16,))).backward()
+        optimizer.step()
+    return [p.detach().clone() for p in network.parameters()]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_it_is_torchs_own(name: str) -> None:
+    ours, theirs = network(), network()
+    config = TrainConfig(lr=0.01, weight_decay=0.1, momentum=0.8, optimizer=name)
+    made = make_optimizer(ours, config)
+    plain = PLAIN[name](theirs.parameters())
+    assert isinstance(made, type(plain))
+    for one, other in zip(trained(made, ours, 5), trained(plain, theirs, 5), strict=True):
+        torch.testing.assert_close(one, other)
+    resumed = make_optimizer(ours, config)
+    resumed.load_state_dict(made.state_dict())
+    for one, other in zip(trained(resumed, ours, 3), trained(plain, theirs, 3), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_unknown_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="optimizer 'lion': choose from adam, adamw, sgd"):
+        make_optimizer(network(), TrainConfig(optimizer="lion"))
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    """It would cost each worker two seconds before its first step."""
+    script = """
+import sys
+from pathlib import Path
+from functools import partial
+from models import build_model
+from trainers.config import TrainConfig
+from trainers.data import load_dataset
+from trainers.single import SingleTrainer
+data = load_dataset("digits", Path("x"), train_size=64).training
+for config in (TrainConfig(), TrainConfig(optimizer="sgd", schedule="one-cycle"), TrainConfig(optimizer="adamw")):
+    trainer = SingleTrainer(partial(build_model, "lenet5", (1, 28, 28), 10), data, config)
+    trainer.step()
+    trainer.load(trainer.save())
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
