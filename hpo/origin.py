@@ -9,9 +9,10 @@ from typing import Any
 
 from hpo.recipes import Recipe, recipes
 from hpo.records import TrialRecord
-from hpo.study import TrainSpec, unknown
+from hpo.study import choice, unknown
 from hpo.weights import Description, check_trusted
 from models import MODELS, is_known
+from trainers.config import PRECISIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +75,14 @@ def of_winner(folder: Path, model: str | None) -> Origin:
         best = json.loads((folder / "best.json").read_text())
         description = Description.from_dict(best)
         trial = TrialRecord.from_dict(best["trial"])
+        choice("precision", trial.precision, PRECISIONS)
         origin = Origin(
             model=description.model,
             config=dict(trial.config),
             epochs=trial.epochs,
             horizon=description.epochs,
             seed=trial.seed,
-            precision=TrainSpec(precision=trial.precision).precision,
+            precision=trial.precision,
             dataset=description.dataset,
             train_size=description.train_size,
             mean=description.mean,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.nodes import check_nodes
-from hpo.precision import bf16_speedup, choose_precision
+from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
@@ -112,17 +112,21 @@ def _with_precision(
 ) -> tuple[ModelPlan, ...]:
     """The plans with their precision: as a resumed run began, wherever it goes on."""
     asked, begun = spec.train.precision, (stored or {}).get("models", {})
-    # The nodes of a cluster may be of other kinds than the driver's machine: float32 is right on all.
-    probed = asked == "auto" and device == "cpu" and spec.resources.address is None
-    speedup = bf16_speedup() if probed else 0.0
+    known = {name: entry["precision"] for name, entry in begun.items() if "precision" in entry}
+    undecided = asked == "auto" and {model.name for model in models} - set(known) & set(BF16_AS_GOOD)
+    # A cluster's nodes, and other drivers of a study, may be of other kinds than this machine: float32 is right on all.
+    speedup = bf16_speedup() if undecided and device == "cpu" and _is_alone(spec) else 0.0
     return tuple(
-        replace(
-            model,
-            precision=begun.get(model.name, {}).get("precision")
-            or choose_precision(asked, model.name, device, speedup),
-        )
+        replace(model, precision=known.get(model.name) or choose_precision(asked, model.name, device, speedup))
         for model in models
     )
+
+
+def _is_alone(spec: StudySpec) -> bool:
+    """Whether the trials run on this machine, and no other driver has a part in the study."""
+    import ray
+
+    return spec.resources.address is None and spec.search.study is None and not ray.is_initialized()
 
 
 def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
@@ -135,6 +139,9 @@ def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
 def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     """The spec with the data set the run resolved; ValueError where it asks for another study."""
     old, new = stored["spec"], spec.to_dict()
+    if spec.train.precision == "auto":  # as it began
+        spec = replace(spec, train=replace(spec.train, precision=old["precision"]))
+        new["precision"] = old["precision"]
     name, resolved = spec.output.resume, stored["data"]["name"]
     # A folder may lie elsewhere now; whether it is the same is seen by its hashes.
     if spec.data.dataset not in (old["dataset"], resolved) and not os.path.exists(spec.data.dataset):

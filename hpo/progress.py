@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from types import TracebackType
@@ -25,10 +26,11 @@ _STYLES = {
 
 
 class Progress:
-    """Counts, and shows nothing: --quiet. total: trials of the whole run. done: those of an earlier session."""
+    """Counts, and shows nothing: --quiet. total: trials of the whole run. done: those of an earlier session. budget_s:
+    after which the run ends."""
 
-    def __init__(self, total: int, epochs: int, done: list[TrialRecord]) -> None:
-        self.total, self.epochs = total, epochs
+    def __init__(self, total: int, epochs: int, done: list[TrialRecord], budget_s: float = math.inf) -> None:
+        self.total, self.epochs, self.budget_s = total, epochs, budget_s
         self.counts = dict.fromkeys(TrialState, 0)
         self.best: TrialRecord | None = None
         self.running: dict[str, dict[str, Any]] = {}
@@ -70,11 +72,16 @@ class Progress:
         return sum(self.counts.values())
 
     def eta_s(self) -> float | None:
-        """Seconds left at the pace so far; None before the first trial of this session is over."""
-        here = self.finished_count - self.before
-        if here <= 0:
+        """Seconds left at the pace so far, within the time budget; None before the first trial of this session is over.
+
+        Trials that run count by the epochs they have done: several at once are all nearly over when the first one is.
+        """
+        if self.finished_count <= self.before:
             return None
-        return (self.elapsed_s - self.started_s) / here * (self.total - self.finished_count)
+        begun: float = sum(report["epochs"] for report in dict(self.running).values()) / self.epochs
+        pace = (self.finished_count - self.before + begun) / (self.elapsed_s - self.started_s)
+        left = max(0.0, self.total - self.finished_count - begun) / pace
+        return min(left, max(0.0, self.budget_s - self.elapsed_s))
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
@@ -98,16 +105,17 @@ class LineProgress(Progress):
             flush=True,
         )
         if self.finished_count - self.before == FIRST_TRIALS and eta:
-            print(
-                f"the whole run: about {duration(self.elapsed_s + eta)}, by its first {FIRST_TRIALS} trials", flush=True
-            )
+            what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
+            print(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials", flush=True)
 
 
 class LiveProgress(Progress):
     """A bar with counts, time left and the best so far, and a line per running trial."""
 
-    def __init__(self, total: int, epochs: int, done: list[TrialRecord], console: Console) -> None:
-        super().__init__(total, epochs, done)
+    def __init__(
+        self, total: int, epochs: int, done: list[TrialRecord], console: Console, budget_s: float = math.inf
+    ) -> None:
+        super().__init__(total, epochs, done, budget_s)
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
@@ -143,13 +151,15 @@ class LiveProgress(Progress):
         return Text(f"  {trial_id}  epoch {epoch}/{self.epochs}  best {accuracy(report.get('value'))}", style="dim")
 
 
-def make_progress(total: int, epochs: int, done: list[TrialRecord], quiet: bool) -> Progress:
+def make_progress(
+    total: int, epochs: int, done: list[TrialRecord], quiet: bool, budget_s: float = math.inf
+) -> Progress:
     """The display that fits: none, live on a terminal, lines elsewhere."""
     if quiet:
-        return Progress(total, epochs, done)
+        return Progress(total, epochs, done, budget_s)
     if sys.stdout.isatty():
-        return LiveProgress(total, epochs, done, Console())
-    return LineProgress(total, epochs, done)
+        return LiveProgress(total, epochs, done, Console(), budget_s)
+    return LineProgress(total, epochs, done, budget_s)
 
 
 def accuracy(value: float | None) -> str:

@@ -24,7 +24,8 @@ class TrialRecord:
 
     val_* and train_* are those of best_epoch, the one of the highest validation accuracy; None where no
     epoch was finite. wall_time_s is setup, training, evaluation and the rest of the trial; queue_s, the
-    waiting before it started, is not part of it. images_per_s counts training time only.
+    waiting before it started, is not part of it. images_per_s counts training time only. before: what of these times
+    an earlier session spent, where the trial was interrupted.
     """
 
     trial_id: str
@@ -54,6 +55,7 @@ class TrialRecord:
     retries: int = 0
     error: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
+    before: dict[str, float] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:

@@ -63,7 +63,7 @@ def run_study(spec: StudySpec) -> StudyResult | None:
             outcome = session.search()
             ranked = rank(outcome.records)
             outcome = session.write(ranked, outcome)
-            show_results(ranked, session.folder, plan, outcome.times)
+            show_results(ranked, session.folder, plan, outcome.times if outcome.state == "complete" else None)
     return StudyResult.of(ranked, session.folder.path, outcome.state, outcome.error)
 
 

@@ -36,11 +36,19 @@ def show_plan(plan: Plan) -> None:
     print(f"data:    {data}")
     print(
         f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
-        f"{'/'.join(dict.fromkeys(model.precision for model in plan.models))} on {plan.device}",
+        f"{_precisions(plan)} on {plan.device}",
         flush=True,
     )
     if spec.output.dry_run:
         _show_spaces(plan)
+
+
+def _precisions(plan: Plan) -> str:
+    """ "float32", or "bf16 (cnn), float32 (mlp, lenet5)"."""
+    by: dict[str, list[str]] = {}
+    for model in plan.models:
+        by.setdefault(model.precision, []).append(model.name)
+    return next(iter(by)) if len(by) == 1 else ", ".join(f"{name} ({', '.join(of)})" for name, of in by.items())
 
 
 def _show_spaces(plan: Plan) -> None:
@@ -51,7 +59,7 @@ def _show_spaces(plan: Plan) -> None:
             print(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
 
 
-def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Times | None = None) -> None:
+def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Times | None) -> None:
     """The ten best, where the time went, where the files are, and the command that trains the winner again."""
     if plan.spec.output.quiet or not ranked:
         print(folder.trials_csv)
@@ -61,7 +69,7 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Tim
     if any(item.pareto for item in ranked[:10]):
         print("* on the Pareto front of accuracy, parameters and time")
     if times:
-        _show_times(times)
+        _show_times(times, plan.spec.data.train_size is None)
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
     winner = ranked[0].record
     if winner.usable:
@@ -72,11 +80,11 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Tim
             print(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
 
 
-def _show_times(times: Times) -> None:
+def _show_times(times: Times, all_images: bool) -> None:
     at_once = f"{times.places} trial{'s' if times.places > 1 else ''} at once"
     print(f"time:    {duration(times.elapsed_s)} with {at_once}: {times.words()}")
-    if advice := times.advice():
-        print(f"faster:  {advice}")
+    if advice := times.advice(all_images):
+        print(f"to train more of it: {advice}")
 
 
 def _best_table(ranked: list[Ranked]) -> Table:

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from hpo.records import TrialRecord
 
 GOOD_SHARE = 0.8  # of training; under it a setting is named
+_LARGER = "a larger --train-size"
 _ADVICE = {
-    "evaluation": "a larger --train-size: every epoch is followed by the whole validation split",
+    "evaluation": f"{_LARGER}: every epoch is followed by the whole validation split",
     "setup": "more --epochs: trials are short beside their setup",
-    "between": "a larger --train-size: epochs are short beside what lies between two of them",
+    "between": f"{_LARGER}: epochs are short beside what lies between two of them",
     "starting": "more --trials or --epochs: Ray and its workers take as long to start for a short run as a long one",
     "idle": "more --trials or a smaller --concurrency: at the end places for trials stood empty",
 }
@@ -48,23 +49,24 @@ class Times:
         parts = {name: getattr(self, name) / whole for name in ("training", *_ADVICE)}
         return ", ".join(f"{share:.0%} {name}" for name, share in parts.items() if share >= 0.01 or name == "training")
 
-    def advice(self) -> str:
-        """Which setting to change, by what took most beside training; "" where training took enough."""
+    def advice(self, all_images: bool) -> str:
+        """Which setting to change for a larger share, by what took most beside training; "" where training took enough,
+        or where that could only be helped by more images and all are taken."""
         if self.share >= GOOD_SHARE:
             return ""
-        return _ADVICE[max(_ADVICE, key=lambda name: getattr(self, name))]
+        words = _ADVICE[max(_ADVICE, key=lambda name: getattr(self, name))]
+        return "" if all_images and words.startswith(_LARGER) else words
 
 
 def measure(records: Sequence[TrialRecord], places: int, elapsed_s: float, started_s: float) -> Times | None:
     """The times of a session's finished trials; None where there are none.
 
-    elapsed_s: of the whole session. started_s: until its first trial was asked for.
+    places: trials at once. elapsed_s: of the whole session. started_s: until its first trial was asked for.
     """
     if not records or elapsed_s <= 0:
         return None
-    places = min(places, len(records))
     training, evaluation, setup, wall, queue = (
-        sum(getattr(record, name) for record in records)
+        sum(getattr(record, name) - record.before.get(name, 0.0) for record in records)
         for name in ("train_s", "eval_s", "setup_s", "wall_time_s", "queue_s")
     )
     starting = started_s * places + queue

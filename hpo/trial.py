@@ -41,6 +41,7 @@ class Lane:
         self.unreported = 0
         state, self.warning = self.checkpoints.load(lane["trial_id"])
         self.earlier_s = state["elapsed_s"] if state else 0.0
+        self.before: dict[str, float] = {}
         self.timeout = _Timeout(settings, lane, self.checkpoints, self.earlier_s)
         with self.timeout:
             self.trainer = _make_trainer(data, settings, lane)
@@ -82,6 +83,7 @@ class Lane:
             "value": measured["val_accuracy"],
             "values": [(r.epoch, r.val_accuracy) for r in new if math.isfinite(r.val_loss)],
             "wall_time_s": self.elapsed_s,
+            "before": self.before,
             "queue_s": self.queue_s,
             "setup_s": self.setup_s,
             "device": self.settings["train"]["device"],
@@ -108,6 +110,7 @@ class Lane:
             "best_weights": self.fitted.best_weights,
             "elapsed_s": self.elapsed_s,
             "queue_s": self.queue_s,
+            "asked_at": self.lane["asked_at"],
         }
         try:
             self.checkpoints.save(self.lane["trial_id"], self.epochs, state)
@@ -121,6 +124,9 @@ class Lane:
         best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
         self.fitted = FitResult(curve, best, state["best_weights"])
         self.queue_s = state["queue_s"]  # not the time the first worker took
+        if state.get("asked_at") != self.lane["asked_at"]:
+            spent = {name: self.fitted.measured()[name] for name in ("train_s", "eval_s")}
+            self.before = {**spent, "wall_time_s": self.earlier_s, "queue_s": self.queue_s}
 
 
 class _Timeout:

@@ -45,7 +45,8 @@ inline Floats load(const bfloat16* from, long count) {
 
 inline void store(bfloat16* to, Floats values, long count) {
     Words bits = (Words)values;
-    bits += 0x7fff + ((bits >> 16) & 1);  // to the nearest, ties to even
+    bits += 0x7fff + ((bits >> 16) & 1);                       // to the nearest, ties to even
+    bits = values == values ? bits : Words{} + 0x7fc00000;     // what is not a number stays so
     put(to, __builtin_convertvector(bits >> 16, Halves), count);
 }
 

@@ -11,6 +11,7 @@ import platform
 import shlex
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -27,44 +28,53 @@ def kernels() -> ctypes.CDLL | None:
     $CXX names the compiler, else it is c++. Without one everything works with PyTorch's own operations, slower.
     """
     try:
-        return _load(_cached())
-    except (OSError, subprocess.SubprocessError) as error:
+        return _cached() or _private()
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         words = getattr(error, "stderr", "") or str(error)
         logger.warning("no compiled kernels, PyTorch's own operations instead: %s", " ".join(words.split())[:300])
         return None
 
 
-def _load(library: Path) -> ctypes.CDLL:
+def _cached() -> ctypes.CDLL | None:
+    """The library in the user's cache, put there if it is missing; None where there is no use in such a folder."""
     try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podium"
+        folder.mkdir(parents=True, exist_ok=True)
+        library = folder / f"kernels-{_identity()}.so"
+        if not library.exists():
+            _compile(library)
         return ctypes.CDLL(str(library))
-    except OSError:  # left half-written by a machine that lost its power
-        library.unlink(missing_ok=True)
-        return ctypes.CDLL(str(_compile(library)))
+    except (OSError, RuntimeError):  # no home, one that cannot be written, or a file that is damaged
+        return None
 
 
-def _cached() -> Path:
-    """The compiled library of this source for this processor, in the user's cache folder."""
-    identity = "\0".join([_SOURCE.read_text(), *_FLAGS, *_compiler(), _processor()])
-    name = f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
-    library = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podium" / name
-    return library if library.exists() else _compile(library)
+def _private() -> ctypes.CDLL:
+    """The library, compiled for this process alone."""
+    with tempfile.TemporaryDirectory(prefix="podium-") as folder:
+        library = Path(folder) / "kernels.so"
+        _compile(library)
+        return ctypes.CDLL(str(library))  # stays loaded without its file
 
 
-def _compile(library: Path) -> Path:
-    try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        handle, made = tempfile.mkstemp(dir=library.parent, suffix=".so")
-    except OSError:  # a home that cannot be written: for this process alone
-        library = Path(tempfile.mkdtemp(prefix="podium-")) / library.name
-        handle, made = tempfile.mkstemp(dir=library.parent, suffix=".so")
+def _compile(library: Path) -> None:
+    handle, made = tempfile.mkstemp(dir=library.parent, suffix=".tmp")
     os.close(handle)
     try:
         command = [*_compiler(), *_FLAGS, str(_SOURCE), "-o", made]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE_S)
-        os.replace(made, library)  # whole or not at all: several workers may be at it
+        with open(made, "rb") as file:
+            os.fsync(file.fileno())
+        # Whole or not at all, and the first of several workers wins: the file may be in use by then.
+        with suppress(FileExistsError):
+            os.link(made, library)
     finally:
         Path(made).unlink(missing_ok=True)
-    return library
+
+
+def _identity() -> str:
+    """What a compiled library depends on: a home folder may be shared by machines that are not alike."""
+    parts = [_SOURCE.read_text(), *_FLAGS, *_compiler(), platform.platform(), _processor()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def _compiler() -> list[str]:
@@ -72,7 +82,7 @@ def _compiler() -> list[str]:
 
 
 def _processor() -> str:
-    """What -march=native looks at: a home folder may be shared by unlike machines."""
+    """What -march=native looks at."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     raise ValueError(f"optimizer {config.optimizer!r}: choose from {', '.join(OPTIMIZERS)}")
 
 
+@functools.cache
 def _uncompiled(kind: type[Optimizer]) -> Callable[..., Optimizer]:
     """`kind` with its methods taken out of the wrappers that keep torch.compile from tracing them: the first call of
     one imports the whole compiler, two seconds of every worker's start."""

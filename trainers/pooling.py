@@ -21,7 +21,7 @@ from trainers.native import kernels
 _LANES = 16  # as in kernels.cpp
 _SIDES = (3, 5)  # of the convolutions that there are kernels for
 _MOST_CHANNELS = 4  # of images: more are better off with a convolution made for many
-_MOST_THREADS = 4  # the kernels run on one; PyTorch's operations on more are faster some day
+_MOST_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
 _DTYPES = (torch.float32, torch.bfloat16)
 # They fall and then rise: of several values the largest or the smallest gives the most.
 _VALLEYS = (nn.GELU, nn.SiLU)
@@ -57,8 +57,12 @@ def _pooling(parts: list[nn.Module]) -> list[nn.Module]:
     for some in (parts[:2], parts[:1]):
         pools = [_is_plain_pooling(part) for part in some]
         others = [part for part, pool in zip(some, pools, strict=True) if not pool]
-        fits = all(type(part) is nn.ReLU for part in others) or (type(some[0]) in _VALLEYS and not _is_hooked(some[0]))
-        if pools.count(True) == 1 and fits:
+        fits = all(type(part) is nn.ReLU for part in others) or type(some[0]) in _VALLEYS
+        # In place, a valley would overwrite the values that are chosen from.
+        plain = not any(
+            _is_hooked(part) or (type(part) in _VALLEYS and getattr(part, "inplace", False)) for part in others
+        )
+        if pools.count(True) == 1 and fits and plain:
             return some
     return []
 
@@ -111,8 +115,9 @@ class PooledConv2d(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         dtype = _dtype(images)
         side = self.weight.shape[2] - 2 * self.padding
-        fits = images.dtype == torch.float32 and min(images.shape[2:]) > side and not images.requires_grad
-        if fits and dtype in _DTYPES and images.device.type == "cpu":
+        parts = [part for part in (images, self.weight, self.bias) if part is not None]
+        fits = all(part.dtype == torch.float32 and part.device.type == "cpu" for part in parts) and images.dim() == 4
+        if fits and dtype in _DTYPES and min(images.shape[2:]) > side and not images.requires_grad:
             how = self.pooling.how(dtype, self.padding)
             return self.pooling.after(_ConvPool.apply(images, self.weight, self.bias, how))
         return self.pooling.plain(F.conv2d(images, self.weight, self.bias, padding=self.padding))
@@ -126,7 +131,8 @@ class Pool2d(nn.Module):
         self.pooling = _Pooling(*pooling)
 
     def forward(self, values: Tensor) -> Tensor:
-        if values.device.type == "cpu" and values.dtype in _DTYPES and min(values.shape[2:]) > 1:
+        fits = values.device.type == "cpu" and values.dtype in _DTYPES and values.dim() == 4
+        if fits and min(values.shape[2:]) > 1:
             return self.pooling.after(_Pool.apply(values, self.pooling.how(values.dtype)))
         return self.pooling.plain(values)
 
@@ -183,7 +189,7 @@ def _chosen(shape: Any, how: _How, kernel: Callable[..., None]) -> tuple[Tensor,
     if how.valley is None:
         return high, where_high
     low, where_low = extreme(-1.0)
-    lower = how.valley(low) > how.valley(high)
+    lower = ~(how.valley(high) >= how.valley(low))  # what is not a number wins
     which = None if where_low is None or where_high is None else torch.where(lower, where_low, where_high)
     return torch.where(lower, low, high), which
 

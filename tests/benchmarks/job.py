@@ -44,12 +44,15 @@ def run(side: str, data: Path, *more: str) -> tuple[float, float]:
 
 
 def _measured(data: Path, flags: list[list[str]], say: Callable[[str], None]) -> Results:
-    """One repetition for each of `flags`, the sides in turn."""
+    """One repetition for each of `flags`, the sides in turn, each time in another order; after a short warm-up."""
     results: Results = {side: [] for side in NAMES}
-    for words in flags:
-        for side, values in results.items():
-            values.append(run(side, data, *words))
-            say(f"{side}: {values[-1][0]:.1f} s, best {values[-1][1]:.4f}")
+    for side in NAMES:
+        run(side, data, "--quick")
+    for number, words in enumerate(flags):
+        sides = list(NAMES)[number % len(NAMES) :] + list(NAMES)[: number % len(NAMES)]
+        for side in sides:
+            results[side].append(run(side, data, *words))
+            say(f"{side}: {results[side][-1][0]:.1f} s, best {results[side][-1][1]:.4f}")
     return results
 
 

@@ -25,7 +25,7 @@ if __name__ == "__main__":
 if TYPE_CHECKING:
     from tests.benchmarks.table import Row
 
-SECTIONS = ("throughput", "overhead", "job", "race", "search", "growth")
+SECTIONS = ("throughput", "precision", "overhead", "job", "race", "search", "growth")
 
 
 def main() -> None:
@@ -56,6 +56,8 @@ def _measure(section: str, quick: bool) -> Iterator[Row]:
     if section == "throughput":
         names = ["mlp", "lenet5"] if quick else list(throughput.IMAGES)
         yield from throughput.measure(data, repetitions, names, say)
+    elif section == "precision":
+        yield from throughput.compare_precisions(data, repetitions, quick, say)
     elif section == "overhead":
         yield from overhead.measure(data, repetitions, say)
     elif section == "job":

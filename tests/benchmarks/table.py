@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-ORDER = ("throughput", "overhead", "job", "race", "search", "growth")
+ORDER = ("throughput", "precision", "overhead", "job", "race", "search", "growth")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 _SIDES: dict[str, dict[str, str]] = {
+    "precision": {"head": "on the same seeds", "unit": "validation accuracy"},
     "overhead": {"head": "a trial that does nothing", "unit": "seconds per trial"},
     "job": {"head": "16 given configurations of cnn, the whole job", "unit": "seconds"},
     "race": {"head": "cnn until a validation accuracy, early stopping on", "unit": "seconds"},
@@ -96,7 +97,9 @@ def _sides(frame: pd.DataFrame, benchmark: str, head: str, unit: str) -> str:
 
 
 def _cell(row: pd.Series) -> str:
-    return f"{_number(row['median'])} ({_number(row['lowest'])}-{_number(row['highest'])})"
+    digits = ".4f" if "accuracy" in row["measure"] else ".3g"
+    median, lowest, highest = (_number(row[name], digits) for name in ("median", "lowest", "highest"))
+    return f"{median} ({lowest}-{highest})"
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
@@ -119,8 +122,5 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _number(value: float) -> str:
-    """Three digits, four of an accuracy; thousands in full."""
-    if value >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if 0.1 < value < 1 else f"{value:.3g}"
+def _number(value: float, digits: str) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:{digits}}"

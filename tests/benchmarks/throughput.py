@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.benchmarks.table import Row, row
 
 EPOCHS, VALIDATION = 2, 1000
+COMPARED = {"epochs": 3, "images": 20_000, "validation": 5000}  # for the accuracy of the two precisions
 # Training images, for some seconds a side.
 IMAGES = {
     "mlp": 12_800,
@@ -35,29 +36,33 @@ IMAGES = {
 Result = tuple[float, float]  # images per second, accuracy
 
 
-def ours(precision: str, name: str, data: Path, images: int, seed: int) -> Result:
+def ours(  # noqa: PLR0913 - a benchmark's settings
+    precision: str, name: str, data: Path, images: int, seed: int, epochs: int = EPOCHS, validation: int = VALIDATION
+) -> Result:
     import torch
 
     from models import build_model
     from trainers.config import TrainConfig
     from trainers.data import Split, TrainingData
     from trainers.memory import keep_freed_memory
+    from trainers.native import kernels
     from trainers.single import SingleTrainer
 
     keep_freed_memory()
+    assert kernels() is not None, "no C++ compiler: this would measure something else"
     whole = _mnist(str(data))
-    train, validation = (
+    train, held_out = (
         Split(split.images[:count], split.labels[:count])
-        for split, count in ((whole.train, images), (whole.validation, VALIDATION))
+        for split, count in ((whole.train, images), (whole.validation, validation))
     )
     config = TrainConfig(precision=precision, seed=seed)
     trainer = SingleTrainer(
-        lambda: build_model(name, (1, 28, 28), 10), TrainingData(train, validation, whole.black), config
+        lambda: build_model(name, (1, 28, 28), 10), TrainingData(train, held_out, whole.black), config
     )
-    results = [trainer.step()[0] for _ in range(EPOCHS)]
+    results = [trainer.step()[0] for _ in range(epochs)]
     trainer.close()
     assert torch.get_num_threads() == 1
-    return images * EPOCHS / sum(result.train_s for result in results), results[-1].val_accuracy
+    return images * epochs / sum(result.train_s for result in results), results[-1].val_accuracy
 
 
 def plain(name: str, data: Path, images: int, seed: int) -> Result:
@@ -105,6 +110,26 @@ def measure(data: Path, repetitions: int, names: list[str], say: Callable[[str],
                         results[side].append(result)
             yield from _rows(name, results, limits)
             say(f"{name}: " + ", ".join(f"{side} {[round(v) for v, _ in r]}" for side, r in results.items()))
+
+
+def compare_precisions(data: Path, seeds: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
+    """The validation accuracy of both precisions, by seed: what --precision auto rests on."""
+    from hpo.precision import BF16_AS_GOOD
+
+    how = {"epochs": 1, "images": 640, "validation": 500} if quick else COMPARED
+    case = f"{how['epochs']} epochs of {how['images']} images"
+    with _process() as process:
+        for name in BF16_AS_GOOD:
+            found: dict[str, list[float]] = {"float32": [], "bf16": []}
+            for seed in range(seeds):
+                for precision, values in found.items():
+                    _, accuracy = process.submit(ours, precision, name, data, seed=seed, **how).result()
+                    values.append(accuracy)
+                say(f"{name}, seed {seed}: " + ", ".join(f"{key} {values[-1]:.4f}" for key, values in found.items()))
+            for precision, values in found.items():
+                yield row("precision", f"{name}, {case}", precision, "validation accuracy", values)
+            gains = [one - other for one, other in zip(found["bf16"], found["float32"], strict=True)]
+            yield row("precision", f"{name}, {case}", "bf16", "accuracy over float32", gains)
 
 
 def _rows(name: str, results: dict[str, list[Result]], limits: list[dict[str, dict[str, float]]]) -> Iterator[Row]:

@@ -50,5 +50,11 @@ def test_a_plan_has_a_precision_for_each_architecture_and_keeps_it(
     assert [entry["precision"] for entry in study["models"].values()] == expected
     monkeypatch.setattr(preflight, "bf16_speedup", lambda: 1.0)  # resumed on another machine
     assert [model.precision for model in plan(study).models] == expected
+    del study["models"]["mlp"]["precision"], study["models"]["cnn"]["precision"]  # of a version that had only float32
+    study["spec"]["precision"] = "float32"
+    assert [model.precision for model in plan(study).models] == ["float32", "float32"]
     monkeypatch.setattr(preflight, "bf16_speedup", lambda: pytest.fail("measured for nothing"))
     assert [model.precision for model in plan(precision="bf16").models] == ["bf16", "bf16"]
+    assert [model.precision for model in plan(model="mlp").models] == ["float32"]
+    shared = plan(storage=f"sqlite:///{tmp_path}/shared.db", study="together")
+    assert [model.precision for model in shared.models] == ["float32", "float32"]

@@ -37,21 +37,41 @@ def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None
     assert first.endswith(" left") and "[3/4] cnn-0002 failed: OSError: disk full" in second
 
 
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [(0, "the whole run: about 1m04s, by the first 3 trials"), (2, "the rest: about 42s, by the first 3 trials")],
+)
 def test_after_the_first_trials_it_says_how_long_the_run_will_take(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    earlier: int, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
     monkeypatch.setattr("hpo.progress.time.monotonic", lambda: now)
-    progress = LineProgress(12, 3, [record(0), record(1)])
+    progress = LineProgress(10 + earlier, 3, [record(20 + number) for number in range(earlier)])
     now = 104.0  # Ray has started
-    progress.started("cnn-0002")
-    for number in range(2, 6):
+    progress.started("cnn-0000")
+    del progress.running["cnn-0000"]
+    for number in range(4):
         now += 6.0
         progress.finished(record(number))
-    said = [line for line in capsys.readouterr().out.splitlines() if "whole run" in line]
     # 4 s of starting, 18 s for three trials, seven to go at the same pace.
-    assert said == ["the whole run: about 1m04s, by its first 3 trials"]
+    assert [line for line in capsys.readouterr().out.splitlines() if "by the first" in line] == [expected]
     assert progress.eta_s() == 36.0 and progress.started_s == 4.0
+
+
+def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("hpo.progress.time.monotonic", lambda: now)
+    progress = LineProgress(80, 10, [], budget_s=400.0)
+    for number in range(8):  # at once, of 60 s each
+        progress.started(f"cnn-{number:04d}")
+    now = 160.0
+    for number in range(8):
+        progress.reported(f"cnn-{number:04d}", {"epochs": 10, "value": 0.5})
+    for number in range(3):
+        progress.finished(record(number))
+    assert progress.eta_s() == pytest.approx(340.0)  # the budget: nine more rounds would take 540 s
+    progress.budget_s = 1000.0
+    assert progress.eta_s() == pytest.approx(540.0)
 
 
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:

@@ -84,6 +84,15 @@ def test_a_worker_that_died_is_taken_over_at_the_last_rung(data: TrainingData, t
     assert rest[0]["values"] == [v for r in whole for v in r["values"]]
     assert rest[0]["wall_time_s"] > rest[0]["train_s"] + rest[0]["eval_s"]
     assert rest[0]["queue_s"] == pytest.approx(50, abs=2)  # before the first start, not the second
+    earlier = rest[0]["before"]  # asked for anew: by another session
+    assert 0 < earlier["train_s"] < rest[0]["train_s"] and earlier["wall_time_s"] < rest[0]["wall_time_s"]
+
+
+def test_a_worker_that_died_within_a_session_leaves_all_times_to_it(data: TrainingData, tmp_path: Path) -> None:
+    asked = lane()
+    cut = Lane(data, settings(tmp_path), asked)
+    cut.step()
+    assert Lane(data, settings(tmp_path), asked).step()["before"] == {}
 
 
 def test_a_finished_trial_whose_driver_died_trains_no_more(data: TrainingData, tmp_path: Path) -> None:

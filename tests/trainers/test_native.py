@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,19 +66,31 @@ def test_without_a_compiler_pytorch_does_it(
     assert network(torch.zeros(1, 1, 8, 8)).shape == (1, 4, 3, 3)
 
 
-def test_a_half_written_library_is_built_again(tmp_path: Path) -> None:
-    library = native._cached()
-    whole = library.stat().st_size
+def test_a_damaged_library_is_left_to_whom_it_works_for(tmp_path: Path) -> None:
+    kernels()
+    (library,) = built(tmp_path)
+    library.unlink()
     library.write_bytes(b"\x7fELF")
-    assert kernels() is not None
-    assert library.stat().st_size == whole
+    kernels.cache_clear()
+    script = "from trainers.native import kernels; print(kernels() is not None)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+    assert library.read_bytes() == b"\x7fELF"
 
 
-def test_a_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("home", ["a file", "none"])
+def test_a_home_that_cannot_be_used(home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(native.tempfile, "tempdir", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file") if home == "a file" else "")
+    if home == "none":
+        monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert kernels() is not None
-    monkeypatch.setattr(native.tempfile, "tempdir", None)
-    assert [entry for entry in os.listdir(tmp_path) if entry.startswith("podium-")]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]  # nothing of it stays
+
+
+def test_workers_that_start_at_once_share_one(tmp_path: Path) -> None:
+    script = "from trainers.native import kernels; print(kernels() is not None)"
+    workers = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [worker.communicate()[0].strip() for worker in workers] == ["True"] * 3
+    assert len(built(tmp_path)) == 1

@@ -139,6 +139,8 @@ def test_what_is_not_finite_passes_as_in_pytorch(value: float) -> None:
     plain, fused = both(nn.Sequential(nn.Identity(), nn.MaxPool2d(2), nn.ReLU()))
     values = torch.arange(2 * 16 * 16.0).view(2, 1, 16, 16).repeat(1, 20, 1, 1) - 100
     values[0, 3, 4:7, 5:9] = value
+    valley, fused_valley = both(nn.Sequential(nn.Identity(), nn.GELU(), nn.MaxPool2d(2)))
+    assert torch.equal(fused_valley(values).isfinite(), valley(values).isfinite())
     assert torch.equal(torch.nan_to_num(fused(values), 7.0), torch.nan_to_num(plain(values), 7.0))
     conv, fused_conv = both(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()))
     assert torch.equal(fused_conv(values[:, 3:4]).isnan(), conv(values[:, 3:4]).isnan())
@@ -172,6 +174,12 @@ def test_what_may_be_called_otherwise_stays() -> None:
     custom = Custom()
     assert kinds(fuse_pooling(custom, 1).body) == [nn.Conv2d, nn.MaxPool2d, nn.ReLU]  # type: ignore[arg-type]
     assert kinds(fuse_pooling(nn.Sequential(Custom()), 1)[0].body) == [nn.Conv2d, nn.MaxPool2d, nn.ReLU]  # type: ignore[index]
+    inplace = nn.Sequential(nn.Conv2d(1, 4, 3), nn.SiLU(inplace=True), nn.MaxPool2d(2))
+    plain, fused = both(inplace)
+    assert_same(plain, fused, torch.randn(2, 1, 9, 9))
+    active = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2))
+    active[1].register_forward_hook(lambda *_: None)
+    assert type(fuse_pooling(active, 1)[1]) is nn.ReLU  # type: ignore[index]
     hooked = nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2))
     hooked[0].register_forward_hook(lambda *_: None)
     assert type(fuse_pooling(hooked, 1)[0]) is nn.Conv2d  # type: ignore[index]
@@ -193,3 +201,16 @@ def test_images_too_small_fail_as_before() -> None:
     _, fused = both(nn.Sequential(nn.Conv2d(1, 4, 5), nn.MaxPool2d(2)))
     with pytest.raises(RuntimeError, match="size"):
         fused(torch.zeros(1, 1, 5, 5))
+
+
+def test_what_the_kernels_are_not_made_for_goes_to_pytorch() -> None:
+    plain, fused = both(
+        nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(4, 4, 1), nn.MaxPool2d(2))
+    )
+    torch.testing.assert_close(fused(torch.ones(1, 12, 12)), plain(torch.ones(1, 12, 12)))  # no batch
+    double = torch.ones(2, 1, 12, 12, dtype=torch.float64)
+    torch.testing.assert_close(fused.double()(double), plain.double()(double))
+    plain, fused = plain.bfloat16(), fused.bfloat16()
+    torch.testing.assert_close(fused(double.bfloat16()), plain(double.bfloat16()))
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(fused(double.float()), plain(double.float()))

@@ -3,16 +3,22 @@
     python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR [--target ACCURACY --seed N] [--quick]
 
 Sixteen given configurations of cnn, two epochs of 6,000 training images each, 5,000 validation images after every
-epoch, nothing stopped early. With --target every side samples for itself and stops weak trials early, of at most 4
-epochs, until one has reached that validation accuracy. Prints the best validation accuracy.
+epoch, nothing stopped early. With --target every side begins with the default configuration, samples for itself and
+stops weak trials early, of at most 4 epochs, until one has reached that validation accuracy. Prints the best one.
+
+Two trials at once, a thread each; all else is a side's default. Podium's training and validation images are drawn from
+all 60,000, stratified; the peers train on the first 6,000 and validate on the last 5,000.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +51,10 @@ def podium(data: Path, target: float | None, seed: int) -> float:
     from hpo import recorder, search
     from hpo.run import run_study
     from hpo.study import StudySpec
+    from trainers.native import kernels
 
+    assert kernels() is not None, "no C++ compiler: this would measure something else"
+    best = 0.0
     settings: dict[str, Any] = {"trials": TRIALS, "epochs": EPOCHS, "scheduler": "none"}
     if target is None:
         seed_sampler = search.seed_sampler
@@ -61,9 +70,11 @@ def podium(data: Path, target: float | None, seed: int) -> float:
         reported = recorder.Recorder.reported
 
         def end_at_target(self: Any, lane: dict[str, Any], report: dict[str, Any]) -> None:
+            nonlocal best
             reported(self, lane, report)
-            if (report["val_accuracy"] or 0) >= target:
-                raise KeyboardInterrupt
+            best = max(best, report["val_accuracy"] or 0.0)
+            if best >= target:
+                os.kill(os.getpid(), signal.SIGINT)  # as a user would: what is finished is ranked and written
 
         recorder.Recorder.reported = end_at_target  # type: ignore[method-assign]
     spec = StudySpec.of(
@@ -78,11 +89,10 @@ def podium(data: Path, target: float | None, seed: int) -> float:
         results_dir=Path(tempfile.mkdtemp()),
         **settings,
     )
-    try:
-        result = run_study(spec)
-    except KeyboardInterrupt:
-        return float(target or 0)
-    assert result is not None and target is None
+    result = run_study(spec)
+    assert result is not None
+    if target is not None:
+        return best
     given = sorted((c["batch_size"], c["lr"]) for c in configurations())
     assert sorted(zip(result.frame["batch_size"], result.frame["lr"], strict=True)) == given
     return float(result.frame["val_accuracy"].max())
@@ -122,9 +132,10 @@ def ray(data: Path, target: float | None, seed: int) -> float:
             "batch_size": tune.choice([32, 64, 128, 256]),
             "activation": tune.choice(list(ACTIVATIONS)),
         }
-        how.num_samples, how.search_alg = 1000, OptunaSearch(seed=seed)
+        how.num_samples, how.search_alg = 1000, OptunaSearch(seed=seed, points_to_evaluate=configurations()[:1])
         how.scheduler = ASHAScheduler(max_t=MOST_EPOCHS, grace_period=1, reduction_factor=3)
-    ray.init(num_cpus=AT_ONCE, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": ROOT}})
+    os.environ["PYTHONPATH"] = ROOT  # for the workers
+    ray.init(num_cpus=AT_ONCE, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
         run = tune.RunConfig(storage_path=folder, verbose=0, stop=Reached())
         results = tune.Tuner(trainable, param_space=space, tune_config=how, run_config=run).fit()
@@ -136,6 +147,7 @@ def ray(data: Path, target: float | None, seed: int) -> float:
 def optuna(data: Path, target: float | None, seed: int) -> float:
     """Optuna's PyTorch example: an objective with suggestions, reports and pruning, `n_jobs` threads."""
     import optuna
+    import torch
 
     from tests.benchmarks.peers.torch_loop import setup, test, train
 
@@ -146,6 +158,7 @@ def optuna(data: Path, target: float | None, seed: int) -> float:
             "batch_size": trial.suggest_categorical("batch_size", [32, 64, 128, 256]),
             "activation": trial.suggest_categorical("activation", ACTIVATIONS),
         }
+        torch.set_num_threads(1)
         model, optimizer, training, validation = setup(config, data, TRAIN, VALIDATION)
         accuracy = 0.0
         for epoch in range(EPOCHS if target is None else MOST_EPOCHS):
@@ -153,20 +166,22 @@ def optuna(data: Path, target: float | None, seed: int) -> float:
             accuracy = test(model, validation)
             trial.report(accuracy, epoch)
             if target is not None and accuracy >= target:
+                reached.set()
                 trial.study.stop()
+            if reached.is_set():
                 return accuracy
             if target is not None and trial.should_prune():
                 raise optuna.TrialPruned
         return accuracy
 
+    reached = threading.Event()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruner = optuna.pruners.SuccessiveHalvingPruner(reduction_factor=3)
     study = optuna.create_study(
         direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner if target else None
     )
-    if target is None:
-        for config in configurations():
-            study.enqueue_trial(config)
+    for config in configurations() if target is None else configurations()[:1]:
+        study.enqueue_trial(config)
     study.optimize(objective, n_trials=TRIALS if target is None else 1000, n_jobs=AT_ONCE)
     return float(study.best_value)
 
