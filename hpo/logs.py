@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -33,5 +33,10 @@ def logged_to(path: Path) -> Iterator[None]:
 
 
 class _LogFile(logging.FileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """A log line that a full disk does not take is no reason to write to the terminal."""
+    """A log line that a full disk does not take is no reason to write to the terminal, or to end with an error."""
+
+    def handleError(self, record: logging.LogRecord) -> None: ...
+
+    def close(self) -> None:
+        with suppress(OSError):  # what was not written yet
+            super().close()

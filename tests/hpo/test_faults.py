@@ -172,9 +172,13 @@ def test_a_disk_that_is_full_ends_the_run_with_what_it_has(tmp_path: Path) -> No
     try:
         process = start(mount, STUDY)
         wait_for(lambda: finished(mount) >= 2, process)
-        with (mount / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
-            while True:
-                filler.write(bytes(1024))
+        until = time.monotonic() + 120
+        with (mount / "filler").open("wb", buffering=0) as filler:
+            while process.poll() is None and time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    while True:  # also what a finished trial's checkpoint leaves free
+                        filler.write(bytes(1024))
+                time.sleep(0.02)
         code, _, err = end(process)
         assert code == 1 and err.startswith("hpo: ") and err.count("\n") == 1, err
         assert "No space left on device" in err or "disk is full" in err
