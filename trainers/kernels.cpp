@@ -3,8 +3,8 @@
 // All tensors are dense. Images (n, channels, height, width) float32; weights (channels * k * k, padded) and biases
 // (padded) float32, `padded` being the output channels rounded up to LANES with zeros; everything pooled is channels
 // last, (n, height, width, channels), in float32 or bfloat16. `which` says for each pooled value where it came from: 0 to
-// 3 in reading order, the first of equal ones as in PyTorch, and NOWHERE where ReLU cut it off. It may be null. `sign` is
-// 1 for the largest of four, -1 for the smallest.
+// 3 in reading order, the first of equal ones as in PyTorch, and NOWHERE where ReLU cut it off. `slopes` are the
+// derivatives of other activations there. Both may be null where no gradient is asked for.
 
 #include <cstdint>
 #include <cstring>
@@ -61,11 +61,92 @@ inline void largest(Floats& here, Ints& at, Floats second, Floats third, Floats 
     }
 }
 
-// Not `values > 0`: what is not a number stays so.
-inline void cut_off(Floats& values, Ints& at) {
-    Ints off = values <= 0.0f;
-    values = off ? Floats{} : values;
-    at = off ? Ints{} + NOWHERE : at;
+inline Floats constant(float value) { return Floats{} + value; }
+inline Floats size(Floats x) { return x < 0.0f ? -x : x; }
+
+// e to the x, to the last digits of a float: 2^n * e^r, |r| <= ln(2) / 2, as a polynomial.
+inline Floats exponential(Floats x) {
+    x = x < -87.0f ? constant(-87.0f) : x;
+    x = x > 89.0f ? constant(89.0f) : x;  // gives infinity
+    const Floats n = (x * 1.44269504f + 12582912.0f) - 12582912.0f;  // to the nearest whole number
+    const Floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+    Floats sum = constant(1.9875691500e-4f);
+    for (float term : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
+        sum = sum * r + term;
+    sum = sum * r * r + r + 1.0f;
+    return sum * (Floats)((__builtin_convertvector(n, Ints) + 127) << 23);
+}
+
+inline Floats sigmoid(Floats x) { return 1.0f / (1.0f + exponential(-x)); }
+
+enum Activation { NONE, RELU, LEAKY_RELU, ELU, TANH, SILU, GELU };
+
+// These fall and then rise: of several values the largest or the smallest gives the most.
+inline bool is_valley(int activation) { return activation == SILU || activation == GELU; }
+
+// x becomes its activation; returns the derivative there. alpha: the slope of LEAKY_RELU, the scale of ELU.
+inline Floats activate(Floats& x, int activation, float alpha) {
+    const Floats one = constant(1.0f);
+    switch (activation) {
+        case RELU: {  // not `x > 0`: what is not a number stays so
+            const Ints off = x <= 0.0f;
+            x = off ? Floats{} : x;
+            return off ? Floats{} : one;
+        }
+        case LEAKY_RELU: {
+            const Floats slope = x > 0.0f ? one : constant(alpha);
+            x *= slope;
+            return slope;
+        }
+        case ELU: {
+            const Floats e = exponential(x), series = x * (one + x * (0.5f + x * (1 / 6.0f + x * (1 / 24.0f + x / 120.0f))));
+            const Floats below = alpha * (x > -0.1f ? series : e - 1.0f);
+            const Floats slope = x > 0.0f ? one : alpha * e;
+            x = x > 0.0f ? x : below;
+            return slope;
+        }
+        case TANH: {
+            const Floats far = 1.0f - 2.0f / (1.0f + exponential(2.0f * x)), square = x * x;
+            const Floats near = x * (one + square * (-1 / 3.0f + square * (2 / 15.0f - square * (17 / 315.0f))));
+            x = size(x) < 0.2f ? near : far;
+            return 1.0f - x * x;
+        }
+        case SILU: {
+            const Floats s = sigmoid(x), slope = s * (1.0f + x * (1.0f - s));
+            x *= s;
+            return slope;
+        }
+        case GELU: {  // with the error function of Abramowitz and Stegun, 7.1.26
+            const Floats z = size(x) * 0.70710678f, bell = exponential(-z * z), t = 1.0f / (1.0f + 0.3275911f * z);
+            const Floats sum =
+                t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+            const Floats tail = 0.5f * sum * bell, share = x < 0.0f ? tail : 1.0f - tail;
+            const Floats slope = share + x * bell * 0.39894228f;
+            x *= share;
+            return slope;
+        }
+    }
+    return one;
+}
+
+// Of four values the one whose activation is largest, and that activation as `best`; where it stands, and its slope.
+struct Chosen { Floats best; Ints at; Floats slope; };
+
+inline Chosen choose(const Floats (&four)[4], Floats bias, int activation, float alpha) {
+    Chosen high{four[0], Ints{}, Floats{}};
+    largest(high.best, high.at, four[1], four[2], four[3]);
+    high.best += bias;
+    high.slope = activate(high.best, activation, alpha);
+    if (is_valley(activation)) {
+        Chosen low{-four[0], Ints{}, Floats{}};
+        largest(low.best, low.at, -four[1], -four[2], -four[3]);
+        low.best = bias - low.best;
+        low.slope = activate(low.best, activation, alpha);
+        const Ints higher = high.best >= low.best;  // what is not a number wins
+        high = {higher ? high.best : low.best, higher ? high.at : low.at, higher ? high.slope : low.slope};
+    }
+    if (activation == RELU) high.at = high.slope == 0.0f ? Ints{} + NOWHERE : high.at;
+    return high;
 }
 
 inline Floats only(Ints at, int here, Floats values) { return at == here ? values : Floats{}; }
@@ -90,8 +171,8 @@ struct Padded {
 };
 
 template <int K, class T>
-void conv_pool(const float* images, const float* weights, const float* biases, T* pooled, uint8_t* which, int n,
-               int channels, int height, int width, int pad, int outputs, bool relu, float sign) {
+void conv_pool(const float* images, const float* weights, const float* biases, T* pooled, uint8_t* which, T* slopes,
+               int n, int channels, int height, int width, int pad, int outputs, int activation, float alpha) {
     Padded image(channels, height, width, pad);
     const int rows = (image.rows - K + 1) / 2, columns = (image.columns - K + 1) / 2, down = image.columns;
     const int padded = (outputs + LANES - 1) / LANES * LANES;
@@ -100,7 +181,7 @@ void conv_pool(const float* images, const float* weights, const float* biases, T
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < columns; j++)
                 for (int o = 0; o < outputs; o += LANES) {
-                    Floats a{}, b{}, c{}, d{};
+                    Floats four[4]{};
                     for (int z = 0; z < channels; z++) {
                         const float* corner = image.at(z, 2 * i, 2 * j);
                         const float* weight = weights + (size_t)z * K * K * padded + o;
@@ -110,26 +191,23 @@ void conv_pool(const float* images, const float* weights, const float* biases, T
                             for (int v = 0; v < K; v++) {
                                 const Floats w = get<Floats>(weight + (u * K + v) * padded, LANES);
                                 const float* x = corner + u * down + v;
-                                a += w * x[0], b += w * x[1], c += w * x[down], d += w * x[down + 1];
+                                four[0] += w * x[0], four[1] += w * x[1];
+                                four[2] += w * x[down], four[3] += w * x[down + 1];
                             }
                     }
-                    Ints at;
-                    a *= sign;
-                    largest(a, at, b * sign, c * sign, d * sign);
-                    a *= sign;
-                    a += get<Floats>(biases + o, LANES);
-                    if (relu) cut_off(a, at);
+                    const Chosen chosen = choose(four, get<Floats>(biases + o, LANES), activation, alpha);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
-                    store(pooled + here, a, outputs - o);
-                    if (which) put(which + here, __builtin_convertvector(at, Bytes), outputs - o);
+                    store(pooled + here, chosen.best, outputs - o);
+                    if (which) put(which + here, __builtin_convertvector(chosen.at, Bytes), outputs - o);
+                    if (slopes) store(slopes + here, chosen.slope, outputs - o);
                 }
     }
 }
 
 // Adds to the gradients of weights and biases; the images get none.
 template <int K, class T>
-void conv_pool_backward(const float* images, const T* gradient, const uint8_t* which, float* weights, float* biases,
-                        int n, int channels, int height, int width, int pad, int outputs) {
+void conv_pool_backward(const float* images, const T* gradient, const uint8_t* which, const T* slopes, float* weights,
+                        float* biases, int n, int channels, int height, int width, int pad, int outputs) {
     Padded image(channels, height, width, pad);
     const int rows = (image.rows - K + 1) / 2, columns = (image.columns - K + 1) / 2, down = image.columns;
     const int padded = (outputs + LANES - 1) / LANES * LANES;
@@ -142,7 +220,8 @@ void conv_pool_backward(const float* images, const T* gradient, const uint8_t* w
                     for (int j = 0; j < columns; j++) {
                         const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
                         const Ints at = __builtin_convertvector(get<Bytes>(which + here, outputs - o), Ints);
-                        const Floats g = at == NOWHERE ? Floats{} : load(gradient + here, outputs - o);
+                        Floats g = at == NOWHERE ? Floats{} : load(gradient + here, outputs - o);
+                        if (slopes) g *= load(slopes + here, outputs - o);
                         const Floats a = only(at, 0, g), b = only(at, 1, g), c = only(at, 2, g), d = only(at, 3, g);
                         const float* corner = image.at(z, 2 * i, 2 * j);
                         bias += g;
@@ -164,8 +243,8 @@ void conv_pool_backward(const float* images, const T* gradient, const uint8_t* w
 }
 
 template <class T>
-void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int width, int channels, bool relu,
-          float sign) {
+void pool(const T* values, T* pooled, uint8_t* which, T* slopes, int n, int height, int width, int channels,
+          int activation, float alpha) {
     const int rows = height / 2, columns = width / 2;
     const size_t down = (size_t)width * channels;
     for (int s = 0; s < n; s++)
@@ -174,21 +253,20 @@ void pool(const T* values, T* pooled, uint8_t* which, int n, int height, int wid
                 for (int c = 0; c < channels; c += LANES) {
                     const int left = channels - c;
                     const T* from = values + ((size_t)s * height + 2 * i) * down + 2 * (size_t)j * channels + c;
-                    Floats best = load(from, left) * sign;
-                    Ints at;
-                    largest(best, at, load(from + channels, left) * sign, load(from + down, left) * sign,
-                            load(from + down + channels, left) * sign);
-                    best *= sign;
-                    if (relu) cut_off(best, at);
+                    const Floats four[4] = {load(from, left), load(from + channels, left), load(from + down, left),
+                                            load(from + down + channels, left)};
+                    const Chosen chosen = choose(four, Floats{}, activation, alpha);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
-                    store(pooled + here, best, left);
-                    if (which) put(which + here, __builtin_convertvector(at, Bytes), left);
+                    store(pooled + here, chosen.best, left);
+                    if (which) put(which + here, __builtin_convertvector(chosen.at, Bytes), left);
+                    if (slopes) store(slopes + here, chosen.slope, left);
                 }
 }
 
 // Writes all of the gradient of `values`, zeros where nothing came from.
 template <class T>
-void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, int height, int width, int channels) {
+void pool_backward(const T* gradient, const uint8_t* which, const T* slopes, T* values, int n, int height, int width,
+                   int channels) {
     const int rows = height / 2, columns = width / 2;
     const size_t down = (size_t)width * channels;
     for (int s = 0; s < n; s++) {
@@ -205,7 +283,8 @@ void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, in
                     const int left = channels - c;
                     const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
                     const Ints at = __builtin_convertvector(get<Bytes>(which + here, left), Ints);
-                    const Floats g = load(gradient + here, left);
+                    Floats g = load(gradient + here, left);
+                    if (slopes) g *= load(slopes + here, left);
                     T* to = row + 2 * (size_t)j * channels + c;
                     store(to, only(at, 0, g), left);
                     store(to + channels, only(at, 1, g), left);
@@ -218,26 +297,28 @@ void pool_backward(const T* gradient, const uint8_t* which, T* values, int n, in
 
 }  // namespace
 
-#define CONV_POOL(K, T, NAME)                                                                                       \
-    extern "C" void conv_pool_##K##_##NAME(const float* images, const float* weights, const float* biases,          \
-                                           T* pooled, uint8_t* which, int n, int channels, int height, int width,   \
-                                           int pad, int outputs, int relu, float sign) {                            \
-        conv_pool<K>(images, weights, biases, pooled, which, n, channels, height, width, pad, outputs, relu, sign); \
-    }                                                                                                               \
-    extern "C" void conv_pool_backward_##K##_##NAME(const float* images, const T* gradient, const uint8_t* which,   \
-                                                    float* weights, float* biases, int n, int channels, int height, \
-                                                    int width, int pad, int outputs) {                              \
-        conv_pool_backward<K>(images, gradient, which, weights, biases, n, channels, height, width, pad, outputs);  \
+#define CONV_POOL(K, T, NAME)                                                                                        \
+    extern "C" void conv_pool_##K##_##NAME(const float* images, const float* weights, const float* biases,           \
+                                           T* pooled, uint8_t* which, T* slopes, int n, int channels, int height,    \
+                                           int width, int pad, int outputs, int activation, float alpha) {           \
+        conv_pool<K>(images, weights, biases, pooled, which, slopes, n, channels, height, width, pad, outputs,       \
+                     activation, alpha);                                                                             \
+    }                                                                                                                \
+    extern "C" void conv_pool_backward_##K##_##NAME(const float* images, const T* gradient, const uint8_t* which,    \
+                                                    const T* slopes, float* weights, float* biases, int n,           \
+                                                    int channels, int height, int width, int pad, int outputs) {     \
+        conv_pool_backward<K>(images, gradient, which, slopes, weights, biases, n, channels, height, width, pad,     \
+                              outputs);                                                                              \
     }
 
-#define POOL(T, NAME)                                                                                               \
-    extern "C" void pool_##NAME(const T* values, T* pooled, uint8_t* which, int n, int height, int width,           \
-                                int channels, int relu, float sign) {                                               \
-        pool(values, pooled, which, n, height, width, channels, relu, sign);                                        \
-    }                                                                                                               \
-    extern "C" void pool_backward_##NAME(const T* gradient, const uint8_t* which, T* values, int n, int height,     \
-                                         int width, int channels) {                                                 \
-        pool_backward(gradient, which, values, n, height, width, channels);                                         \
+#define POOL(T, NAME)                                                                                                \
+    extern "C" void pool_##NAME(const T* values, T* pooled, uint8_t* which, T* slopes, int n, int height, int width, \
+                                int channels, int activation, float alpha) {                                         \
+        pool(values, pooled, which, slopes, n, height, width, channels, activation, alpha);                          \
+    }                                                                                                                \
+    extern "C" void pool_backward_##NAME(const T* gradient, const uint8_t* which, const T* slopes, T* values, int n, \
+                                         int height, int width, int channels) {                                      \
+        pool_backward(gradient, which, slopes, values, n, height, width, channels);                                  \
     }
 
 CONV_POOL(3, float, float32)

@@ -23,8 +23,19 @@ _SIDES = (3, 5)  # of the convolutions that there are kernels for
 _MOST_CHANNELS = 4  # of images: more are better off with a convolution made for many
 _MOST_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
 _DTYPES = (torch.float32, torch.bfloat16)
-# They fall and then rise: of several values the largest or the smallest gives the most.
-_VALLEYS = (nn.GELU, nn.SiLU)
+# Numbered as in kernels.cpp; with the argument of each. Those of the first line never fall, so that they commute with
+# the maximum; the others fall before they rise, and must come before the pooling.
+_RISING: dict[type[nn.Module], Callable[[Any], tuple[int, float]]] = {
+    nn.ReLU: lambda _: (1, 0.0),
+    nn.LeakyReLU: lambda layer: (2, layer.negative_slope),
+    nn.ELU: lambda layer: (3, layer.alpha),
+    nn.Tanh: lambda _: (4, 0.0),
+}
+_VALLEYS: dict[type[nn.Module], Callable[[Any], tuple[int, float]]] = {
+    nn.SiLU: lambda _: (5, 0.0),
+    nn.GELU: lambda _: (6, 0.0),
+}
+_WITHOUT_SLOPES = (0, 1)  # no activation, and ReLU, which is told by where it cuts off
 
 
 def fuse_pooling(model: nn.Module, threads: int) -> nn.Module:
@@ -52,19 +63,24 @@ def _fuse(sequence: nn.Sequential, first: bool) -> None:
 
 
 def _pooling(parts: list[nn.Module]) -> list[nn.Module]:
-    """The first parts, where they are a 2x2 max pooling with a ReLU on either side, or one of `_VALLEYS` before it, or
-    nothing beside it; else none."""
-    for some in (parts[:2], parts[:1]):
-        pools = [_is_plain_pooling(part) for part in some]
-        others = [part for part, pool in zip(some, pools, strict=True) if not pool]
-        fits = all(type(part) is nn.ReLU for part in others) or type(some[0]) in _VALLEYS
-        # In place, a valley would overwrite the values that are chosen from.
-        plain = not any(
-            _is_hooked(part) or (type(part) in _VALLEYS and getattr(part, "inplace", False)) for part in others
-        )
-        if pools.count(True) == 1 and fits and plain:
-            return some
-    return []
+    """The first parts, where they are a 2x2 max pooling with an activation beside it, or one alone; else none."""
+    two = parts[:2]
+    if len(two) == 2 and any(_is_plain_pooling(part) for part in two) and not any(_is_hooked(part) for part in two):
+        before = _is_plain_pooling(two[1])
+        if _activation(two[0] if before else two[1], before) is not None:
+            return two
+    return parts[:1] if parts and _is_plain_pooling(parts[0]) else []
+
+
+def _activation(layer: nn.Module, before: bool) -> tuple[int, float] | None:
+    """Its number and argument, None where there is no kernel for it. before: whether it stands before the pooling."""
+    kind = type(layer)
+    if kind in _RISING:
+        number, alpha = _RISING[kind](layer)
+        return (number, alpha) if alpha >= 0 else None
+    if kind in _VALLEYS and before and getattr(layer, "approximate", "none") == "none":
+        return _VALLEYS[kind](layer)
+    return None
 
 
 def _replace(sequence: nn.Sequential, at: int, further: int, new: nn.Module) -> None:
@@ -119,7 +135,7 @@ class PooledConv2d(nn.Module):
         fits = all(part.dtype == torch.float32 and part.device.type == "cpu" for part in parts) and images.dim() == 4
         if fits and dtype in _DTYPES and min(images.shape[2:]) > side and not images.requires_grad:
             how = self.pooling.how(dtype, self.padding)
-            return self.pooling.after(_ConvPool.apply(images, self.weight, self.bias, how))
+            return cast(Tensor, _ConvPool.apply(images, self.weight, self.bias, how))
         return self.pooling.plain(F.conv2d(images, self.weight, self.bias, padding=self.padding))
 
 
@@ -133,24 +149,20 @@ class Pool2d(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         fits = values.device.type == "cpu" and values.dtype in _DTYPES and values.dim() == 4
         if fits and min(values.shape[2:]) > 1:
-            return self.pooling.after(_Pool.apply(values, self.pooling.how(values.dtype)))
+            return cast(Tensor, _Pool.apply(values, self.pooling.how(values.dtype)))
         return self.pooling.plain(values)
 
 
 class _Pooling:
-    """A 2x2 max pooling with what stands beside it."""
+    """A 2x2 max pooling with what stands beside it, in its order."""
 
     def __init__(self, *parts: nn.Module) -> None:
         self.parts = parts
-        self.relu = any(type(part) is nn.ReLU for part in parts)
-        self.valley = next((part for part in parts if type(part) in _VALLEYS), None)
+        activations = [_activation(part, before=True) for part in parts if type(part) is not nn.MaxPool2d]
+        self.activation = next((found for found in activations if found), (0, 0.0))
 
     def how(self, dtype: torch.dtype, padding: int = 0) -> _How:
-        return _How(dtype, padding, self.relu, self.valley, torch.is_grad_enabled())
-
-    def after(self, pooled: Any) -> Tensor:
-        """The whole, of what the kernels leave of it."""
-        return cast(Tensor, self.valley(pooled) if self.valley else pooled)
+        return _How(dtype, padding, *self.activation, torch.is_grad_enabled())
 
     def plain(self, values: Tensor) -> Tensor:
         for part in self.parts:
@@ -165,33 +177,22 @@ def _dtype(values: Tensor) -> torch.dtype:
 
 
 class _How(NamedTuple):
-    """dtype: of the result. valley: by which of four values is chosen. keep: for a gradient to come."""
+    """dtype: of the result. activation, alpha: as kernels.cpp has them. keep: for a gradient to come."""
 
     dtype: torch.dtype
     padding: int
-    relu: bool
-    valley: nn.Module | None
+    activation: int
+    alpha: float
     keep: bool
 
-
-def _chosen(shape: Any, how: _How, kernel: Callable[..., None]) -> tuple[Tensor, Tensor | None]:
-    """Of each four values the one that is pooled, before its activation unless that is ReLU; and where it stood.
-
-    kernel: called with the two tensors to fill, and 1 for the largest or -1 for the smallest.
-    """
-
-    def extreme(sign: float) -> tuple[Tensor, Tensor | None]:
-        pooled, which = _empty(shape, how.dtype), _empty(shape, torch.uint8) if how.keep else None
-        kernel(pooled, which, sign)
-        return pooled, which
-
-    high, where_high = extreme(1.0)
-    if how.valley is None:
-        return high, where_high
-    low, where_low = extreme(-1.0)
-    lower = ~(how.valley(high) >= how.valley(low))  # what is not a number wins
-    which = None if where_low is None or where_high is None else torch.where(lower, where_low, where_high)
-    return torch.where(lower, low, high), which
+    def outputs(self, *shape: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Room for what is pooled, where it came from, and the slopes of its activation."""
+        slopes = self.keep and self.activation not in _WITHOUT_SLOPES
+        return (
+            _empty(shape, self.dtype),
+            _empty(shape, torch.uint8) if self.keep else None,
+            _empty(shape, self.dtype) if slopes else None,
+        )
 
 
 class _ConvPool(torch.autograd.Function):
@@ -206,26 +207,22 @@ class _ConvPool(torch.autograd.Function):
         if bias is not None:
             biases[:outputs] = bias
         sizes = (n, channels, height, width, how.padding, outputs)
-        pooled, which = _chosen(
-            (n, outputs, *(_half(size, side, how.padding) for size in (height, width))),
-            how,
-            lambda pooled, which, sign: _call(
-                f"conv_pool_{side}", how.dtype, images, weights, biases, pooled, which, *sizes, how.relu, sign
-            ),
-        )
-        ctx.save_for_backward(images, which)
+        results = how.outputs(n, outputs, *(_half(size, side, how.padding) for size in (height, width)))
+        _call(f"conv_pool_{side}", how.dtype, images, weights, biases, *results, *sizes, how.activation, how.alpha)
+        pooled, which, slopes = results
+        ctx.save_for_backward(images, which, slopes)
         ctx.shape, ctx.sizes, ctx.dtype, ctx.has_bias = weight.shape, sizes, how.dtype, bias is not None
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        images, which = ctx.saved_tensors
+        images, which, slopes = ctx.saved_tensors
         outputs, channels, side, _ = ctx.shape
         gradient = gradient.to(ctx.dtype).contiguous(memory_format=torch.channels_last)
         lanes = -(-outputs // _LANES) * _LANES
         weights, biases = images.new_zeros(channels * side * side, lanes), images.new_zeros(lanes)
-        _call(f"conv_pool_backward_{side}", ctx.dtype, images, gradient, which, weights, biases, *ctx.sizes)
+        _call(f"conv_pool_backward_{side}", ctx.dtype, images, gradient, which, slopes, weights, biases, *ctx.sizes)
         weight = weights[:, :outputs].reshape(channels, side, side, outputs).permute(3, 0, 1, 2)
         return None, weight, biases[:outputs] if ctx.has_bias else None, None
 
@@ -235,24 +232,21 @@ class _Pool(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, how: _How) -> Tensor:
         values = values.contiguous(memory_format=torch.channels_last)
         n, channels, height, width = values.shape
-        sizes = ctx.sizes = (n, height, width, channels)
-        pooled, which = _chosen(
-            (n, channels, height // 2, width // 2),
-            how,
-            lambda pooled, which, sign: _call("pool", how.dtype, values, pooled, which, *sizes, how.relu, sign),
-        )
-        ctx.dtype = how.dtype
-        ctx.save_for_backward(which)
+        ctx.sizes, ctx.dtype = (n, height, width, channels), how.dtype
+        results = how.outputs(n, channels, height // 2, width // 2)
+        _call("pool", how.dtype, values, *results, *ctx.sizes, how.activation, how.alpha)
+        pooled, *kept = results
+        ctx.save_for_backward(*kept)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (which,) = ctx.saved_tensors
+        which, slopes = ctx.saved_tensors
         n, height, width, channels = ctx.sizes
         gradient = gradient.to(ctx.dtype).contiguous(memory_format=torch.channels_last)
         values = _empty((n, channels, height, width), ctx.dtype)
-        _call("pool_backward", ctx.dtype, gradient, which, values, *ctx.sizes)
+        _call("pool_backward", ctx.dtype, gradient, which, slopes, values, *ctx.sizes)
         return values, None
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models import MODELS, build_model
-from models.layers import pooled_activation
+from models import ACTIVATIONS, MODELS, build_model
+from models.layers import activation_layer, pooled_activation
 from trainers.native import kernels
 from trainers.pooling import Pool2d, PooledConv2d, fuse_pooling
 
@@ -45,7 +45,7 @@ def assert_same(plain: nn.Module, fused: nn.Module, images: torch.Tensor) -> Non
         torch.testing.assert_close(grad, want, rtol=1e-3, atol=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     channels=st.integers(1, 4),
     outputs=st.sampled_from([1, 6, 16, 17, 32]),
@@ -53,7 +53,7 @@ def assert_same(plain: nn.Module, fused: nn.Module, images: torch.Tensor) -> Non
     padding=st.integers(0, 2),
     size=st.tuples(st.integers(6, 13), st.integers(6, 13)),
     bias=st.booleans(),
-    activation=st.sampled_from(["relu", "tanh", "gelu", "silu"]),
+    activation=st.sampled_from(ACTIVATIONS),
     seed=st.integers(0, 99),
 )
 def test_a_first_convolution_gives_the_same_and_learns_the_same(  # noqa: PLR0913 - one for each thing that varies
@@ -68,22 +68,23 @@ def test_a_first_convolution_gives_the_same_and_learns_the_same(  # noqa: PLR091
     assert_same(plain, fused, images)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     channels=st.sampled_from([5, 16, 24]),
     outputs=st.sampled_from([3, 16, 33]),
     size=st.tuples(st.integers(4, 9), st.integers(4, 9)),
-    relu=st.sampled_from(["none", "before", "after", "gelu"]),
+    beside=st.sampled_from(["none", "after", "gelu after", *ACTIVATIONS]),
     seed=st.integers(0, 99),
 )
 def test_a_pooling_within_gives_the_same_and_learns_the_same(
-    channels: int, outputs: int, size: tuple[int, int], relu: str, seed: int
+    channels: int, outputs: int, size: tuple[int, int], beside: str, seed: int
 ) -> None:
     torch.manual_seed(seed)
     pool = nn.MaxPool2d(2)
-    tail = {"none": [pool], "before": [nn.ReLU(), pool], "after": [pool, nn.ReLU()], "gelu": [nn.GELU(), pool]}
-    layers = [nn.Conv2d(channels, outputs, 3), nn.BatchNorm2d(outputs), nn.Tanh()]
-    plain, fused = both(nn.Sequential(nn.Conv2d(2, channels, 1), *layers, *tail[relu], nn.Flatten()))
+    tails = {"none": [pool], "after": [pool, nn.ReLU()], "gelu after": [pool, nn.GELU()]}
+    tail = tails[beside] if beside in tails else [activation_layer(beside), pool]
+    layers = [nn.Conv2d(channels, outputs, 3), nn.BatchNorm2d(outputs), nn.Hardswish()]
+    plain, fused = both(nn.Sequential(nn.Conv2d(2, channels, 1), *layers, *tail, nn.Flatten()))
     assert kinds(fused)[4] is Pool2d
     assert_same(plain, fused, torch.randn(3, 2, *size))
 
@@ -144,6 +145,22 @@ def test_what_is_not_finite_passes_as_in_pytorch(value: float) -> None:
     assert torch.equal(torch.nan_to_num(fused(values), 7.0), torch.nan_to_num(plain(values), 7.0))
     conv, fused_conv = both(nn.Sequential(nn.Conv2d(1, 4, 3), nn.MaxPool2d(2), nn.ReLU()))
     assert torch.equal(fused_conv(values[:, 3:4]).isnan(), conv(values[:, 3:4]).isnan())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_activations_are_torchs_to_the_last_digits(name: str) -> None:
+    """Value and slope, from where they vanish to where they are straight, and of tiny arguments too."""
+    layer = activation_layer(name)
+    scale = torch.logspace(-6, 1.9, 400)
+    values = torch.cat([-scale.flip(0), torch.zeros(1), scale])
+    plain, fused = values.clone().requires_grad_(), values.clone().requires_grad_()
+    expected = layer(plain)
+    expected.sum().backward()
+    four = fused.view(1, 1, -1, 1).repeat(1, 1, 1, 2).repeat_interleave(2, dim=2)  # each one four times
+    output = Pool2d(layer, nn.MaxPool2d(2))(four).flatten()
+    output.sum().backward()
+    torch.testing.assert_close(output, expected, rtol=2e-6, atol=1e-6)
+    torch.testing.assert_close(fused.grad, plain.grad, rtol=2e-6, atol=1e-6)
 
 
 def test_images_that_need_a_gradient_get_it() -> None:
