@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.benchmarks.table import Row, row
 
-EPOCHS, VALIDATION = 2, 1000
+EPOCHS = 2
+VALIDATION = {"vgg16": 64}  # else 1,000 images
 COMPARED = {"epochs": 3, "images": 20_000, "validation": 5000}  # for the accuracy of the two precisions
 # Training images, for some seconds a side.
 IMAGES = {
@@ -37,7 +38,7 @@ Result = tuple[float, float]  # images per second, accuracy
 
 
 def ours(  # noqa: PLR0913 - a benchmark's settings
-    precision: str, name: str, data: Path, images: int, seed: int, epochs: int = EPOCHS, validation: int = VALIDATION
+    precision: str, name: str, data: Path, images: int, seed: int, validation: int, epochs: int = EPOCHS
 ) -> Result:
     import torch
 
@@ -65,10 +66,10 @@ def ours(  # noqa: PLR0913 - a benchmark's settings
     return images * epochs / sum(result.train_s for result in results), results[-1].val_accuracy
 
 
-def plain(name: str, data: Path, images: int, seed: int) -> Result:
+def plain(name: str, data: Path, images: int, seed: int, validation: int) -> Result:
     from tests.benchmarks.peers.torch_loop import throughput
 
-    return throughput(name, data, images, EPOCHS, seed)
+    return throughput(name, data, (images, validation), EPOCHS, seed)
 
 
 def bounds(names: list[str]) -> dict[str, dict[str, float]]:
@@ -105,7 +106,8 @@ def measure(data: Path, repetitions: int, names: list[str], say: Callable[[str],
             for repetition in range(-1, repetitions):
                 images = 64 if repetition < 0 else IMAGES[name]  # the first warms up
                 for side, (process, run) in sides.items():
-                    result = process.submit(run, name, data, images, max(repetition, 0)).result()
+                    held_out = VALIDATION.get(name, 1000)
+                    result = process.submit(run, name, data, images, max(repetition, 0), held_out).result()
                     if repetition >= 0:
                         results[side].append(result)
             yield from _rows(name, results, limits)
