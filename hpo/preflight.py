@@ -124,9 +124,14 @@ def _with_precision(
 
 def _is_alone(spec: StudySpec) -> bool:
     """Whether the trials run on this machine, and no other driver has a part in the study."""
+    return spec.search.study is None and not _joins(spec)
+
+
+def _joins(spec: StudySpec) -> bool:
+    """Whether the run takes a Ray that is there already."""
     import ray
 
-    return spec.resources.address is None and spec.search.study is None and not ray.is_initialized()
+    return bool(spec.resources.address) or ray.is_initialized()
 
 
 def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
@@ -211,7 +216,7 @@ def _available(spec: StudySpec) -> dict[str, float]:
 
     from cluster.connect import connect
 
-    if spec.resources.address or ray.is_initialized():
+    if _joins(spec):
         try:
             with connect(spec.resources.address):
                 check_nodes(spec.resources.storage_path, joined=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import threading
@@ -68,7 +67,6 @@ def run_search(
     Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
     SearchFault if the storage or the disk fails for good.
     """
-    budget = plan.spec.search.time_budget
     journal = Journal(folder.journal)
     records = read_records(folder)
     live = LiveTrials(folder.trials_csv, records)
@@ -79,7 +77,7 @@ def run_search(
             storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
             recorder=Recorder(records, journal, live, progress, checkpoints),
             interrupted=interrupted,
-            deadline=time.time() + seconds(budget) if budget else math.inf,
+            deadline=time.time() + plan.spec.search.budget_s,
             resume=plan.spec.output.resume is not None,
             place=_for_workers(checkpoints.place, plan.spec.resources.address is not None),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shlex
 import shutil
@@ -30,7 +29,7 @@ from hpo.progress import make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
 from hpo.search import SearchFault, read_records, run_search
-from hpo.study import OutputSpec, StudySpec, seconds
+from hpo.study import OutputSpec, StudySpec
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.timing import Times, measure
 from hpo.winner import has_weights, write_winner
@@ -112,9 +111,8 @@ class Session:
         if len(before) == plan.total_trials:
             return self._outcome(before, False, "")
         address = plan.spec.resources.address
-        search, budget = plan.spec.search, plan.spec.search.time_budget
-        budget_s = seconds(budget) if budget else math.inf
-        progress = make_progress(plan.total_trials, search.epochs, before, plan.spec.output.quiet, budget_s)
+        search, quiet = plan.spec.search, plan.spec.output.quiet
+        progress = make_progress(plan.total_trials, search.epochs, before, quiet, search.budget_s)
         try:
             with (
                 progress,
@@ -126,7 +124,7 @@ class Session:
                 elapsed_s = progress.elapsed_s  # ending Ray is no part of it
         except (SearchFault, ConnectionError) as fault:
             return self._outcome(read_records(self.folder), False, str(fault))
-        places = min(plan.concurrency, plan.spec.search.trials)
+        places = min(plan.concurrency, search.trials)
         times = measure(records[len(before) :], places, elapsed_s, progress.started_s)
         return replace(self._outcome(records, interrupted.is_set(), ""), times=times)
 

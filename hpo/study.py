@@ -88,6 +88,11 @@ class SearchSpec:
                 seconds(duration, flag)
 
     @property
+    def budget_s(self) -> float:
+        """The time budget; infinite without one."""
+        return seconds(self.time_budget) if self.time_budget else math.inf
+
+    @property
     def stops_early(self) -> bool:
         """GP learns from completed trials alone and CMA-ES ignores stopped ones, so auto keeps them whole."""
         return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("tpe", "random"))

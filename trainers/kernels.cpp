@@ -149,6 +149,13 @@ inline Chosen choose(const Floats (&four)[4], Floats bias, int activation, float
     return high;
 }
 
+template <class T>
+inline void write(const Chosen& chosen, size_t here, long count, T* pooled, uint8_t* which, T* slopes) {
+    store(pooled + here, chosen.best, count);
+    if (which) put(which + here, __builtin_convertvector(chosen.at, Bytes), count);
+    if (slopes) store(slopes + here, chosen.slope, count);
+}
+
 inline Floats only(Ints at, int here, Floats values) { return at == here ? values : Floats{}; }
 
 // One image with a border of zeros.
@@ -197,9 +204,7 @@ void conv_pool(const float* images, const float* weights, const float* biases, T
                     }
                     const Chosen chosen = choose(four, get<Floats>(biases + o, LANES), activation, alpha);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * outputs + o;
-                    store(pooled + here, chosen.best, outputs - o);
-                    if (which) put(which + here, __builtin_convertvector(chosen.at, Bytes), outputs - o);
-                    if (slopes) store(slopes + here, chosen.slope, outputs - o);
+                    write(chosen, here, outputs - o, pooled, which, slopes);
                 }
     }
 }
@@ -257,9 +262,7 @@ void pool(const T* values, T* pooled, uint8_t* which, T* slopes, int n, int heig
                                             load(from + down + channels, left)};
                     const Chosen chosen = choose(four, Floats{}, activation, alpha);
                     const size_t here = (((size_t)s * rows + i) * columns + j) * channels + c;
-                    store(pooled + here, chosen.best, left);
-                    if (which) put(which + here, __builtin_convertvector(chosen.at, Bytes), left);
-                    if (slopes) store(slopes + here, chosen.slope, left);
+                    write(chosen, here, left, pooled, which, slopes);
                 }
 }
 

@@ -29,7 +29,6 @@ def train_epoch(
     a small network's step is as long as a few dozen operations.
     """
     model.train()
-    parameters = list(model.parameters())
     losses, answers, truth = [], [], []
     for images, labels in batches:
         with autocast(images, precision):
@@ -37,8 +36,7 @@ def train_epoch(
         loss = F.cross_entropy(logits.float(), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        for parameter in parameters:
-            parameter.grad = None
+        optimizer.zero_grad(set_to_none=True)
         if schedule is not None:
             schedule.step()
         losses.append(loss.detach())

@@ -1,4 +1,4 @@
-"""2x2 max pooling on a CPU in one pass, together with the convolution before it and the ReLU beside it.
+"""2x2 max pooling on a CPU in one pass, together with the convolution before it and the activation beside it.
 
 PyTorch's own takes several passes over the largest tensors of a small network: the convolution's output is written,
 read, searched, and its gradient filled with zeros before a quarter of it is written again. Where the convolution is
@@ -8,7 +8,6 @@ the network's first, its images need no gradient and its output is never needed 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -23,18 +22,11 @@ _SIDES = (3, 5)  # of the convolutions that there are kernels for
 _MOST_CHANNELS = 4  # of images: more are better off with a convolution made for many
 _MOST_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
 _DTYPES = (torch.float32, torch.bfloat16)
-# Numbered as in kernels.cpp; with the argument of each. Those of the first line never fall, so that they commute with
-# the maximum; the others fall before they rise, and must come before the pooling.
-_RISING: dict[type[nn.Module], Callable[[Any], tuple[int, float]]] = {
-    nn.ReLU: lambda _: (1, 0.0),
-    nn.LeakyReLU: lambda layer: (2, layer.negative_slope),
-    nn.ELU: lambda layer: (3, layer.alpha),
-    nn.Tanh: lambda _: (4, 0.0),
-}
-_VALLEYS: dict[type[nn.Module], Callable[[Any], tuple[int, float]]] = {
-    nn.SiLU: lambda _: (5, 0.0),
-    nn.GELU: lambda _: (6, 0.0),
-}
+# Numbered as in kernels.cpp. These never fall, so that they commute with the maximum ...
+_RISING: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.LeakyReLU: 2, nn.ELU: 3, nn.Tanh: 4}
+# ... and these fall before they rise: they must come before the pooling.
+_VALLEYS: dict[type[nn.Module], int] = {nn.SiLU: 5, nn.GELU: 6}
+_ALPHAS: dict[type[nn.Module], str] = {nn.LeakyReLU: "negative_slope", nn.ELU: "alpha"}  # those that have an argument
 _WITHOUT_SLOPES = (0, 1)  # no activation, and ReLU, which is told by where it cuts off
 
 
@@ -76,10 +68,10 @@ def _activation(layer: nn.Module, before: bool) -> tuple[int, float] | None:
     """Its number and argument, None where there is no kernel for it. before: whether it stands before the pooling."""
     kind = type(layer)
     if kind in _RISING:
-        number, alpha = _RISING[kind](layer)
-        return (number, alpha) if alpha >= 0 else None
+        alpha = float(getattr(layer, _ALPHAS[kind])) if kind in _ALPHAS else 0.0
+        return (_RISING[kind], alpha) if alpha >= 0 else None
     if kind in _VALLEYS and before and getattr(layer, "approximate", "none") == "none":
-        return _VALLEYS[kind](layer)
+        return _VALLEYS[kind], 0.0
     return None
 
 
@@ -201,8 +193,7 @@ class _ConvPool(torch.autograd.Function):
         images = images.contiguous()
         n, channels, height, width = images.shape
         outputs, side = weight.shape[0], weight.shape[2]
-        lanes = -(-outputs // _LANES) * _LANES
-        weights, biases = weight.new_zeros(channels * side * side, lanes), weight.new_zeros(lanes)
+        weights, biases = _room(weight.shape)
         weights[:, :outputs] = weight.permute(1, 2, 3, 0).reshape(-1, outputs)
         if bias is not None:
             biases[:outputs] = bias
@@ -220,8 +211,7 @@ class _ConvPool(torch.autograd.Function):
         images, which, slopes = ctx.saved_tensors
         outputs, channels, side, _ = ctx.shape
         gradient = gradient.to(ctx.dtype).contiguous(memory_format=torch.channels_last)
-        lanes = -(-outputs // _LANES) * _LANES
-        weights, biases = images.new_zeros(channels * side * side, lanes), images.new_zeros(lanes)
+        weights, biases = _room(ctx.shape)
         _call(f"conv_pool_backward_{side}", ctx.dtype, images, gradient, which, slopes, weights, biases, *ctx.sizes)
         weight = weights[:, :outputs].reshape(channels, side, side, outputs).permute(3, 0, 1, 2)
         return None, weight, biases[:outputs] if ctx.has_bias else None, None
@@ -248,6 +238,13 @@ class _Pool(torch.autograd.Function):
         values = _empty((n, channels, height, width), ctx.dtype)
         _call("pool_backward", ctx.dtype, gradient, which, slopes, values, *ctx.sizes)
         return values, None
+
+
+def _room(shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Zeros for the weights and biases of a convolution, or for their gradients, as the kernels have them."""
+    outputs, channels, side, _ = shape
+    lanes = -(-outputs // _LANES) * _LANES
+    return torch.zeros(channels * side * side, lanes), torch.zeros(lanes)
 
 
 def _half(size: int, side: int, padding: int) -> int:

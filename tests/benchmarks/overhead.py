@@ -105,7 +105,7 @@ def slope(side: Callable[[int], float], small: int, large: int) -> float:
     return (side(large) - few) / (large - small)
 
 
-def measure(data: Path, repetitions: int, say: Callable[[str], None]) -> Iterator[Row]:
+def measure(repetitions: int, say: Callable[[str], None]) -> Iterator[Row]:
     sides: dict[str, tuple[Callable[[int], float], int, int]] = {
         "podium": (podium, 20, 220),
         "plain Ray Tune": (plain_tune, 2, 12),

@@ -25,17 +25,15 @@ if __name__ == "__main__":
 if TYPE_CHECKING:
     from tests.benchmarks.table import Row
 
-SECTIONS = ("throughput", "precision", "overhead", "job", "race", "search", "growth")
-
 
 def main() -> None:
-    from tests.benchmarks.table import draw, markdown, merge
+    from tests.benchmarks.table import ORDER, draw, markdown, merge
 
     options = _options()
     os.environ["PYTHONPATH"] = str(ROOT)  # for the processes of some sides
     logging.disable(logging.WARNING)
     folder = Path(tempfile.mkdtemp()) if options.quick else ROOT / "results" / "reference"
-    for section in options.only or SECTIONS:
+    for section in options.only or ORDER:
         rows = list(_measure(section, options.quick))
         frame = merge(folder / "benchmarks.csv", rows)
         (folder / "benchmarks.md").write_text(markdown(frame))
@@ -59,7 +57,7 @@ def _measure(section: str, quick: bool) -> Iterator[Row]:
     elif section == "precision":
         yield from throughput.compare_precisions(data, repetitions, quick, say)
     elif section == "overhead":
-        yield from overhead.measure(data, repetitions, say)
+        yield from overhead.measure(repetitions, say)
     elif section == "job":
         yield from job.measure(data, repetitions, quick, say)
     elif section == "race":
@@ -71,9 +69,11 @@ def _measure(section: str, quick: bool) -> Iterator[Row]:
 
 
 def _options() -> argparse.Namespace:
+    from tests.benchmarks.table import ORDER
+
     parser = argparse.ArgumentParser(description="Podium against what its users run today.")
     parser.add_argument("--quick", action="store_true", help="everything once, small, to see that it works")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="some sections alone")
+    parser.add_argument("--only", nargs="+", choices=ORDER, help="some sections alone")
     return parser.parse_args()
 
 

@@ -108,19 +108,13 @@ class RayOptuna:
     """Ray's OptunaSearch, as its documentation makes it; Tune tells it a stopped trial as a complete one."""
 
     def __init__(self, seed: int) -> None:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
         from ray.tune.search.optuna import OptunaSearch
 
-        space: dict[str, Any] = {
-            "lr": FloatDistribution(1e-4, 1e-1, log=True),
-            "dropout": FloatDistribution(0.0, 0.6),
-            "batch_size": CategoricalDistribution([32, 64, 128, 256]),
-            "activation": CategoricalDistribution(["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"]),
-            "optimizer": CategoricalDistribution(["adam", "adamw", "sgd"]),
-            "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
-        }
-        first = {key: _space().default[key] for key in space}  # where Podium begins too
-        self.search = OptunaSearch(space, metric="accuracy", mode="max", seed=seed, points_to_evaluate=[first])
+        space = _space()  # Podium's, and where Podium begins too
+        first = {key: space.default[key] for key in space.distributions}
+        self.search = OptunaSearch(
+            space.distributions, metric="accuracy", mode="max", seed=seed, points_to_evaluate=[first]
+        )
 
     def ask(self, name: str) -> dict[str, Any]:
         config: dict[str, Any] = self.search.suggest(name)

@@ -6,7 +6,6 @@ Podium's also sets the memory allocator; the sides take turns, and a repetition 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -16,6 +15,7 @@ from pathlib import Path
 from tests.benchmarks.table import Row, row
 
 EPOCHS = 2
+PRODUCT = 2048  # side of the matrices that the bound is measured with
 VALIDATION = {"vgg16": 64}  # else 1,000 images
 COMPARED = {"epochs": 3, "images": 20_000, "validation": 5000}  # for the accuracy of the two precisions
 # Training images, for some seconds a side.
@@ -79,10 +79,12 @@ def bounds(names: list[str]) -> dict[str, dict[str, float]]:
     from torch.nn import functional as F
     from torch.utils.flop_counter import FlopCounterMode
 
+    from hpo.precision import product_s
     from models import build_model
 
     torch.set_num_threads(1)
-    rates = {name: _matmul_rate(dtype) for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16))}
+    dtypes = {"float32": torch.float32, "bf16": torch.bfloat16}
+    rates = {name: 2 * PRODUCT**3 / product_s(dtype, PRODUCT, 10) for name, dtype in dtypes.items()}
     found = {}
     for name in names:
         with torch.device("meta"):
@@ -159,17 +161,3 @@ def _mnist(root: str):  # type: ignore[no-untyped-def]
     if root not in _CACHE:
         _CACHE[root] = load_dataset("mnist", Path(root)).training
     return _CACHE[root]
-
-
-def _matmul_rate(dtype: object) -> float:
-    """Floating-point operations per second of the best of ten products of 2048 x 2048 matrices."""
-    import torch
-
-    side = 2048
-    one, other = (torch.ones(side, side, dtype=dtype) for _ in range(2))  # type: ignore[call-overload]
-    best = float("inf")
-    for _ in range(10):
-        began = time.perf_counter()
-        one @ other
-        best = min(best, time.perf_counter() - began)
-    return 2 * side**3 / best

@@ -67,19 +67,23 @@ def test_without_a_compiler_pytorch_does_it(
     assert network(torch.zeros(1, 1, 8, 8)).shape == (1, 4, 3, 3)
 
 
-def works_elsewhere() -> bool:
+def elsewhere() -> subprocess.Popen[str]:
+    """Another process that asks for the kernels and says whether it has them."""
     script = "from trainers.native import kernels; print(kernels() is not None)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return done.stdout.strip() == "True"
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def works(process: subprocess.Popen[str]) -> bool:
+    return process.communicate()[0].strip() == "True"
 
 
 @pytest.mark.slow
 def test_a_damaged_library_is_left_to_whom_it_works_for(tmp_path: Path) -> None:
-    assert works_elsewhere()
+    assert works(elsewhere())
     (library,) = built(tmp_path)
     library.unlink()
     library.write_bytes(b"\x7fELF")
-    assert works_elsewhere()
+    assert works(elsewhere())
     assert built(tmp_path) == [library] and library.read_bytes() == b"\x7fELF"
 
 
@@ -96,7 +100,6 @@ def test_a_home_that_cannot_be_used(home: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 def test_workers_that_start_at_once_share_one(tmp_path: Path) -> None:
-    script = "from trainers.native import kernels; print(kernels() is not None)"
-    workers = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [worker.communicate()[0].strip() for worker in workers] == ["True"] * 3
+    workers = [elsewhere() for _ in range(3)]
+    assert [works(worker) for worker in workers] == [True] * 3
     assert len(built(tmp_path)) == 1
