@@ -99,7 +99,7 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
 def down(folder: Path, quiet: bool = False) -> int:
     """Ends every process that `up` started; 0 also where there is none."""
     processes = _alive(folder)
-    families = [family for pid in processes for family in (pid, *_descendants(pid))]
+    families = [family for pid in processes for family in (pid, *descendants(pid))]
     for pid in reversed(processes):  # the head last
         _signal(pid, signal.SIGTERM)
     _wait(lambda: not any(_running(pid) for pid in families), END_S)
@@ -210,12 +210,20 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _descendants(pid: int) -> list[int]:
-    try:
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-    return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
+def descendants(pid: int) -> list[int]:
+    """Of the process, nearest first. By each process's parent: /proc's own lists of children miss some that a thread
+    started, or that change while they are read."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -11,7 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tests.benchmarks import splits
 from tests.benchmarks.table import Row, row
 
 EPOCHS = 2
@@ -66,10 +68,10 @@ def ours(  # noqa: PLR0913 - a benchmark's settings
     return images * epochs / sum(result.train_s for result in results), results[-1].val_accuracy
 
 
-def plain(name: str, data: Path, images: int, seed: int, validation: int) -> Result:
+def plain(places: Path, name: str, data: Path, images: int, seed: int, validation: int) -> Result:
     from tests.benchmarks.peers.torch_loop import throughput
 
-    return throughput(name, data, (images, validation), EPOCHS, seed)
+    return throughput(name, data, places, (images, validation), EPOCHS, seed)
 
 
 def bounds(names: list[str]) -> dict[str, dict[str, float]]:
@@ -96,11 +98,12 @@ def bounds(names: list[str]) -> dict[str, dict[str, float]]:
 
 
 def measure(data: Path, repetitions: int, names: list[str], say: Callable[[str], None]) -> Iterator[Row]:
-    with _process() as our_process, _process() as their_process:
+    with _process() as our_process, _process() as their_process, TemporaryDirectory() as folder:
+        places = our_process.submit(splits.save, data, Path(folder) / "splits.npz").result()
         sides: dict[str, tuple[ProcessPoolExecutor, Callable[..., Result]]] = {
             "float32": (our_process, partial(ours, "float32")),
             "bf16": (our_process, partial(ours, "bf16")),
-            "plain loop": (their_process, plain),
+            "plain loop": (their_process, partial(plain, places)),
         }
         limits = [our_process.submit(bounds, names).result() for _ in range(3)]
         for name in names:

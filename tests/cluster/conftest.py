@@ -84,7 +84,7 @@ class LocalCluster:
         assert done.returncode == 0, done.stderr
 
     def _kill(self, pid: int, name: str) -> None:
-        (found,) = [p for p in local._descendants(pid) if name in Path(f"/proc/{p}/cmdline").read_text().split("\0")[0]]
+        (found,) = [p for p in local.descendants(pid) if name in Path(f"/proc/{p}/cmdline").read_text().split("\0")[0]]
         os.kill(found, signal.SIGKILL)
 
 

@@ -16,6 +16,7 @@ import optuna
 import pandas as pd
 import pytest
 
+from cluster.local import descendants
 from hpo.journal import read_journal
 
 pytestmark = pytest.mark.slow
@@ -123,11 +124,6 @@ def test_a_second_driver_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     check_complete(tmp_path, 8)
 
 
-def descendants(pid: int) -> list[int]:
-    found = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return found + [grandchild for child in found for grandchild in descendants(child)]
-
-
 def command(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
@@ -143,6 +139,7 @@ def training_workers(process: subprocess.Popen[str]) -> list[int]:
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(tmp_path: Path) -> None:
     process = start(tmp_path, f"{STUDY} --scheduler none --concurrency 1".replace("--epochs 9", "--epochs 27"))
     wait_for(lambda: (tmp_path / "a" / "checkpoints" / "lenet5-0001@000003.pt").exists(), process)
+    wait_for(lambda: training_workers(process), process)
     (worker,) = training_workers(process)
     os.kill(worker, signal.SIGKILL)
     code, _out, err = end(process, 240)

@@ -16,6 +16,7 @@ import pytest
 
 from cluster.ports import answers, free_port
 from hpo.journal import read_journal
+from hpo.searcher import DRIVER
 from hpo.storage import open_storage
 from tests.hpo.test_faults import wait_for
 
@@ -91,9 +92,12 @@ def rows(tmp_path: Path, name: str) -> list[str]:
     return [row["trial_id"] for row in read_journal(tmp_path / name / "trials.jsonl")]
 
 
+def trials(server: Postgres) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="together/lenet5", storage=open_storage(server.url)).trials
+
+
 def states(server: Postgres) -> list[str]:
-    study = optuna.load_study(study_name="together/lenet5", storage=open_storage(server.url))
-    return [trial.state.name for trial in study.trials]
+    return [trial.state.name for trial in trials(server)]
 
 
 def test_two_drivers_share_a_study_and_one_of_them_is_killed(postgres: Postgres, tmp_path: Path) -> None:
@@ -141,4 +145,5 @@ def test_a_server_that_comes_back_is_waited_for_and_one_that_does_not_ends_the_r
     _, err = again.communicate(timeout=180)
     assert (again.returncode, err) == (0, ""), err
     assert len(set(rows(tmp_path, "one"))) == 9 == len(rows(tmp_path, "one"))
-    assert "RUNNING" not in states(postgres)
+    # Where the server died within an `ask`, a trial without a driver is left, until it is old enough to be dropped.
+    assert not [t for t in trials(postgres) if t.state.name in ("RUNNING", "WAITING") and DRIVER in t.user_attrs]

@@ -1,13 +1,13 @@
 """The job that all sides do, each as its own documentation shows, one side a process.
 
-    python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR [--target ACCURACY --seed N] [--quick]
+    python tests/benchmarks/peers/job.py podium|ray|optuna DATA_DIR SPLITS [--target ACCURACY --seed N] [--quick]
 
 Sixteen given configurations of cnn, two epochs of 6,000 training images each, 5,000 validation images after every
 epoch, nothing stopped early. With --target every side begins with the default configuration, samples for itself and
 stops weak trials early, of at most 4 epochs, until one has reached that validation accuracy. Prints the best one.
 
-Two trials at once, a thread each; all else is a side's default. Podium's training and validation images are drawn from
-all 60,000, stratified; the peers train on the first 6,000 and validate on the last 5,000.
+Two trials at once, a thread each; all else is a side's default. All sides train and validate on the same images: SPLITS
+tells the peers which Podium's are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def configurations() -> list[dict[str, Any]]:
     return [first, *others]
 
 
-def podium(data: Path, target: float | None, seed: int) -> float:
+def podium(data: Path, splits: Path, target: float | None, seed: int) -> float:
     """What `python hpo/run.py --model cnn --trials 16 ...` runs; the given configurations are put into its queue."""
     from hpo import recorder, search
     from hpo.run import run_study
@@ -98,7 +98,7 @@ def podium(data: Path, target: float | None, seed: int) -> float:
     return float(result.frame["val_accuracy"].max())
 
 
-def ray(data: Path, target: float | None, seed: int) -> float:
+def ray(data: Path, splits: Path, target: float | None, seed: int) -> float:
     """Ray's "Getting started with Tune": a function trainable, OptunaSearch and ASHA."""
     import ray
     from ray import tune
@@ -108,7 +108,7 @@ def ray(data: Path, target: float | None, seed: int) -> float:
     def trainable(config: dict[str, Any]) -> None:
         from tests.benchmarks.peers.torch_loop import setup, test, train
 
-        model, optimizer, training, validation = setup(config.get("given", config), data, TRAIN, VALIDATION)
+        model, optimizer, training, validation = setup(config.get("given", config), data, splits, (TRAIN, VALIDATION))
         for _ in range(EPOCHS if target is None else MOST_EPOCHS):
             train(model, training, optimizer)
             tune.report({"accuracy": test(model, validation)})
@@ -144,7 +144,7 @@ def ray(data: Path, target: float | None, seed: int) -> float:
     return float(best.metrics["accuracy"])
 
 
-def optuna(data: Path, target: float | None, seed: int) -> float:
+def optuna(data: Path, splits: Path, target: float | None, seed: int) -> float:
     """Optuna's PyTorch example: an objective with suggestions, reports and pruning, `n_jobs` threads."""
     import optuna
     import torch
@@ -159,7 +159,7 @@ def optuna(data: Path, target: float | None, seed: int) -> float:
             "activation": trial.suggest_categorical("activation", ACTIVATIONS),
         }
         torch.set_num_threads(1)
-        model, optimizer, training, validation = setup(config, data, TRAIN, VALIDATION)
+        model, optimizer, training, validation = setup(config, data, splits, (TRAIN, VALIDATION))
         accuracy = 0.0
         for epoch in range(EPOCHS if target is None else MOST_EPOCHS):
             train(model, training, optimizer)
@@ -190,13 +190,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=("podium", "ray", "optuna"))
     parser.add_argument("data", type=Path)
+    parser.add_argument("splits", type=Path)
     parser.add_argument("--target", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="a job of seconds, to see that it works")
     options = parser.parse_args()
     if options.quick:
         globals().update(TRIALS=2, EPOCHS=1, TRAIN=500)
-    print(globals()[options.side](options.data.resolve(), options.target, options.seed))
+    print(globals()[options.side](options.data.resolve(), options.splits, options.target, options.seed))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -37,10 +38,11 @@ def mnist(root: str) -> datasets.MNIST:
     return datasets.MNIST(root, train=True, transform=transform)
 
 
-def loaders(root: Path, images: int, validation: int, batch_size: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Of the first `images` images, shuffled, and of `validation` of the last 5,000."""
-    data = mnist(str(root))
-    train, val = Subset(data, range(images)), Subset(data, range(55_000, 55_000 + validation))
+def loaders(root: Path, splits: Path, sizes: tuple[int, int], batch_size: int) -> tuple[DataLoader[Any], ...]:
+    """Of the first images of each split in the file `splits`, as many as sizes says; the training images shuffled."""
+    data, places = mnist(str(root)), np.load(splits)
+    train, val = (Subset(data, places[s][:n].tolist()) for s, n in zip(("train", "validation"), sizes, strict=True))
+    assert (len(train), len(val)) == sizes
     return DataLoader(train, batch_size=batch_size, shuffle=True), DataLoader(val, batch_size=1000)
 
 
@@ -63,22 +65,23 @@ def test(model: nn.Module, loader: DataLoader[Any]) -> float:
     return correct / len(loader.dataset)  # type: ignore[arg-type]
 
 
-def throughput(name: str, root: Path, sizes: tuple[int, int], epochs: int, seed: int) -> tuple[float, float]:
+def throughput(
+    name: str, root: Path, splits: Path, sizes: tuple[int, int], epochs: int, seed: int
+) -> tuple[float, float]:
     """Images per second of training, and the accuracy after it. sizes: training and validation images."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     model = plain_model(name)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    images, held_out = sizes
-    training, validation = loaders(root, images, held_out, 64)
+    training, validation = loaders(root, splits, sizes, 64)
     began = time.perf_counter()
     for _ in range(epochs):
         train(model, training, optimizer)
-    return images * epochs / (time.perf_counter() - began), test(model, validation)
+    return sizes[0] * epochs / (time.perf_counter() - began), test(model, validation)
 
 
-def setup(config: dict[str, Any], root: Path, images: int, validation: int) -> tuple[nn.Module, Any, Any, Any]:
+def setup(config: dict[str, Any], root: Path, splits: Path, sizes: tuple[int, int]) -> tuple[nn.Module, Any, Any, Any]:
     """Model, optimizer and loaders of one configuration of a cnn."""
     model = plain_model("cnn", activation=config["activation"], dropout=config["dropout"])
     optimizer = torch.optim.Adam(model.parameters(), lr=config["lr"], weight_decay=1e-6)
-    return model, optimizer, *loaders(root, images, validation, config["batch_size"])
+    return model, optimizer, *loaders(root, splits, sizes, config["batch_size"])
