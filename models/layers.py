@@ -79,8 +79,14 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:
             return x
-        keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
-        return x * keep.div_(1.0 - self.p)
+        if x.device.type != "cpu":
+            keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
+            return x * keep.div_(1.0 - self.p)
+        # A CPU draws one number after another: 64 bits at a time are four elements' 16, p to within 1/65,536.
+        bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
+        kept = min(max(round((1.0 - self.p) * 2**16), 1), 2**16 - 1)
+        keep = bits.view(torch.int16)[: x.numel()].view(x.shape) < kept - 2**15
+        return x * keep.to(x.dtype).mul_(2**16 / kept)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"

@@ -291,7 +291,7 @@ def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Sign
     words = ["train", "--model", "lenet5", "--epochs", "500", "--dataset", "digits", "--name", "a", "--results-dir"]
     process = subprocess.Popen([sys.executable, "-c", code, *words, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
-    while not (tmp_path / "a" / "curves.csv").exists() and time.monotonic() < until:
+    while not (tmp_path / "a" / "best.json").exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert read(tmp_path / "a" / "best.json")["trial"]["epochs"] >= 1  # there from the first epoch on
     process.send_signal(number)

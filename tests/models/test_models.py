@@ -103,6 +103,26 @@ def test_dropout_draws_from_its_own_generator() -> None:
     assert torch.equal(layer.eval()(x), x)
 
 
+@pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.9, 1 - 1e-9])
+def test_dropout_drops_every_element_as_often(p: float) -> None:
+    layer = Dropout(p)
+    layer.generator = torch.Generator().manual_seed(2)
+    dropped = (layer(torch.ones(5, 40_001)) == 0).double()  # a size that four do not divide
+    assert dropped.mean() == pytest.approx(p, abs=0.003)
+    for places in (dropped.flatten()[:200_000].view(-1, 4), dropped[:, :40_000].reshape(-1, 4)):
+        assert places.mean(0).tolist() == pytest.approx([p] * 4, abs=0.006)  # of the four numbers of one draw
+        together = (places.T @ places / len(places)).fill_diagonal_(p**2)
+        assert together.flatten().tolist() == pytest.approx([p**2] * 16, abs=0.01)  # and none hangs on another
+
+
+def test_dropout_has_the_gradient_of_what_it_kept() -> None:
+    layer, x = Dropout(0.4), torch.randn(30, 7, requires_grad=True)
+    out = layer(x)
+    out.sum().backward()
+    torch.testing.assert_close(x.grad, out.detach() / x.detach())
+    assert set(x.grad.ne(0).flatten().tolist()) == {True, False}
+
+
 def test_wrong_activation_and_dropout_name_the_choices() -> None:
     with pytest.raises(ValueError, match="activation 'swish': choose from relu, leaky_relu"):
         build_model("mlp", MNIST, 10, activation="swish")
