@@ -166,6 +166,7 @@ def check_whole(folder: Path) -> pd.DataFrame:
     return frame
 
 
+@pytest.mark.long
 def test_a_node_that_is_back_soon_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with two_machines(tmp_path, PATIENT, monkeypatch) as machines:
         code, err = cut_off(machines, tmp_path, 6)

@@ -73,6 +73,7 @@ def test_trials_that_hang_die_and_raise_are_rows_and_the_others_go_on(tmp_path: 
     assert "most recent call first" in logs and "faulty.py" in logs  # where it hung
 
 
+@pytest.mark.long
 def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before(tmp_path: Path) -> None:
     line = STUDY.replace("--epochs 9", "--epochs 27").replace("--trials 8", "--trials 2")
     process = start(tmp_path, f"{line} --scheduler none --concurrency 1")
@@ -112,6 +113,7 @@ def test_a_database_that_is_gone_ends_the_run_with_what_it_has(tmp_path: Path) -
     assert 2 <= finished < 8 and len(pd.read_csv(tmp_path / "a" / "trials.csv")) == finished
 
 
+@pytest.mark.long
 def test_a_clock_that_was_set_back_confuses_nothing(tmp_path: Path) -> None:
     process = start(tmp_path, STUDY.replace("--trials 8", "--trials 4"))
     wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 1, process)
