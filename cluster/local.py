@@ -214,12 +214,9 @@ def descendants(pid: int) -> list[int]:
     """Of the process, nearest first. By each process's parent: /proc's own lists of children miss some that a thread
     started, or that change while they are read."""
     children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has ended
-        children.setdefault(parent, []).append(int(stat.parent.name))
+    for entry in Path("/proc").glob("[0-9]*"):
+        if fields := _stat(int(entry.name)):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
     found = [pid]
     for one in found:
         found += children.get(one, [])
