@@ -1,0 +1,108 @@
+"""How sure an accuracy is, and which of several are really different. Pure: arrays in, numbers out.
+
+A test accuracy varies for two reasons: the seed that a network was trained with, and which images happen to be in the
+test set. Every function here takes both into account. What a network got right is an array (seeds, images) of bool:
+networks of one configuration, trained with several seeds, on one test set that all configurations share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.stats import t as student
+
+LEVEL = 0.05  # two-sided, of tests and intervals
+
+
+@dataclass(frozen=True)
+class Measured:
+    """mean, std: of the seeds' accuracies, std with n - 1 and None for one seed. low, high: the interval that holds the
+    configuration's accuracy, its mean over all seeds and images, in 95 % of cases."""
+
+    mean: float
+    std: float | None
+    low: float
+    high: float
+
+
+def measure(right: np.ndarray) -> Measured:
+    """The accuracy of one configuration, with its 95 % interval: mean +- t * sqrt(s^2 / k + p (1 - p) / n).
+
+    s^2 / k is the variance of the mean over k seeds. p (1 - p) / n is the variance of a proportion over n images, with
+    p drawn towards a half by four made-up images (Agresti and Coull, 1998), so that an accuracy of 100 % is not taken
+    for certain. t has the degrees of freedom of Welch and Satterthwaite, the second part being taken for known. With
+    one seed there is no first part: the interval is then of that network, not of its configuration.
+    """
+    seeds, images = right.shape
+    accuracies = right.mean(axis=1)
+    mean = float(accuracies.mean())
+    share = (images * mean + 2) / (images + 4)
+    of_images = share * (1 - share) / (images + 4)
+    of_seeds = float(accuracies.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    freedom = _freedom(of_images + of_seeds, [(of_seeds, seeds)])
+    half = _quantile(freedom) * math.sqrt(of_images + of_seeds)
+    std = float(accuracies.std(ddof=1)) if seeds > 1 else None
+    return Measured(mean, std, max(0.0, mean - half), min(1.0, mean + half))
+
+
+def p_value(one: np.ndarray, other: np.ndarray) -> float:
+    """Of the hypothesis that two configurations are equally accurate: Welch's t test, on the images they share.
+
+    The variance of the difference of means is s1^2 / k1 + s2^2 / k2, for the seeds, plus the variance over images of
+    the difference in how many seeds got an image right, divided by the images: images that are easy or hard for both
+    do not count. The noise of single networks on single images is in both parts, which errs towards "equal". With
+    one seed nothing is known of the seeds' variance, and nothing can be told: 1.
+    """
+    if min(len(one), len(other)) < 2:
+        return 1.0
+    difference = one.mean(axis=0) - other.mean(axis=0)
+    parts = [(float(right.mean(axis=1).var(ddof=1)) / len(right), len(right)) for right in (one, other)]
+    of_images = float(difference.var(ddof=1)) / len(difference) if len(difference) > 1 else 0.0
+    variance = of_images + sum(part for part, _ in parts)
+    mean = abs(float(difference.mean()))
+    if variance == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * student.sf(mean / math.sqrt(variance), _freedom(variance, parts)))
+
+
+def tied_with(best: int, all_right: Sequence[np.ndarray]) -> list[bool]:
+    """For each configuration whether it cannot be told from the one at `best`, at 5 % for the whole table.
+
+    Two-sided tests with Holm's correction (Holm, 1979), over all pairs and not those with the best alone: the best is
+    the one that came out best, so that it is partly the luckiest, and with many that are equal it would be found better
+    than some far more often than in 5 % of cases.
+    """
+    pairs = list(combinations(range(len(all_right)), 2))
+    values = [p_value(all_right[a], all_right[b]) for a, b in pairs]
+    apart = {pair for pair, different in zip(pairs, holm(values), strict=True) if different}
+    return [at == best or (min(at, best), max(at, best)) not in apart for at in range(len(all_right))]
+
+
+def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
+    """Which hypotheses are rejected, so that one that is true is among them in at most `level` of cases."""
+    rejected = [False] * len(p_values)
+    for done, at in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        if p_values[at] > level / (len(p_values) - done):
+            break
+        rejected[at] = True
+    return rejected
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Of an accuracy measured on so many images: sqrt(p (1 - p) / n)."""
+    return math.sqrt(accuracy * (1 - accuracy) / images)
+
+
+def _freedom(variance: float, parts: Sequence[tuple[float, int]]) -> float:
+    """Degrees of freedom of a variance (Welch, 1947; Satterthwaite, 1946). parts: those of its summands that were
+    estimated, each with the number of values that it was estimated from."""
+    estimated = sum(part**2 / (count - 1) for part, count in parts if count > 1)
+    return variance**2 / estimated if estimated > 0 else math.inf
+
+
+def _quantile(freedom: float) -> float:
+    return float(student.ppf(1 - LEVEL / 2, freedom))
