@@ -24,7 +24,6 @@ from typing import IO
 
 MOST_WEIGHTS_BYTES = 50_000_000
 LOCK_S = 5.0
-_LEFT_BEHIND = {"checkpoints", ".tune", ".lock"}  # what only the driver's machine needs
 _WEIGHTS = "best.pt"
 _DATABASE = "study.db"
 
@@ -45,7 +44,8 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
         with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
             for path in sorted(p for p in folder.rglob("*") if p.is_file()):
                 name = path.relative_to(folder)
-                if _LEFT_BEHIND & set(name.parts) or name.name.startswith((".", f"{_DATABASE}-")):
+                hidden = any(part.startswith(".") for part in name.parts)  # .lock, .tune, .finals, a half-written file
+                if hidden or "checkpoints" in name.parts or name.name.startswith(f"{_DATABASE}-"):
                     continue
                 if name.parts[0] in ("logs", _WEIGHTS) and not whole:
                     continue

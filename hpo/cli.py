@@ -13,6 +13,9 @@ COMMANDS = {
     "evaluate": ("hpo.commands.evaluate", "what trained weights get right, class by class"),
     "predict": ("hpo.commands.predict", "the class of pictures of any size"),
     "export": ("hpo.commands.export", "trained weights as ONNX, a torch.export program or safetensors"),
+    "report": ("hpo.commands.report", "a run on one page: leaderboard, trials, figures, provenance"),
+    "dashboard": ("hpo.commands.dashboard", "a run's study in optuna-dashboard"),
+    "compare": ("hpo.commands.compare", "the trials of several runs in one ranking"),
     "baselines": ("hpo.commands.baselines", "the reproduced systems: what they claim, and what they reach"),
     "models": ("hpo.commands.models", "the architectures as a table, or one of them layer by layer"),
 }

@@ -24,7 +24,7 @@ _CHOSEN = "epoch and configuration were chosen on these images: on new ones it i
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """loss: mean nats per image. report: see trainers/metrics.py. notes: what a reader must know. wrong: the images
-    that were taken for another class, in [0, 1], with their captions."""
+    that were taken for another class, in [0, 1], with their captions, those first that it was most sure of."""
 
     model: str
     dataset: str
@@ -60,7 +60,7 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
         loss=F.cross_entropy(logits, split.labels).item(),
         report=classification_report(split.labels, predicted, description.classes),
         notes=tuple(_notes(description, dataset, spec.split)),
-        wrong=_wrong(split, predicted, description),
+        wrong=_wrong(split, logits, description),
     )
 
 
@@ -110,8 +110,10 @@ def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
     return [f"trained on {description.dataset}"]
 
 
-def _wrong(split: Split, predicted: Tensor, description: Description) -> tuple[Tensor, list[str]]:
+def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tensor, list[str]]:
+    sure, predicted = logits.softmax(1).max(1)
     at = (predicted != split.labels).nonzero()[:, 0]
+    at = at[sure[at].argsort(descending=True, stable=True)]
     names = description.classes
     pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
     return denormalized(split.images[at], description.mean, description.std), [

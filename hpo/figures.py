@@ -38,11 +38,16 @@ def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(loc="best")
     figure.suptitle(title, parse_math=False)
-    _write(figure, path)
+    write_atomically(path, _png(figure))
 
 
 def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) -> None:
-    """The first images, at most `MOST_IMAGES`, each under its caption.
+    """`sheet_png` into a file."""
+    write_atomically(path, sheet_png(title, images, captions))
+
+
+def sheet_png(title: str, images: Tensor, captions: Sequence[str]) -> bytes:
+    """The first images, at most `MOST_IMAGES`, each under its caption, as a PNG.
 
     images: float (N, 1 or 3 channels, height, width) in [0, 1], what lies outside of it is clipped.
     """
@@ -60,7 +65,7 @@ def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) 
     axes.imshow(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas, cmap="gray", vmin=0, vmax=1)
     axes.axis("off")
     figure.suptitle(title, parse_math=False)
-    _write(figure, path)
+    return _png(figure)
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -69,9 +74,9 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _write(figure: Any, path: Path) -> None:
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of letters the font has not
         figure.savefig(buffer, format="png", dpi=110)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -25,7 +25,10 @@ class RunFolder:
         self.trials_csv = path / "trials.csv"
         self.curves_csv = path / "curves.csv"
         self.leaderboard_csv = path / "leaderboard.csv"
+        self.report_html = path / "report.html"
         self.journal = path / "trials.jsonl"
+        self.finals = path / "finals.jsonl"
+        self.final_weights = path / ".finals"  # of networks that wait for their finalist's test
         self.study_db = path / "study.db"
         self.best_pt = path / "best.pt"
         self.best_json = path / "best.json"

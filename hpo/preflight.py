@@ -8,11 +8,15 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
 from hpo.nodes import check_nodes
 from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
+from hpo.ranking import RankBy
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
+from hpo.trackers import check_mlflow
 from hpo.training import check_device
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import split_config
@@ -36,6 +40,10 @@ _MAY_CHANGE = {
     "data_dir",
     "storage",
     "dataset",
+    "finalists",
+    "final_seeds",
+    "tensorboard",
+    "mlflow",
 }
 
 SHARED = "podium_shared"  # a study's attribute
@@ -64,6 +72,13 @@ class Plan:
     cpus: int
     storage: RDBStorage | None
     notices: tuple[str, ...]
+
+    @property
+    def rank_by(self) -> RankBy:
+        """How its trials are ranked."""
+        finals = self.spec.finals
+        images = len(self.dataset.training.validation) if finals.one_standard_error else None
+        return RankBy.of(finals.rank_by, images, self.spec.search.objective)
 
     @property
     def total_trials(self) -> int:
@@ -100,9 +115,11 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         storage=None,
         notices=tuple(note for note in (dataset.notice, *notes, cut, _scheduler_note(spec)) if note),
     )
-    # Opening a database makes Optuna's tables in it, which a dry run must not do; nor does it download.
+    # Opening a database makes tables in it, which a dry run must not do; nor does it download.
     if spec.output.dry_run:
         return plan
+    if spec.output.mlflow:
+        check_mlflow(spec.output.mlflow)
     _fetch_pretrained(models)
     return replace(plan, storage=_storage(plan))
 
@@ -143,7 +160,8 @@ def _fetch_pretrained(models: tuple[ModelPlan, ...]) -> None:
 
 def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     """The spec with the data set the run resolved; ValueError where it asks for another study."""
-    old, new = stored["spec"], spec.to_dict()
+    # What was no setting yet when the run began was as its default is.
+    old, new = {**StudySpec().to_dict(), **stored["spec"]}, spec.to_dict()
     if spec.train.precision == "auto":  # as it began
         spec = replace(spec, train=replace(spec.train, precision=old["precision"]))
         new["precision"] = old["precision"]
@@ -156,7 +174,8 @@ def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     changes = difference(*kept)
     if changes:
         raise ValueError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")
-    for flag, url in (("--storage", spec.search.storage), ("--storage-path", spec.resources.storage_path)):
+    urls = {"--storage": spec.search.storage, "--storage-path": spec.resources.storage_path}
+    for flag, url in {**urls, "--mlflow": spec.output.mlflow}.items():
         if "***" in (url or ""):
             raise ValueError(f"--resume {name}: give {flag} again, its password is not kept")
     if masked(spec.search.storage or "") != old.get("storage", ""):
@@ -190,8 +209,9 @@ def _models(spec: StudySpec, spaces: dict[str, Space], dataset: Dataset) -> tupl
             small.append(str(error))
     if not plans:
         raise ValueError(f"--model: none takes these images; {small[0]}")
-    kept = tuple(plan for plan in plans if most is None or plan.parameters <= most)
-    over = [f"{plan.name} has {plan.parameters:,}" for plan in plans if plan not in kept]
+    least = {plan.name: _least_parameters(plan, dataset) for plan in plans} if most is not None else {}
+    kept = tuple(plan for plan in plans if most is None or least[plan.name] <= most)
+    over = [f"{plan.name} has {least[plan.name]:,}" for plan in plans if plan not in kept]
     if not kept:
         raise ValueError(f"--max-parameters {most}: fewer than any configuration has ({', '.join(over)})")
     notes = [f"left out: {'; '.join(small)}"] if small else []
@@ -207,6 +227,22 @@ def _model(name: str, space: Space, dataset: Dataset) -> ModelPlan:
     if name not in MODELS:
         check_plug_in(name, shape, classes, **arch)
     return ModelPlan(name, space, count_parameters(name, shape, classes, **arch))
+
+
+def _least_parameters(plan: ModelPlan, dataset: Dataset) -> int:
+    """Of the smallest configuration in the space; 0 for a user's own architecture, where nothing says which that is."""
+    if plan.name not in MODELS and split_config(plan.space.distributions)[1]:
+        return 0
+    smallest = {**plan.space.default, **{key: _smallest(d) for key, d in plan.space.distributions.items()}}
+    _, arch = split_config({key: smallest[key] for key in plan.space.default})
+    return min(plan.parameters, count_parameters(plan.name, dataset.input_shape, len(dataset.classes), **arch))
+
+
+def _smallest(distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        numbers = all(isinstance(choice, int | float) for choice in distribution.choices)
+        return min(distribution.choices) if numbers else distribution.choices[0]  # type: ignore[type-var]
+    return distribution.low  # type: ignore[attr-defined]
 
 
 def _available(spec: StudySpec) -> dict[str, float]:
@@ -312,6 +348,7 @@ def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
         "epochs": plan.spec.search.epochs,
         "data": dict(plan.dataset.hashes),
         "precision": model.precision,
+        "objective": list(plan.spec.search.objective),
     }
 
 
@@ -323,6 +360,6 @@ def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
 
 def _scheduler_note(spec: StudySpec) -> str:
     search = spec.search
-    if search.sampler in ("gp", "cmaes") and search.scheduler == "auto":
+    if search.sampler in ("gp", "cmaes", "nsgaii") and search.scheduler == "auto":
         return f"no early stopping: {search.sampler} learns from whole trials only (--scheduler asha overrides)"
     return ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpo.estimate import Work
 from hpo.records import TrialRecord, TrialState
 
 FIRST_TRIALS = 3  # after so many a run says how long it will take
@@ -26,15 +27,15 @@ _STYLES = {
 
 
 class Progress:
-    """Counts, and shows nothing: --quiet. total: trials of the whole run. done: those of an earlier session. budget_s:
-    after which the run ends."""
+    """Counts, and shows nothing: --quiet. work: of the whole run. done: trials of an earlier session."""
 
-    def __init__(self, total: int, epochs: int, done: list[TrialRecord], budget_s: float = math.inf) -> None:
-        self.total, self.epochs, self.budget_s = total, epochs, budget_s
+    def __init__(self, work: Work, done: Sequence[TrialRecord] = ()) -> None:
+        self.work, self.total, self.epochs = work, work.trials, work.epochs
         self.counts = dict.fromkeys(TrialState, 0)
         self.best: TrialRecord | None = None
         self.running: dict[str, dict[str, Any]] = {}
         self.began, self.before = time.monotonic(), len(done)
+        self.over_epochs, self.before_epochs = 0, sum(record.epochs for record in done)
         self.first: float | None = None  # when this session's first trial was asked for
         for record in done:
             self._count(record)
@@ -72,19 +73,21 @@ class Progress:
         return sum(self.counts.values())
 
     def eta_s(self) -> float | None:
-        """Seconds left at the pace so far, within the time budget; None before the first trial of this session is over.
+        """Seconds left at the pace so far; None before the first trial of this session is over.
 
         Trials that run count by the epochs they have done: several at once are all nearly over when the first one is.
         """
-        if self.finished_count <= self.before:
+        running = [report["epochs"] for report in dict(self.running).values()]
+        done = self.over_epochs - self.before_epochs + sum(running)
+        if self.finished_count <= self.before or not done:
             return None
-        begun: float = sum(report["epochs"] for report in dict(self.running).values()) / self.epochs
-        pace = (self.finished_count - self.before + begun) / (self.elapsed_s - self.started_s)
-        left = max(0.0, self.total - self.finished_count - begun) / pace
-        return min(left, max(0.0, self.budget_s - self.elapsed_s))
+        left = self.work.search_epochs(self.finished_count, self.over_epochs, running)
+        best_epoch = (self.best.best_epoch if self.best else None) or self.epochs
+        return self.work.eta_s(left, best_epoch, (self.elapsed_s - self.started_s) / done, self.elapsed_s)
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
+        self.over_epochs += record.epochs
         best = self.best.val_accuracy if self.best else None
         if record.usable and (best is None or (record.val_accuracy or 0.0) > best):
             self.best = record
@@ -104,7 +107,7 @@ class LineProgress(Progress):
             f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}",
             flush=True,
         )
-        if self.finished_count - self.before == FIRST_TRIALS and eta:
+        if self.finished_count - self.before == FIRST_TRIALS and self.finished_count < self.total and eta:
             what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
             print(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials", flush=True)
 
@@ -112,10 +115,8 @@ class LineProgress(Progress):
 class LiveProgress(Progress):
     """A bar with counts, time left and the best so far, and a line per running trial."""
 
-    def __init__(
-        self, total: int, epochs: int, done: list[TrialRecord], console: Console, budget_s: float = math.inf
-    ) -> None:
-        super().__init__(total, epochs, done, budget_s)
+    def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console) -> None:
+        super().__init__(work, done)
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
@@ -151,15 +152,11 @@ class LiveProgress(Progress):
         return Text(f"  {trial_id}  epoch {epoch}/{self.epochs}  best {accuracy(report.get('value'))}", style="dim")
 
 
-def make_progress(
-    total: int, epochs: int, done: list[TrialRecord], quiet: bool, budget_s: float = math.inf
-) -> Progress:
+def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool) -> Progress:
     """The display that fits: none, live on a terminal, lines elsewhere."""
     if quiet:
-        return Progress(total, epochs, done, budget_s)
-    if sys.stdout.isatty():
-        return LiveProgress(total, epochs, done, Console(), budget_s)
-    return LineProgress(total, epochs, done, budget_s)
+        return Progress(work, done)
+    return LiveProgress(work, done, Console()) if sys.stdout.isatty() else LineProgress(work, done)
 
 
 def accuracy(value: float | None) -> str:

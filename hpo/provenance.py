@@ -25,7 +25,7 @@ _PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "n
 def describe(plan: Plan) -> dict[str, Any]:
     """The study.json of a run that starts now. No password is in it."""
     spec = plan.spec.to_dict()
-    for url in {"storage", "storage_path"} & set(spec):
+    for url in {"storage", "storage_path", "mlflow"} & set(spec):
         spec[url] = masked(spec[url])
     return {
         "id": secrets.token_hex(8),  # tells runs of one name apart

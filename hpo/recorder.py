@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hpo.checkpoints import Checkpoints
 from hpo.journal import Journal
 from hpo.progress import Progress
-from hpo.ranking import rank
+from hpo.ranking import Leaders
 from hpo.records import TrialRecord, TrialState
 from hpo.searcher import LaneListener
 from hpo.tables import LiveTrials
+from hpo.trackers import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -40,11 +42,12 @@ class Recorder(LaneListener):
         progress: Progress,
         checkpoints: Checkpoints,
     ) -> None:
+        self.trackers: Sequence[Tracker] = ()
         self.records, self.journal, self.live, self.progress = records, journal, live, progress
         self.checkpoints = checkpoints
+        self._leaders = Leaders(live.by, records)
         self.constants: Constants | None = None
         self._curves: dict[str, dict[int, dict[str, Any]]] = {}
-        self._best = rank(records)[0].record if records else None
 
     def started(self, lane: dict[str, Any]) -> None:
         logger.info("%s starts with %s", lane["trial_id"], lane["params"])
@@ -54,6 +57,8 @@ class Recorder(LaneListener):
         curve = self._curves.setdefault(lane["trial_id"], {})
         curve.update({epoch["epoch"]: epoch for epoch in report.get("curve", ())})
         self._show(lambda: self.progress.reported(lane["trial_id"], report))
+        for tracker in self.trackers:
+            self._show(partial(tracker.reported, lane["trial_id"], report.get("curve", ())))
 
     def finished(self, lane: dict[str, Any], report: dict[str, Any]) -> None:
         if "traceback" in report:
@@ -64,16 +69,18 @@ class Recorder(LaneListener):
         self.journal.append(record.to_dict())
         logger.info("%s %s: %s after %d epochs", record.trial_id, record.state, record.val_accuracy, record.epochs)
         self.records.append(record)
-        self._keep_only_best(record)
+        self._keep_only_leaders(record)
         self.live.added()
         self._show(lambda: self.progress.finished(record))
+        for tracker in self.trackers:
+            self._show(partial(tracker.finished, record))
 
     def _show(self, action: Callable[[], None]) -> None:
-        """A display that fails (a closed pipe, say) is no reason to end a search."""
+        """A display or a tracker that fails (a closed pipe, say) is no reason to end a search."""
         try:
             action()
         except Exception as error:
-            logger.warning("the display failed: %r", error)
+            logger.warning("a display or tracker failed: %r", error)
 
     def _record(self, lane: dict[str, Any], report: dict[str, Any]) -> TrialRecord:
         assert self.constants is not None
@@ -92,14 +99,10 @@ class Recorder(LaneListener):
         }
         return TrialRecord.from_dict(values)
 
-    def _keep_only_best(self, record: TrialRecord) -> None:
-        """A finished trial's checkpoint is kept only while it is the run's best."""
-        if self._best is None:
-            self._best = record
-            return
-        best, other = (item.record for item in rank([self._best, record]))
-        self._best = best
-        try:
-            self.checkpoints.remove(other.trial_id)
-        except OSError as error:
-            logger.warning("%s: its checkpoint stays (%s)", other.trial_id, error)
+    def _keep_only_leaders(self, record: TrialRecord) -> None:
+        """A finished trial's checkpoint is kept only while the trial may be the winner."""
+        for other in self._leaders.added(record):
+            try:
+                self.checkpoints.remove(other.trial_id)
+            except OSError as error:
+                logger.warning("%s: its checkpoint stays (%s)", other.trial_id, error)

@@ -24,6 +24,9 @@ from hpo.study import StudySpec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.ranking import Ranked
+    from hpo.session import Outcome
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
@@ -60,11 +63,11 @@ def run_study(spec: StudySpec) -> StudyResult | None:
         if spec.output.dry_run:
             return None
         with Session(plan, existing) as session:
-            outcome = session.search()
-            ranked = rank(outcome.records)
+            outcome = session.run()
+            ranked = rank(outcome.records, plan.rank_by)
             outcome = session.write(ranked, outcome)
-            show_results(ranked, session.folder, plan, outcome.times if outcome.state == "complete" else None)
-    return StudyResult.of(ranked, session.folder.path, outcome.state, outcome.error)
+            show_results(ranked, session.folder, plan, outcome)
+    return StudyResult.of(ranked, outcome, session.folder.path)
 
 
 def _check_cluster(address: str) -> None:
@@ -81,24 +84,26 @@ def _check_cluster(address: str) -> None:
 class StudyResult:
     """What came of a run.
 
-    frame: every trial, ranked, in the columns of trials.csv. best: the winner's hyperparameters, None if no
-    trial was usable. folder: results/NAME. state: complete, out of time, interrupted or failed. error: why a
-    failed run failed.
+    frame: every trial, ranked, in the columns of trials.csv. leaderboard: the finals, in those of leaderboard.csv.
+    best: the winner's hyperparameters, None if no trial was usable. folder: results/NAME. state: complete, out of
+    time, interrupted or failed. error: why a failed run failed.
     """
 
     frame: pd.DataFrame
+    leaderboard: pd.DataFrame
     best: dict[str, Any] | None
     folder: Path
     state: str
     error: str = ""
 
     @classmethod
-    def of(cls, ranked: list[Any], folder: Path, state: str, error: str) -> StudyResult:
-        from hpo.tables import trials_frame
+    def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
+        from hpo.tables import leaderboard_frame, trials_frame
 
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None
-        return cls(trials_frame(ranked), best, folder, state, error)
+        leaderboard = leaderboard_frame(ranked, outcome.finalists)
+        return cls(trials_frame(ranked), leaderboard, best, folder, outcome.state, outcome.error)
 
     @property
     def exit_code(self) -> int:

@@ -7,8 +7,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,15 +25,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.checkpoints import Checkpoints, Folder, Place, WithDriver
 from hpo.folder import RunFolder
 from hpo.journal import Journal, read_journal
+from hpo.objectives import directions, values
 from hpo.preflight import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.progress import Progress
 from hpo.recorder import Constants, Recorder
 from hpo.records import TrialRecord
-from hpo.searcher import StudySearcher, reconcile, restore, unfinished
+from hpo.searcher import StudySearcher, Value, reconcile, restore, unfinished
 from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
 from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
 from hpo.tables import LiveTrials
+from hpo.trackers import make_trackers
 from hpo.trial import Trial
+from models import count_parameters
+from trainers.config import split_config
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 TUNERS = 3  # in a row that Ray ends before a trial is finished
@@ -69,7 +74,7 @@ def run_search(
     """
     journal = Journal(folder.journal)
     records = read_records(folder)
-    live = LiveTrials(folder.trials_csv, records)
+    live = LiveTrials(folder.trials_csv, records, plan.rank_by)
     with quiet_optuna():
         search = _Search(
             plan=plan,
@@ -79,8 +84,9 @@ def run_search(
             interrupted=interrupted,
             deadline=time.time() + plan.spec.search.budget_s,
             resume=plan.spec.output.resume is not None,
-            place=_for_workers(checkpoints.place, plan.spec.resources.address is not None),
+            place=for_workers(checkpoints.place, plan.spec.resources.address is not None),
         )
+        search.recorder.trackers = make_trackers(plan.spec.output, folder.path)
         # In the object store once, for every trial of every architecture; workers map it without a copy.
         data = ray.put(plan.dataset.training.to_arrays())
         try:
@@ -91,13 +97,15 @@ def run_search(
             logger.exception("the storage failed")
             raise _fault(error) from error
         finally:
+            for tracker in search.recorder.trackers:
+                tracker.close()
             journal.close()
             search.storage.remove_session()
             search.storage.engine.dispose()
     return records
 
 
-def _for_workers(place: Place, cluster: bool) -> Place:
+def for_workers(place: Place, cluster: bool) -> Place:
     """The driver's own folder is out of sight for other nodes, those that are to join included: what they write there
     goes through the driver's."""
     cluster = cluster or sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
@@ -132,13 +140,14 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     spec = search.plan.spec.search
     run, shared = search.folder.run_id, spec.study is not None
     name = study_name(search.plan, model, search.folder.path.name)
-    study = open_study(search.storage, name, resume=resume or shared)
+    study = open_study(search.storage, name, resume=resume or shared, directions=directions(spec.objective))
     done = [record for record in search.recorder.records if record.model == model.name]
     if shared and SHARED not in study.user_attrs:
         study.set_user_attr(SHARED, shared_by_drivers(search.plan, model))
     if not shared:
-        restore(study, {record.trial_id: record for record in done}, model.space.distributions)
-    reconcile(study, {r.trial_id: (r.state.value, r.val_accuracy) for r in done}, run if shared else None)
+        restore(study, {record.trial_id: record for record in done}, model.space.distributions, spec.objective)
+    told = {r.trial_id: (r.state.value, _value(r, spec.objective)) for r in done}
+    reconcile(study, told, run if shared else None)
     wanted = spec.trials - len(done)
     if wanted <= 0:
         return None
@@ -157,6 +166,7 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
         deadline=search.deadline,
         run=run if shared else None,
     )
+    searcher.objective, searcher.fits = spec.objective, _within_budget(search.plan, model)
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
     searcher.patience_s = 0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S
     lost = _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
@@ -164,6 +174,31 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     if searcher.fault:
         raise _fault(searcher.fault) from searcher.fault
     return lost
+
+
+def _value(record: TrialRecord, objective: Sequence[str]) -> Value:
+    """What the study is told of a completed trial."""
+    return record.val_accuracy if len(objective) == 1 else values(objective, record.to_dict())
+
+
+def _within_budget(plan: Plan, model: ModelPlan) -> Callable[[dict[str, Any]], bool]:
+    """Whether a configuration has at most --max-parameters: counted on torch's meta device, not constrained in the
+    sampler, where it would be a wish."""
+    most = plan.spec.search.max_parameters
+    if most is None:
+        return lambda _: True
+
+    @cache
+    def count(arch: frozenset[tuple[str, Any]]) -> int:
+        return count_parameters(model.name, plan.dataset.input_shape, len(plan.dataset.classes), **dict(arch))
+
+    def fits(params: dict[str, Any]) -> bool:
+        try:
+            return count(frozenset(split_config(params)[1].items())) <= most
+        except Exception:
+            return True  # a network that cannot be made is a failed trial, which says why
+
+    return fits
 
 
 def _fault(error: BaseException) -> SearchFault:

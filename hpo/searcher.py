@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -25,8 +25,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.objectives import values
+
+MOST_REJECTED = 100  # configurations in a row
 ASKING_S = 60.0  # at most, for one trial
 DRIVER = "podium_run"
+Value = float | list[float | None] | None
 logger = logging.getLogger(__name__)
 
 
@@ -43,9 +47,9 @@ class LaneListener:
 class StudySearcher(Searcher):
     """Asks an Optuna study for configurations and tells it what became of them.
 
-    study: maximizes. distributions: the space. wanted: how many trials to hand out. deadline: time.time()
-    after which none is. A trial that a killed driver left waiting in the study is handed out again, under
-    its own number and with its own parameters.
+    study: maximizes the accuracy, alone or with other objectives. distributions: the space. wanted: how many trials to
+    hand out. deadline: time.time() after which none is. A trial that a killed driver left waiting in the study is
+    handed out again, under its own number and with its own parameters.
 
     listener: follows each lane; its `finished` has put the row on disk before Optuna is told. run: of this driver,
     in a study that others work on too: its trials carry the name.
@@ -64,6 +68,10 @@ class StudySearcher(Searcher):
         super().__init__(metric="value", mode="max")
         self.study, self.distributions = study, distributions
         self.wanted, self.listener, self.deadline, self.driver = wanted, listener, deadline, run
+        self.objective: Sequence[str] = ("accuracy",)  # names of the study's objectives (hpo/objectives.py)
+        self.several = len(study.directions) > 1  # which know no intermediate values
+        # What does not fit is told as pruned, so that the sampler learns to avoid it, and is no trial of the run.
+        self.fits: Callable[[dict[str, Any]], bool] = lambda _: True
         self.patience_s = 0.0  # how long a storage that fails is tried again
         self.fault: Exception | None = None
         self.most = 1
@@ -130,9 +138,7 @@ class StudySearcher(Searcher):
         return {}
 
     def _ask(self) -> tuple[dict[str, Any], optuna.Trial]:
-        trial = self._patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
-        if self.driver:
-            self._patiently(lambda: trial.set_user_attr(DRIVER, self.driver))
+        trial = self._ask_for_one_that_fits()
         lane = {
             "trial_id": trial_id(self.study, trial.number),
             "number": trial.number,
@@ -141,6 +147,16 @@ class StudySearcher(Searcher):
         }
         self.listener.started(lane)
         return lane, trial
+
+    def _ask_for_one_that_fits(self) -> optuna.Trial:
+        for _ in range(MOST_REJECTED):
+            trial = self._patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
+            if self.driver:
+                self._patiently(partial(trial.set_user_attr, DRIVER, self.driver))
+            if self.fits(trial.params):
+                return trial  # type: ignore[no-any-return]
+            self._patiently(partial(self.study.tell, trial, state=_rejected(self.study)))
+        raise RuntimeError(f"{MOST_REJECTED} configurations in a row have more parameters than --max-parameters allows")
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
         for (lane, trial), report in zip(self.live.get(trial_id, []), result["lanes"], strict=False):
@@ -152,7 +168,11 @@ class StudySearcher(Searcher):
             self.listener.reported(lane, report)
             for step, value in report["values"]:
                 # A resumed trial hands its whole curve over again; Optuna would warn of each value it has.
-                if math.isfinite(value) and step not in trial._cached_frozen_trial.intermediate_values:
+                if (
+                    not self.several
+                    and math.isfinite(value)
+                    and step not in trial._cached_frozen_trial.intermediate_values
+                ):
                     self._patiently(partial(trial.report, value, step))
 
     def _finish(self, trial_id: str, update: dict[str, Any]) -> None:
@@ -164,7 +184,8 @@ class StudySearcher(Searcher):
             elif "state" not in report:
                 report |= {"state": "failed", "error": "ended before its first epoch"}
             self.listener.finished(lane, report)
-            self._patiently(partial(tell, self.study, trial.number, report["state"], report.get("value")))
+            told = values(self.objective, report) if self.several else report.get("value")
+            self._patiently(partial(tell, self.study, trial.number, report["state"], told))
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
         """What `action` of the storage returns, tried again for a while where it fails; then raises what it raised."""
@@ -188,20 +209,31 @@ class StudySearcher(Searcher):
             return None
 
 
-def tell(study: optuna.Study, number: int, state: str, value: float | None) -> None:
+def tell(study: optuna.Study, number: int, state: str, value: Value) -> None:
     """Tells the study a lane's end.
 
-    completed with its best value. stopped and diverged are pruned: told as failed, TPE would ignore a
-    diverging region and keep sampling it. failed, a fault that is not the configuration's, is ignored.
+    completed with its best value, or values. stopped and diverged are pruned: told as failed, TPE would ignore a
+    diverging region and keep sampling it. failed, a fault that is not the configuration's, is ignored; with several
+    objectives, for which Optuna knows no pruned trials, all that are not completed are.
     """
     if state == "completed":
-        study.tell(number, value, skip_if_finished=True)
+        study.tell(number, value, skip_if_finished=True)  # type: ignore[arg-type]
     else:
-        told = TrialState.FAIL if state == "failed" else TrialState.PRUNED
+        told = TrialState.FAIL if state == "failed" else _rejected(study)
         study.tell(number, state=told, skip_if_finished=True)
 
 
-def restore(study: optuna.Study, records: dict[str, Any], distributions: dict[str, BaseDistribution]) -> None:
+def _rejected(study: optuna.Study) -> TrialState:
+    """A state for configurations that are no good."""
+    return TrialState.PRUNED if len(study.directions) == 1 else TrialState.FAIL
+
+
+def restore(
+    study: optuna.Study,
+    records: dict[str, Any],
+    distributions: dict[str, BaseDistribution],
+    objective: Sequence[str] = ("accuracy",),
+) -> None:
     """Adds the journaled trials that the study does not know, where a database was lost or is behind: their numbers
     would be given out again otherwise.
 
@@ -214,14 +246,15 @@ def restore(study: optuna.Study, records: dict[str, Any], distributions: dict[st
             study.add_trial(create_trial(state=TrialState.FAIL))
             continue
         done = record.state.value == "completed"
-        values = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve}
+        told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
+        curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
         study.add_trial(
             create_trial(
-                state=TrialState.COMPLETE if done else TrialState.PRUNED,
-                value=record.val_accuracy if done else None,
+                state=TrialState.COMPLETE if done else _rejected(study),
+                values=told if done else None,  # type: ignore[arg-type]
                 params=record.config,
                 distributions=distributions,
-                intermediate_values={k: v for k, v in values.items() if v is not None and math.isfinite(v)},
+                intermediate_values={k: v for k, v in curve.items() if v is not None and math.isfinite(v)},
             )
         )
 
@@ -241,7 +274,7 @@ def drop_orphans(study: optuna.Study, age_s: float) -> None:
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def reconcile(study: optuna.Study, finished: dict[str, tuple[str, float | None]], driver: str | None = None) -> None:
+def reconcile(study: optuna.Study, finished: dict[str, tuple[str, Value]], driver: str | None = None) -> None:
     """Makes the study agree with the journal after a driver was killed.
 
     finished: trial id to (state, value) of every journaled row. A running trial that is in there is told;

@@ -7,12 +7,17 @@ import os
 import shlex
 import shutil
 import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+from ray.exceptions import RayError
 
 from cluster.connect import connect
 from cluster.watch import watched
@@ -20,16 +25,19 @@ from hpo import folder as folders
 from hpo import provenance
 from hpo.checkpoints import Checkpoints, Folder, place_at
 from hpo.command import FAILED
+from hpo.estimate import Work
+from hpo.finalists import Finalist, choose, order, read_finalists
+from hpo.finals import run_finals, seeds
 from hpo.folder import RunFolder
 from hpo.interrupt import in_prompt, interruptible
 from hpo.journal import write_atomically
 from hpo.logs import logged_to
 from hpo.preflight import Plan
-from hpo.progress import make_progress
+from hpo.progress import Progress, make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
-from hpo.search import SearchFault, read_records, run_search
-from hpo.study import OutputSpec, StudySpec
+from hpo.search import SearchFault, for_workers, read_records, run_search
+from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.timing import Times, measure
 from hpo.winner import has_weights, write_winner
@@ -40,12 +48,14 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Outcome:
     """records: of every finished trial. state: complete, out of time, interrupted or failed. times: of the trials of
-    this session."""
+    this session. finalists: that were tested, best first. finals_s: seconds of this session's finals."""
 
     records: list[TrialRecord]
     state: str
     error: str = ""
     times: Times | None = None
+    finalists: Sequence[Finalist] = ()
+    finals_s: float = 0.0
 
 
 @contextmanager
@@ -103,30 +113,75 @@ class Session:
             # Within a session nothing is the user's mistake any more: main() must not show it as one.
             raise RuntimeError("an error of Podium's own") from error
 
-    def search(self) -> Outcome:
-        """Runs the trials that are still missing, if any."""
+    def run(self) -> Outcome:
+        """Runs what is missing: trials, and the finals of those that came out best."""
         plan, before = self.plan, read_records(self.folder)
         if before and not plan.spec.output.quiet:
             print(f"resumes: {len(before)} of {plan.total_trials} trials are finished", flush=True)
-        if len(before) == plan.total_trials:
-            return self._outcome(before, False, "")
-        address = plan.spec.resources.address
-        search, quiet = plan.spec.search, plan.spec.output.quiet
-        progress = make_progress(plan.total_trials, search.epochs, before, quiet, search.budget_s)
+        finished = self._outcome(before, False, "")
+        if finished.state == "complete" and not self._without_finals(before):
+            return finished
+        progress = self._progress(before)
         try:
             with (
-                progress,
-                connect(address, plan.cpus, self.folder.logs),
+                connect(plan.spec.resources.address, plan.cpus, self.folder.logs),
                 watched(self._lost),
                 interruptible() as interrupted,
             ):
-                records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
-                elapsed_s = progress.elapsed_s  # ending Ray is no part of it
+                outcome = self._search(before, progress, interrupted)
+                if outcome.state != "complete":
+                    return outcome
+                started = time.monotonic()
+                self._finals(outcome.records, interrupted)
         except (SearchFault, ConnectionError) as fault:
             return self._outcome(read_records(self.folder), False, str(fault))
-        places = min(plan.concurrency, search.trials)
-        times = measure(records[len(before) :], places, elapsed_s, progress.started_s)
+        except (OSError, RayError) as fault:
+            words = " ".join(str(fault).split())
+            return self._outcome(read_records(self.folder), False, f"{type(fault).__name__}: {words}")
+        ended = self._outcome(outcome.records, interrupted.is_set(), "")
+        if ended.state == "complete" and (missing := self._without_finals(outcome.records)):
+            ended = self._outcome(outcome.records, False, f"no final of {', '.join(missing)}, logs/hpo.log says why")
+        return replace(ended, times=outcome.times, finals_s=time.monotonic() - started)
+
+    def _progress(self, before: list[TrialRecord]) -> Progress:
+        search, finals = self.plan.spec.search, self.plan.spec.finals
+        work = Work(
+            trials=self.plan.total_trials,
+            epochs=search.epochs,
+            rungs=rungs(search.epochs) if search.stops_early else (),
+            networks=len(self.plan.models) * finals.finalists * finals.final_seeds,
+            budget_s=search.budget_s,
+        )
+        return make_progress(work, before, self.plan.spec.output.quiet)
+
+    def _search(self, before: list[TrialRecord], progress: Progress, interrupted: threading.Event) -> Outcome:
+        plan = self.plan
+        if len(before) == plan.total_trials:
+            return self._outcome(before, False, "")
+        with progress:
+            records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
+        places = min(plan.concurrency, plan.spec.search.trials)
+        times = measure(records[len(before) :], places, progress.elapsed_s, progress.started_s)
         return replace(self._outcome(records, interrupted.is_set(), ""), times=times)
+
+    def _finals(self, records: list[TrialRecord], interrupted: threading.Event) -> None:
+        chosen = self._chosen(records)
+        if not chosen:
+            return
+        tell = (lambda _: None) if self.plan.spec.output.quiet else partial(print, flush=True)
+        place = for_workers(self.checkpoints.place, self.plan.spec.resources.address is not None)
+        run_finals(self.plan, self.folder, place, chosen, interrupted, tell)
+
+    def _chosen(self, records: list[TrialRecord]) -> list[TrialRecord]:
+        return choose(rank(records, self.plan.rank_by), self.plan.spec.finals.finalists)
+
+    def _finalists(self, records: list[TrialRecord]) -> list[Finalist]:
+        return order(read_finalists(self.folder.finals, self._chosen(records), seeds(self.plan)))
+
+    def _without_finals(self, records: list[TrialRecord]) -> list[str]:
+        """Ids of the chosen that are not tested."""
+        tested = {finalist.record.trial_id for finalist in self._finalists(records)}
+        return [record.trial_id for record in self._chosen(records) if record.trial_id not in tested]
 
     def write(self, ranked: list[Ranked], outcome: Outcome) -> Outcome:
         """Writes the ranked tables, the winner and study.json; removes what only a resume would need.
@@ -143,15 +198,29 @@ class Session:
         folder = self.folder
         write_atomically(folder.trials_csv, trials_frame(ranked).to_csv(index=False))
         write_atomically(folder.curves_csv, curves_frame(outcome.records).to_csv(index=False))
-        write_atomically(folder.leaderboard_csv, leaderboard_frame(ranked).to_csv(index=False))
+        write_atomically(folder.leaderboard_csv, leaderboard_frame(ranked, outcome.finalists).to_csv(index=False))
         write_winner(ranked, folder, self.plan, self.checkpoints)
         counts = Counter(record.state.value for record in outcome.records)
         times = outcome.times.to_dict() if outcome.times else None
         folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts), times))
+        self._write_report()
         shutil.rmtree(folder.tune, ignore_errors=True)
-        kept = not ranked or not ranked[0].record.usable or has_weights(folder, ranked[0].record)
-        if len(outcome.records) == self.plan.total_trials and kept:
+        kept = not ranked or not ranked[0].record.usable or has_weights(folder.path, ranked[0].record)
+        if outcome.state == "complete" and kept:
             self.checkpoints.place.clear()
+            shutil.rmtree(folder.final_weights, ignore_errors=True)
+
+    def _write_report(self) -> None:
+        from hpo.pastrun import read_run
+        from hpo.report import write_report
+
+        own = [name for name in self.plan.spec.search.model if ":" in name]  # the user's, who trusts them
+        try:
+            write_report(read_run(self.folder.path), self.folder.report_html, self.plan.spec.data.data_dir, own)
+        except OSError:
+            raise
+        except Exception:
+            logger.exception("the report could not be made: hpo report tries again")
 
     def _lost(self, address: str) -> None:
         """The cluster is gone, and with it every call that the search is waiting in: all that is left to do is to
@@ -161,29 +230,33 @@ class Session:
         )
         logger.error("%s", outcome.error)
         with suppress(OSError):
-            write_atomically(self.folder.trials_csv, trials_frame(rank(outcome.records)).to_csv(index=False))
+            write_atomically(
+                self.folder.trials_csv, trials_frame(rank(outcome.records, self.plan.rank_by)).to_csv(index=False)
+            )
             self.folder.write_study(provenance.ended(self.folder.read_study(), outcome.state, {}))
         print(f"\nhpo: {outcome.error}", file=sys.stderr, flush=True)
         if not in_prompt():
             os._exit(FAILED)
 
     def _outcome(self, records: list[TrialRecord], interrupted: bool, error: str) -> Outcome:
+        state, words = self._state(records, interrupted, error)
+        return Outcome(records, state, words, finalists=self._finalists(records))
+
+    def _state(self, records: list[TrialRecord], interrupted: bool, error: str) -> tuple[str, str]:
         again = f"python hpo/run.py --resume {shlex.quote(self.folder.path.name)}"
         if self.plan.spec.output.results_dir != OutputSpec().results_dir:
             again += f" --results-dir {shlex.quote(str(self.plan.spec.output.results_dir))}"
         if error:
-            return Outcome(records, "failed", f"{error}; when that is mended, go on with: {again}")
+            return "failed", f"{error}; when that is mended, go on with: {again}"
         if interrupted:
-            return Outcome(records, "interrupted", f"interrupted; go on with: {again}")
+            return "interrupted", f"interrupted; go on with: {again}"
         if records and not any(record.usable for record in records):
             what = "every trial failed" if {r.state for r in records} == {TrialState.FAILED} else "no trial is usable"
-            return Outcome(records, "failed", f"{what}, the first with: {records[0].error}")
+            return "failed", f"{what}, the first with: {records[0].error}"
         total = self.plan.total_trials
         if len(records) < total:
-            return Outcome(
-                records, "out of time", f"out of time after {len(records)} of {total} trials; go on with: {again}"
-            )
-        return Outcome(records, "complete")
+            return "out of time", f"out of time after {len(records)} of {total} trials; go on with: {again}"
+        return "complete", ""
 
 
 def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:

@@ -7,6 +7,7 @@ is every study's first trial. A user narrows it with --set, --range or the [spac
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from optuna.distributions import (
 )
 
 from hpo.study import SearchSpec, unknown
-from models import ACTIVATIONS, PRETRAINED, is_known
+from models import ACTIVATIONS, MODELS, PRETRAINED, is_known
 from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig, split_config
 
 Distributions = dict[str, BaseDistribution]
@@ -89,10 +90,17 @@ def base_space(model: str) -> Space:
     Raises ValueError where a user's architecture cannot be imported.
     """
     if model in SPACES:
-        return SPACES[model]
+        space = SPACES[model]
+        return Space(space.distributions, {**space.default, **published_widths(model)})
     parameters = _hyperparameters(model)
     without = [key for key in ("dropout", "activation") if key not in parameters]
     return _space(*without, default=parameters)
+
+
+def published_widths(model: str) -> dict[str, int]:
+    """width_1, width_2, ... of an architecture whose widths can be chosen, as published."""
+    widths = MODELS[model].widths if model in MODELS else ()
+    return {f"width_{number}": width for number, width in enumerate(widths, start=1)}
 
 
 def _hyperparameters(model: str) -> dict[str, Any]:
@@ -123,6 +131,8 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     _check_tables(spec.space)
     base = base_space(model)
     distributions = dict(base.distributions)
+    if spec.search_widths:
+        distributions |= {key: _around(width) for key, width in published_widths(model).items()}
     for key, value in spec.space.get(model, {}).items():
         flag = f"--config: [space.{model}] {key}"
         _check_name(flag, key, [base])
@@ -140,6 +150,11 @@ def search_space(model: str, spec: SearchSpec) -> Space:
         if key in _names(base):
             distributions[key] = _fixed(f"--set {text}", key, _number_or_text(value), base)
     return Space(distributions, {key: _default(base.default.get(key), d) for key, d in distributions.items()})
+
+
+def _around(width: int) -> IntDistribution:
+    """Where --search-widths looks: from an eighth of the published width, to twice."""
+    return IntDistribution(max(1, width // 8), 2 * width, log=True)
 
 
 def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
@@ -233,6 +248,7 @@ _DOMAINS: dict[str, tuple[float, float, str]] = {
     "weight_decay": (0.0, math.inf, "at least 0"),
     "batch_size": (1, 2**31, "a whole number from 1 to 2147483648"),
     "step_epochs": (1, 2**31, "a whole number from 1 to 2147483648"),
+    "width": (1, 2**16, "a whole number from 1 to 65536"),
     "step_factor": (math.ulp(0.0), 1.0, "over 0 and at most 1"),
 }
 _CHOICES = {
@@ -250,9 +266,10 @@ def _check(flag: str, key: str, value: Any, base: Space) -> None:
         if value not in _CHOICES[key]:
             raise unknown(flag, str(value), _CHOICES[key])
         return
-    if key not in _DOMAINS:  # a hyperparameter of a user's own architecture
+    known = "width" if re.fullmatch(r"width_\d+", key) else key
+    if known not in _DOMAINS:  # a hyperparameter of a user's own architecture
         return
-    low, high, words = _DOMAINS[key]
+    low, high, words = _DOMAINS[known]
     whole = not _is_integer(key, base) or isinstance(value, int)
     if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
         raise ValueError(f"{flag}: {value!r} is not {'a whole' if _is_integer(key, base) else 'a'} number")

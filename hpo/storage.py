@@ -6,14 +6,15 @@ import logging
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 
 LOCK_TIMEOUT_S = 60
 
@@ -80,12 +81,19 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def open_study(storage: RDBStorage, name: str, *, resume: bool) -> optuna.Study:
+def open_study(
+    storage: RDBStorage, name: str, *, resume: bool, directions: Sequence[str] = ("maximize",)
+) -> optuna.Study:
     """The study called `name`, made where it is missing.
 
     Raises optuna's DuplicatedStudyError if it is there and this is no resume: two runs never share one.
     """
-    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=resume)
+    return optuna.create_study(
+        storage=storage,
+        study_name=name,
+        directions=[StudyDirection[name.upper()] for name in directions],
+        load_if_exists=resume,
+    )
 
 
 def check_unused(storage: RDBStorage, url: str, names: list[str]) -> None:
@@ -101,11 +109,12 @@ def seed_sampler(study: optuna.Study, sampler: str, seed: int) -> None:
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """tpe (multivariate, with a constant liar), random, gp or cmaes, as Optuna sets them up."""
+    """tpe (multivariate, with a constant liar), random, gp, cmaes or nsgaii, as Optuna sets them up."""
     makers: dict[str, Any] = {
         "tpe": lambda: TPESampler(seed=seed),
         "random": lambda: RandomSampler(seed=seed),
         "gp": lambda: GPSampler(seed=seed, warn_independent_sampling=False),
+        "nsgaii": lambda: NSGAIISampler(seed=seed),
         "cmaes": lambda: CmaEsSampler(seed=seed, warn_independent_sampling=False),
     }
     with warnings.catch_warnings():

@@ -18,10 +18,11 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hpo.objectives import OBJECTIVES, SEVERAL
 from models import MODELS, is_known
 from trainers.config import PRECISIONS
 
-SAMPLERS = ("tpe", "random", "gp", "cmaes")
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii")
 SCHEDULERS = ("auto", "asha", "none")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 REDUCTION_FACTOR, GRACE_EPOCHS = 3, 1
@@ -42,8 +43,10 @@ class SearchSpec:
     """Trials per architecture."""
     epochs: int = 10
     """Epochs of a trial that is not stopped early."""
+    objective: Annotated[tuple[str, ...], MANY] = ("accuracy",)
+    """What is searched for: accuracy, or several of accuracy, parameters and time at once. [default: accuracy]"""
     sampler: str = "tpe"
-    """Optuna's sampler: tpe, random, gp or cmaes."""
+    """Optuna's sampler: tpe, random, gp, cmaes or nsgaii."""
     scheduler: str = "auto"
     """Early stopping: asha (rungs at 1, 3, 9, ... epochs), none, or auto: asha for tpe and random."""
     seed: int = 0
@@ -54,8 +57,10 @@ class SearchSpec:
     """Narrows a hyperparameter: --range lr=1e-4:1e-2:log"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
+    search_widths: Annotated[bool, SWITCH] = False
+    """Searches the widths of layers too, of the architectures that have a width_1."""
     max_parameters: int | None = None
-    """Leaves out architectures with more parameters."""
+    """Trains no network with more parameters; leaves out architectures that have more in any configuration."""
     time_budget: str | None = None
     """Stops asking for trials after this long (90s, 10m, 2h) and ends the running ones at their next epoch."""
     trial_timeout: str | None = None
@@ -76,6 +81,7 @@ class SearchSpec:
         object.__setattr__(self, "model", chosen)
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
+        self._check_objective()
         check_name("--study", self.study)
         if self.study and not self.storage:
             raise ValueError(f"--study {self.study}: give the --storage that all drivers share")
@@ -83,9 +89,25 @@ class SearchSpec:
         at_least("--epochs", self.epochs, 1)
         check_seed(self.seed)
         at_least("--max-parameters", self.max_parameters, 1)
+        with_widths = [name for name, architecture in MODELS.items() if architecture.widths]
+        if self.search_widths and not set(chosen) & set(with_widths):
+            raise ValueError(f"--search-widths: is for {', '.join(with_widths)}; --model has none of them")
         for flag, duration in (("--time-budget", self.time_budget), ("--trial-timeout", self.trial_timeout)):
             if duration is not None:
                 seconds(duration, flag)
+
+    def _check_objective(self) -> None:
+        said = f"--objective {' '.join(self.objective)}"
+        for name in self.objective:
+            choice("--objective", name, tuple(OBJECTIVES))
+        if "accuracy" not in self.objective or len(set(self.objective)) < len(self.objective):
+            raise ValueError(f"{said}: give accuracy, alone or once with some of {', '.join(list(OBJECTIVES)[1:])}")
+        if len(self.objective) > 1 and self.sampler not in SEVERAL:
+            raise ValueError(
+                f"--sampler {self.sampler}: is for one objective; with {said} choose from {', '.join(SEVERAL)}"
+            )
+        if len(self.objective) > 1 and self.scheduler == "asha":
+            raise ValueError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
 
     @property
     def budget_s(self) -> float:
@@ -94,7 +116,10 @@ class SearchSpec:
 
     @property
     def stops_early(self) -> bool:
-        """GP learns from completed trials alone and CMA-ES ignores stopped ones, so auto keeps them whole."""
+        """GP learns from completed trials alone, CMA-ES and NSGA-II ignore stopped ones, so auto keeps them whole, as
+        for several objectives, of which Optuna wants none before a trial's end."""
+        if len(self.objective) > 1:
+            return False
         return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("tpe", "random"))
 
 
@@ -183,6 +208,28 @@ class ResourceSpec:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class FinalsSpec:
+    """What comes of the trials in the end."""
+
+    finalists: int = 1
+    """The best trials of each architecture that are trained anew, with fresh seeds, and tested once; 0: none."""
+    final_seeds: int = 3
+    """Networks, each with a seed of its own, of every finalist."""
+    rank_by: Annotated[tuple[str, ...], MANY] = ()
+    """Another order of accuracy, parameters and time, or weights: accuracy=1 time=0.2 [default: in that order]"""
+    one_standard_error: Annotated[bool, SWITCH] = False
+    """The winner is the smallest trial within a standard error of the best accuracy."""
+
+    def __post_init__(self) -> None:
+        from hpo.ranking import RankBy
+
+        at_least("--finalists", self.finalists, 0)
+        at_least("--final-seeds", self.final_seeds, 1)
+        RankBy.of(self.rank_by)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class OutputSpec:
     """Where results go, and what is shown."""
 
@@ -192,6 +239,10 @@ class OutputSpec:
     """Where the run's folder is made."""
     resume: str | None = None
     """Goes on with the run of this name; its flags are taken over, --trials may be larger."""
+    tensorboard: Annotated[bool, SWITCH] = False
+    """Writes each trial's curves for TensorBoard too, into the run's folder."""
+    mlflow: str | None = None
+    """Logs each trial to the MLflow tracking server or store at this URI too."""
     quiet: Annotated[bool, SWITCH] = False
     """Prints only where the results are."""
     dry_run: Annotated[bool, SWITCH] = False
@@ -206,12 +257,13 @@ class OutputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
-    """A whole run: five groups of settings, each with working defaults."""
+    """A whole run: groups of settings, each with working defaults."""
 
     search: SearchSpec = field(default_factory=SearchSpec)
     data: DataSpec = field(default_factory=DataSpec)
     train: TrainSpec = field(default_factory=TrainSpec)
     resources: ResourceSpec = field(default_factory=ResourceSpec)
+    finals: FinalsSpec = field(default_factory=FinalsSpec)
     output: OutputSpec = field(default_factory=OutputSpec)
 
     @classmethod
@@ -253,6 +305,7 @@ _GROUPS: dict[str, Any] = {
     "data": DataSpec,
     "train": TrainSpec,
     "resources": ResourceSpec,
+    "finals": FinalsSpec,
     "output": OutputSpec,
 }
 _FLAG_NAMES = {"fixed": "set", "ranges": "range"}
@@ -266,7 +319,7 @@ def _settings() -> Iterable[tuple[str, str, str]]:
 
 
 def _coerced(name: str, value: Any) -> Any:
-    if name in ("model", "fixed", "ranges"):
+    if name in ("model", "objective", "fixed", "ranges", "rank_by"):
         words = (value,) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"setting {_FLAG_NAMES.get(name, name)} {value!r}: must be a text or a list of texts")

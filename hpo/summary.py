@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -12,9 +13,12 @@ from hpo.preflight import Plan
 from hpo.progress import accuracy, duration
 from hpo.ranking import Ranked
 from hpo.study import rungs
-from hpo.timing import Times
 from hpo.weights import arguments
 from hpo.winner import has_weights
+
+if TYPE_CHECKING:
+    from hpo.finalists import Finalist
+    from hpo.session import Outcome
 
 
 def show_plan(plan: Plan) -> None:
@@ -31,8 +35,12 @@ def show_plan(plan: Plan) -> None:
     for notice in plan.notices:
         print(f"note: {notice}")
     print(f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in plan.models)}")
+    objective = f", for {' and '.join(spec.search.objective)}" if len(spec.search.objective) > 1 else ""
     budget = f", within {spec.search.time_budget}" if spec.search.time_budget else ""
-    print(f"trials:  {plan.total_trials}{each}, {spec.search.epochs} epochs, {spec.search.sampler}, {early}{budget}")
+    print(
+        f"trials:  {plan.total_trials}{each}, {spec.search.epochs} epochs, {spec.search.sampler}{objective}, "
+        f"{early}{budget}"
+    )
     print(f"data:    {data}")
     print(
         f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
@@ -59,40 +67,77 @@ def _show_spaces(plan: Plan) -> None:
             print(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
 
 
-def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, times: Times | None) -> None:
-    """The ten best, where the time went, where the files are, and the command that trains the winner again."""
+def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: Outcome) -> None:
+    """The ten best, the finals, where the time went, where the files are, and how to train the winner again."""
     if plan.spec.output.quiet or not ranked:
         print(folder.trials_csv)
         return
     print(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
-    console().print(_best_table(ranked))
+    console().print(best_table(ranked))
     if any(item.pareto for item in ranked[:10]):
         print("* on the Pareto front of accuracy, parameters and time")
-    if times:
-        _show_times(times, plan.spec.data.train_size is None)
+    if outcome.finalists:
+        _show_finals(outcome.finalists)
+    if outcome.times and outcome.state == "complete":
+        _show_times(outcome, plan.spec.data.train_size is None)
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
+    print(f"report:  {folder.report_html}")
     winner = ranked[0].record
     if winner.usable:
-        kept = has_weights(folder, winner)
+        kept = has_weights(folder.path, winner)
         print(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
-        if kept:
+        if kept and not outcome.finalists:
             print(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
+        if kept:
             print(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
 
 
-def _show_times(times: Times, all_images: bool) -> None:
+def _show_finals(finalists: Sequence[Finalist]) -> None:
+    count = max(len(finalist.seeds) for finalist in finalists)
+    print(
+        f"Finals: trained anew, on validation images too, with {count} seed{'s' if count > 1 else ''}, and tested once"
+    )
+    console().print(finals_table(finalists))
+    if len(finalists) > 1:
+        print("= not to be told from the first")
+
+
+def finals_table(finalists: Sequence[Finalist]) -> Table:
+    """The finalists, best first, one a line."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("rank", "trial", "test acc", "95 % interval", "val acc", "optimism", "parameters"):
+        table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+    for number, finalist in enumerate(finalists, start=1):
+        measured, record = finalist.measured, finalist.record
+        table.add_row(
+            f"{number}{'=' if finalist.tied_with_best and len(finalists) > 1 else ' '}",
+            record.trial_id,
+            accuracy(measured.mean),
+            f"{measured.low:.4f} - {measured.high:.4f}",
+            accuracy(record.val_accuracy),
+            f"{finalist.optimism:+.4f}",
+            f"{record.parameters:,}",
+        )
+    return table
+
+
+def _show_times(outcome: Outcome, all_images: bool) -> None:
+    times = outcome.times
+    assert times is not None
     at_once = f"{times.places} trial{'s' if times.places > 1 else ''} at once"
-    print(f"time:    {duration(times.elapsed_s)} with {at_once}: {times.words()}")
+    finals = f"; {duration(outcome.finals_s)} of finals" if outcome.finalists else ""
+    print(f"time:    {duration(times.elapsed_s)} with {at_once}: {times.words()}{finals}")
     if advice := times.advice(all_images):
         print(f"to train more of it: {advice}")
 
 
-def _best_table(ranked: list[Ranked]) -> Table:
+def best_table(ranked: list[Ranked], top: int = 10) -> Table:
+    """The first trials, one a line."""
     table = Table(box=None, pad_edge=False)
     for name in ("rank", "trial", "val acc", "parameters", "time", "epochs", "state", "configuration"):
         left = name in ("trial", "state", "configuration")
         table.add_column(name, justify="left" if left else "right", no_wrap=name != "configuration")
-    for item in ranked[:10]:
+    for item in ranked[:top]:
         record = item.record
         table.add_row(
             f"{item.rank}{'*' if item.pareto else ' '}",
@@ -109,7 +154,7 @@ def _best_table(ranked: list[Ranked]) -> Table:
 
 def _short(key: str, value: Any) -> str:
     """ "lr=0.00123"; a word (an activation, an optimizer) needs no name."""
-    return value if isinstance(value, str) else f"{key}={value:.3g}"
+    return value if isinstance(value, str) else f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def _list(epochs: tuple[int, ...]) -> str:

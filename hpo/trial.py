@@ -179,9 +179,10 @@ class Trial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
         """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
-        from trainers.data import TrainingData
+        from trainers.data import TrainingData, seal
         from trainers.memory import keep_freed_memory
 
+        seal()
         keep_freed_memory()
         self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
         if settings["import_from"] not in sys.path:

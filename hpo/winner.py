@@ -35,6 +35,8 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoint
     if damage:
         logger.warning("%s", damage)
     if state is None:
+        if not has_weights(folder.path, best):
+            logger.warning("%s: leads only now, when its checkpoint is gone; no weights are kept", best.trial_id)
         return
     if state["best_epoch"] != best.best_epoch:
         logger.warning("%s: its checkpoint is older than its best epoch, no weights are kept", best.trial_id)
@@ -53,9 +55,9 @@ def write_description(path: Path, description: weights.Description, record: Tria
     write_json(path, {**description.to_dict(), "trial": trial})
 
 
-def has_weights(folder: RunFolder, record: TrialRecord) -> bool:
-    """Whether best.pt holds this trial's weights."""
+def has_weights(folder: Path, record: TrialRecord) -> bool:
+    """Whether the best.pt in results/NAME holds this trial's weights."""
     try:
-        return bool(json.loads(folder.best_json.read_text())["trial_id"] == record.trial_id)
+        return bool(json.loads((folder / "best.json").read_text())["trial_id"] == record.trial_id)
     except OSError:
         return False

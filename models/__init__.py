@@ -19,10 +19,12 @@ ENTRY_POINTS = "podium.models"
 
 
 class Architecture(NamedTuple):
-    """builder: MODULE:FUNCTION. source: where the architecture comes from."""
+    """builder: MODULE:FUNCTION. source: where the architecture comes from. widths: the published channels and units of
+    its layers, from the images on; hyperparameters width_1, width_2, ... of those that have any."""
 
     builder: str
     source: str
+    widths: tuple[int, ...] = ()
 
 
 _A = "a comparison of NN, CNN and VGG16"
@@ -32,18 +34,18 @@ _D = "deep-digits"
 _E = "a baseline-against-CNN comparison"
 
 MODELS: dict[str, Architecture] = {
-    "mlp": Architecture("models.mlp:mlp", f"{_D}; {_E}"),
-    "mlp_small": Architecture("models.mlp:mlp_small", _C),
-    "mlp_wide": Architecture("models.mlp:mlp_wide", _A),
-    "cnn": Architecture("models.cnn:cnn", _E),
-    "cnn_dropout": Architecture("models.cnn:cnn_dropout", _D),
-    "cnn_deep": Architecture("models.cnn:cnn_deep", _A),
+    "mlp": Architecture("models.mlp:mlp", f"{_D}; {_E}", (128, 64)),
+    "mlp_small": Architecture("models.mlp:mlp", _C, (56, 28)),
+    "mlp_wide": Architecture("models.mlp:mlp", _A, (512, 512)),
+    "cnn": Architecture("models.cnn:cnn", _E, (32, 64, 128, 64)),
+    "cnn_dropout": Architecture("models.cnn:cnn_dropout", _D, (32, 64, 128)),
+    "cnn_deep": Architecture("models.cnn:cnn_deep", _A, (32, 64, 64, 1024, 512)),
     "lenet5": Architecture("models.lenet:lenet5", _C),
     "lenet5_bn": Architecture("models.lenet:lenet5_bn", _C),
-    "compact_190k": Architecture("models.compact:compact_190k", _B),
-    "compact_18k": Architecture("models.compact:compact_18k", _B),
-    "compact_7k": Architecture("models.compact:compact_7k", _B),
-    "compact_6k": Architecture("models.compact:compact_6k", _B),
+    "compact_190k": Architecture("models.compact:compact_190k", _B, (32, 64, 128, 32, 64, 128)),
+    "compact_18k": Architecture("models.compact:compact_18k", _B, (128, 8, 16, 16, 32, 16, 16, 32)),
+    "compact_7k": Architecture("models.compact:compact_7k", _B, (128, 8, 8, 8, 16, 8, 8, 16)),
+    "compact_6k": Architecture("models.compact:compact_6k", _B, (128, 4, 8, 8, 16, 8, 8, 16)),
     "vgg16": Architecture("models.vgg:vgg16", _A),
 }
 
@@ -84,9 +86,13 @@ def builder(name: str) -> Callable[..., nn.Module]:
 def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> nn.Module:
     """Builds the architecture `name` for images of `input_shape` (channels, height, width).
 
-    `arch` holds the architecture's own hyperparameters (`activation`, `dropout`).
+    `arch` holds the architecture's own hyperparameters: `activation`, `dropout`, and `width_1`, `width_2`, ... of the
+    layers whose widths can be chosen, by default the published ones.
     Raises ValueError where the images are too small for the architecture, KeyError for an unknown name.
     """
+    published = MODELS[name].widths if name in MODELS else ()
+    if published:
+        arch["widths"] = tuple(arch.pop(f"width_{n}", width) for n, width in enumerate(published, start=1))
     return builder(name)(input_shape, num_classes, **arch)
 
 

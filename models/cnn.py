@@ -12,6 +12,8 @@ arrangement that has it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from models.layers import Dropout, activation_layer, at_least, pooled_activation
@@ -19,59 +21,70 @@ from models.layers import Dropout, activation_layer, at_least, pooled_activation
 Shape = tuple[int, int, int]
 
 
-def cnn(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """Two pooled convolutions and two hidden linear layers; dropout before each of these.
+def cnn(
+    input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
+) -> nn.Module:
+    """Two pooled convolutions and two hidden linear layers, of four `widths`; dropout before each of the linear ones.
 
     Raises ValueError for images under 4x4, which two poolings leave nothing of.
     """
     channels, height, width = at_least("cnn", 4, input_shape)
+    first, second, *hidden = widths
     return nn.Sequential(
-        nn.Conv2d(channels, 32, 3, padding=1),
+        nn.Conv2d(channels, first, 3, padding=1),
         *pooled_activation(activation),
-        nn.Conv2d(32, 64, 3, padding=1),
+        nn.Conv2d(first, second, 3, padding=1),
         *pooled_activation(activation),
-        *_head((64 * (height // 4) * (width // 4), 128, 64), num_classes, activation, dropout),
+        *_head((second * (height // 4) * (width // 4), *hidden), num_classes, activation, dropout),
     )
 
 
-def cnn_dropout(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.2) -> nn.Module:
-    """Two unpadded convolutions, one pooling, one hidden linear layer; dropout before both linear layers.
+def cnn_dropout(
+    input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.2
+) -> nn.Module:
+    """Two unpadded convolutions, one pooling, one hidden linear layer, of three `widths`; dropout before both linear
+    layers.
 
     Raises ValueError for images under 6x6.
     """
     channels, height, width = at_least("cnn_dropout", 6, input_shape)
+    first, second, hidden = widths
     return nn.Sequential(
-        nn.Conv2d(channels, 32, 3),
+        nn.Conv2d(channels, first, 3),
         activation_layer(activation),
-        nn.Conv2d(32, 64, 3),
+        nn.Conv2d(first, second, 3),
         *pooled_activation(activation),
         nn.Flatten(),
         Dropout(dropout),
-        nn.Linear(64 * ((height - 4) // 2) * ((width - 4) // 2), 128),
+        nn.Linear(second * ((height - 4) // 2) * ((width - 4) // 2), hidden),
         activation_layer(activation),
         Dropout(dropout),
-        nn.Linear(128, num_classes),
+        nn.Linear(hidden, num_classes),
     )
 
 
-def cnn_deep(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """Three convolutions, two of them pooled, and two hidden linear layers; dropout before each of these.
+def cnn_deep(
+    input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
+) -> nn.Module:
+    """Three convolutions, two of them pooled, and two hidden linear layers, of five `widths`; dropout before each
+    linear one.
 
     Raises ValueError for images under 4x4.
     """
     channels, height, width = at_least("cnn_deep", 4, input_shape)
+    first, second, third, *hidden = widths
     return nn.Sequential(
-        nn.Conv2d(channels, 32, 3, padding=1),
+        nn.Conv2d(channels, first, 3, padding=1),
         *pooled_activation(activation),
-        nn.Conv2d(32, 64, 3, padding=1),
+        nn.Conv2d(first, second, 3, padding=1),
         *pooled_activation(activation),
-        nn.Conv2d(64, 64, 3, padding=1),
+        nn.Conv2d(second, third, 3, padding=1),
         activation_layer(activation),
-        *_head((64 * (height // 4) * (width // 4), 1024, 512), num_classes, activation, dropout),
+        *_head((third * (height // 4) * (width // 4), *hidden), num_classes, activation, dropout),
     )
 
 
-def _head(widths: tuple[int, int, int], num_classes: int, activation: str, dropout: float) -> list[nn.Module]:
+def _head(widths: Sequence[int], num_classes: int, activation: str, dropout: float) -> list[nn.Module]:
     """Flatten, two hidden linear layers with dropout before each, and the output layer."""
     flat, first, second = widths
     return [

@@ -13,61 +13,63 @@ is activated, the last one only in the first two networks; BatchNorm comes after
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from models.layers import activation_layer, at_least
 
 Shape = tuple[int, int, int]
 
-# A number is a 3x3 convolution with as many channels (p: padded); "1x1 N" and "pool" (2x2) speak for themselves.
-_190K = "32, 64, 128, 1x1 32, 64, pool, 128"
-_18K = "128p, 1x1 8, 16p, pool, 16, 32, pool, 1x1 16, 16, 32"
-_6K = "128p, 1x1 4, 8p, pool, 8, 16, pool, 1x1 8, 8, 16"
-_7K = "128, 1x1 8, 8, pool, 8, 16, 1x1 8, 8, 16"
+# 3: a 3x3 convolution, 1: a 1x1 one, p: padded; "pool" is 2x2. Each convolution takes the next of the widths.
+_190K = "3, 3, 3, 1, 3, pool, 3"
+_18K = "3p, 1, 3p, pool, 3, 3, pool, 1, 3, 3"
+_6K = _18K
+_7K = "3, 1, 3, pool, 3, 3, 1, 3, 3"
 
 
-def compact_190k(input_shape: Shape, num_classes: int, *, activation: str = "relu") -> nn.Module:
+def compact_190k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
     """32, 64, 128, 1x1 32, 64, pool, 128, 1x1 classes, average. ValueError for images under 14x14."""
     channels, *_ = at_least("compact_190k", 14, input_shape)
-    layers, width = _stack(_190K, channels, activation, norm=False)
-    return nn.Sequential(*layers, nn.Conv2d(width, num_classes, 1), activation_layer(activation), *_average())
+    layers = _stack(_190K, channels, widths, activation, norm=False)
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), activation_layer(activation), *_average())
 
 
-def compact_18k(input_shape: Shape, num_classes: int, *, activation: str = "relu") -> nn.Module:
+def compact_18k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
     """128p, 1x1 8, 16p, pool, 16, 32, pool, 1x1 16, 16, 32, 1x1 classes, average. ValueError under 28x28."""
     channels, *_ = at_least("compact_18k", 28, input_shape)
-    layers, width = _stack(_18K, channels, activation, norm=False)
-    return nn.Sequential(*layers, nn.Conv2d(width, num_classes, 1), activation_layer(activation), *_average())
+    layers = _stack(_18K, channels, widths, activation, norm=False)
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), activation_layer(activation), *_average())
 
 
-def compact_6k(input_shape: Shape, num_classes: int, *, activation: str = "relu") -> nn.Module:
+def compact_6k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
     """128p, 1x1 4, 8p, pool, 8, 16, pool, 1x1 8, 8, 16, 1x1 classes, average. ValueError under 28x28."""
     channels, *_ = at_least("compact_6k", 28, input_shape)
-    layers, width = _stack(_6K, channels, activation, norm=True)
-    return nn.Sequential(*layers, nn.Conv2d(width, num_classes, 1), *_average())
+    layers = _stack(_6K, channels, widths, activation, norm=True)
+    return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), *_average())
 
 
-def compact_7k(input_shape: Shape, num_classes: int, *, activation: str = "relu") -> nn.Module:
+def compact_7k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
     """128, 1x1 8, 8, pool, 8, 16, 1x1 8, 8, 16, average, 1x1 classes. ValueError for images under 22x22."""
     channels, *_ = at_least("compact_7k", 22, input_shape)
-    layers, width = _stack(_7K, channels, activation, norm=True)
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, num_classes, 1), nn.Flatten())
+    layers = _stack(_7K, channels, widths, activation, norm=True)
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(widths[-1], num_classes, 1), nn.Flatten())
 
 
-def _stack(layers: str, channels: int, activation: str, norm: bool) -> tuple[list[nn.Module], int]:
-    """The modules of a description such as "128p, 1x1 8, pool", and the channels they end with."""
+def _stack(kinds: str, channels: int, widths: Sequence[int], activation: str, norm: bool) -> list[nn.Module]:
+    """The modules of a description such as "3p, 1, pool"."""
     modules: list[nn.Module] = []
-    for layer in layers.split(", "):
-        if layer == "pool":
+    following = iter(widths)
+    for kind in kinds.split(", "):
+        if kind == "pool":
             modules.append(nn.MaxPool2d(2))
             continue
-        width = int(layer.removeprefix("1x1 ").removesuffix("p"))
-        size = 1 if layer.startswith("1x1") else 3
-        modules += [nn.Conv2d(channels, width, size, padding=int(layer.endswith("p"))), activation_layer(activation)]
+        width, size = next(following), int(kind[0])
+        modules += [nn.Conv2d(channels, width, size, padding=int(kind.endswith("p"))), activation_layer(activation)]
         if norm and size == 3:
             modules.append(nn.BatchNorm2d(width))
         channels = width
-    return modules, channels
+    return modules
 
 
 def _average() -> list[nn.Module]:

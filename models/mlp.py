@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from math import prod
 
 from torch import nn
@@ -19,23 +20,11 @@ from models.layers import Dropout, activation_layer
 Shape = tuple[int, int, int]
 
 
-def mlp(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """784-128-64-10; dropout after both hidden layers."""
-    return _perceptron((prod(input_shape), 128, 64), num_classes, activation, dropout)
-
-
-def mlp_wide(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """784-512-512-10; dropout after both hidden layers."""
-    return _perceptron((prod(input_shape), 512, 512), num_classes, activation, dropout)
-
-
-def mlp_small(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """784-56-28-10; dropout after both hidden layers."""
-    return _perceptron((prod(input_shape), 56, 28), num_classes, activation, dropout)
-
-
-def _perceptron(widths: tuple[int, ...], num_classes: int, activation: str, dropout: float) -> nn.Sequential:
+def mlp(
+    input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
+) -> nn.Sequential:
+    """Hidden linear layers of `widths` units, each with its activation and then dropout."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for fan_in, fan_out in itertools.pairwise(widths):
+    for fan_in, fan_out in itertools.pairwise((prod(input_shape), *widths)):
         layers += [nn.Linear(fan_in, fan_out), activation_layer(activation), Dropout(dropout)]
     return nn.Sequential(*layers, nn.Linear(widths[-1], num_classes))

@@ -50,6 +50,12 @@ class TrainingData:
     def to(self, device: str) -> TrainingData:
         return TrainingData(self.train.to(device), self.validation.to(device), self.black)
 
+    def joined(self) -> TrainingData:
+        """Training and validation images together to train on, and none for validation."""
+        pairs = ((getattr(self.train, part), getattr(self.validation, part)) for part in ("images", "labels"))
+        nothing = Split(self.validation.images[:0], self.validation.labels[:0])
+        return TrainingData(Split(*(torch.cat(pair) for pair in pairs)), nothing, self.black)
+
     def to_arrays(self) -> dict[str, Any]:
         """As numpy arrays that share this memory: what Ray's object store shares without copies."""
         splits = {"train": self.train, "validation": self.validation}
@@ -76,6 +82,15 @@ class TrainingData:
         )
 
 
+_sealed = False
+
+
+def seal() -> None:
+    """From now on no test split opens in this process: for those that search and train."""
+    global _sealed
+    _sealed = True
+
+
 class SealedSplit:
     """The test split: `open` is for the final evaluation. It cannot be sent to a worker by accident."""
 
@@ -86,6 +101,9 @@ class SealedSplit:
         return len(self._split)
 
     def open(self) -> Split:
+        """Raises PermissionError in a process that is sealed."""
+        if _sealed:
+            raise PermissionError("the test split is sealed while networks are chosen and trained")
         return self._split
 
     def __reduce__(self) -> NoReturn:

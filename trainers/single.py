@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class SingleTrainer:
         return max(1, whole + (rest > 1))
 
     def step(self) -> list[EpochResult]:
-        """Trains one epoch and evaluates it on the validation split."""
+        """Trains one epoch and evaluates it on the validation split; where that is empty, val_* are not a number."""
         started = time.perf_counter()
         indices = self._order()
         precision = self.config.precision
@@ -61,7 +62,10 @@ class SingleTrainer:
         with _seeded(self.config.seed * 10007 + self.epoch, self.config.device):
             loss, accuracy = train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
         trained = time.perf_counter()
-        val_loss, val_accuracy = evaluate(self.model, self.data.validation, precision)
+        validation = self.data.validation
+        val_loss, val_accuracy = (
+            evaluate(self.model, validation, precision) if len(validation) else (math.nan, math.nan)
+        )
         self.epoch += 1
         result = EpochResult(
             epoch=self.epoch,

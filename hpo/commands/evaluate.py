@@ -38,7 +38,7 @@ class EvaluateSpec:
     json: Annotated[bool, SWITCH] = False
     """Prints JSON instead of tables: overall and per class precision, recall, f1 and num_samples."""
     misclassified: Path | None = None
-    """Draws the first images it got wrong into this file, NAME.png."""
+    """Draws the images that it is most sure of and wrong about into this file, NAME.png."""
     model: OwnModel = None
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     The end of a run, its ranking and files, is shared out over all trials.
     """
     from hpo.checkpoints import Checkpoints, Folder
+    from hpo.estimate import Work
     from hpo.journal import Journal, write_atomically
     from hpo.progress import Progress
     from hpo.ranking import rank
@@ -49,7 +50,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
             records,
             Journal(folder / "trials.jsonl"),
             LiveTrials(folder / "trials.csv", records),
-            Progress(trials, EPOCHS, []),
+            Progress(Work(trials, EPOCHS)),
             Checkpoints(Folder(folder / "checkpoints")),
         )
         recorder.constants = Constants("cnn", 429_258, "mnist", "float32", 0)

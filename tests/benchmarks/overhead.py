@@ -19,6 +19,7 @@ from typing import Any
 from cluster.connect import connect
 from hpo import search
 from hpo.checkpoints import Checkpoints, Folder
+from hpo.estimate import Work
 from hpo.folder import create
 from hpo.interrupt import interruptible
 from hpo.preflight import preflight
@@ -49,7 +50,7 @@ def podium(trials: int) -> float:
         started = time.perf_counter()
         with interruptible() as interrupted:
             checkpoints = Checkpoints(Folder(run.checkpoints))
-            records = search.run_search(plan, run, checkpoints, Progress(trials, 1, []), interrupted)
+            records = search.run_search(plan, run, checkpoints, Progress(Work(trials, 1)), interrupted)
         spent = time.perf_counter() - started
         assert len(records) == trials
         run.unlock()

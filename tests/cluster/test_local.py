@@ -100,6 +100,7 @@ def test_a_cluster_comes_up_is_used_and_goes(home: Path, folder: str, capsys: py
     assert main(up) == 2 and "there is a cluster already" in capsys.readouterr().err
     assert len(processes(folder)) >= 4
     line = f"hpo/run.py --address 127.0.0.1:{port} --model mlp_small --trials 4 --epochs 2 --dataset digits --quiet"
+    line += " --finalists 0"
     command = [sys.executable, *line.split(), "--name", "a", "--results-dir", str(home)]
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)

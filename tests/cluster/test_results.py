@@ -23,6 +23,7 @@ def run(tmp_path: Path) -> Path:
         "checkpoints/a@1.pt",
         ".lock",
         ".tune/x/y.json",
+        ".finals/cnn-0000-seed-1.pt",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,8 +24,8 @@ from tests.cluster.conftest import LocalCluster
 from tests.hpo.test_faults import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("listens_to_ctrl_c")]
-SHORT = ["--model", "mlp_small", "--trials", "4", "--epochs", "2", "--dataset", "digits"]
-LONG = ["--model", "lenet5", "--trials", "300", "--epochs", "9", "--dataset", "digits", "--scheduler", "none"]
+SHORT = shlex.split("--model mlp_small --trials 4 --epochs 2 --dataset digits --finalists 0")
+LONG = shlex.split("--model lenet5 --trials 300 --epochs 9 --dataset digits --scheduler none --finalists 0")
 
 
 def head_trials(cluster: LocalCluster, name: str) -> int:
@@ -190,7 +191,7 @@ def proxy(port: int) -> Iterator[tuple[int, threading.Event]]:
 
 def test_a_connection_that_drops_is_taken_up_again(three_nodes: LocalCluster, tmp_path: Path) -> None:
     with proxy(three_nodes.dashboard_port) as (port, cut):
-        line = ["--model", "lenet5", "--trials", "16", "--epochs", "9", "--dataset", "digits", "--scheduler", "none"]
+        line = shlex.split("--model lenet5 --trials 16 --epochs 9 --dataset digits --scheduler none --finalists 0")
         command = three_nodes.submit("--", *line, "--name", "dropped")
         command[2] = f"http://127.0.0.1:{port}"
         process = three_nodes.start(command, tmp_path)

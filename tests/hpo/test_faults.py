@@ -21,7 +21,7 @@ from hpo.journal import read_journal
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
-STUDY = "--model lenet5 --trials 8 --epochs 9 --dataset digits --name a"
+STUDY = "--model lenet5 --trials 8 --finalists 0 --epochs 9 --dataset digits --name a"
 
 
 def start(tmp_path: Path, line: str) -> subprocess.Popen[str]:
@@ -156,8 +156,11 @@ def test_the_output_of_a_run_that_is_no_terminal(tmp_path: Path) -> None:
     lines = out.splitlines()
     assert [line.split(":")[0] for line in lines[:4]] == ["models", "trials", "data", "runs on"]
     assert [line[:5] for line in lines[4:7]] == ["[1/3]", "[2/3]", "[3/3]"]
-    assert lines[7] == "Trials, best first" and lines[-1].startswith("the winner again: ")
-    code, out, err = end(start(tmp_path, "--model mlp_small --trials 2 --epochs 2 --dataset digits --name b --quiet"))
+    assert [line[:16] for line in lines[7:10]] == [f"[{number}/3] final of "[:16] for number in (1, 2, 3)]
+    assert lines[10] == "Trials, best first" and lines[-1].startswith("the winner again: ")
+    code, out, err = end(
+        start(tmp_path, "--model mlp_small --trials 2 --finalists 0 --epochs 2 --dataset digits --name b --quiet")
+    )
     assert (code, out, err) == (0, f"{tmp_path}/b/trials.csv\n", "")
 
 

@@ -58,6 +58,7 @@ def test_a_trial_that_eats_all_memory_is_a_row_and_the_others_go_on(tmp_path: Pa
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "own.toml").write_text('[space."hungry:Net"]\nhungry = [false, true]\nlr = [0.001, 0.002, 0.004]\n')
     line = "--model hungry:Net --config own.toml --trials 4 --epochs 2 --sampler random --seed 1 --concurrency 1"
+    line += " --finalists 0"
     line += f" --dataset digits --train-size 200 --scheduler none --name a --results-dir {tmp_path}"
     # The shell moves itself into the group, and with it all that it becomes and starts.
     into = f'echo $$ > {group}/cgroup.procs && exec "$@"'

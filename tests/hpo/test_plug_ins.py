@@ -71,21 +71,34 @@ def test_a_faulty_one_is_refused_in_one_line(kind: str, tmp_path: Path, monkeypa
 
 
 def test_an_installed_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "podium_extra.py").write_text("from models.mlp import mlp as net\n")
+    (tmp_path / "podium_extra.py").write_text("from models.lenet import lenet5 as net\n")
     info = tmp_path / "podium_extra-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: podium-extra\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[podium.models]\nextra = podium_extra:net\n")
     monkeypatch.syspath_prepend(tmp_path)
     (plan,) = preflight(StudySpec.of(model="extra", dataset="digits")).models
-    assert (plan.name, plan.parameters) == ("extra", 109_386)
+    assert (plan.name, plan.parameters) == ("extra", 44_426)
 
 
 @pytest.mark.slow
 def test_the_readmes_example_runs_as_it_stands(mine: Path) -> None:
     (line,) = block_of_readme("sh").splitlines()
     words = line.replace("hpo run", f"{sys.executable} {ROOT}/hpo/run.py").split()
-    command = [*words, "--dataset", "digits", "--epochs", "2", "--trials", "4", "--name", "a", "--quiet"]
+    command = [
+        *words,
+        "--dataset",
+        "digits",
+        "--epochs",
+        "2",
+        "--trials",
+        "4",
+        "--finalists",
+        "0",
+        "--name",
+        "a",
+        "--quiet",
+    ]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(command, cwd=mine, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -22,7 +22,9 @@ from tests.hpo.test_faults import wait_for
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
-RUN = "--model lenet5 --epochs 3 --dataset digits --concurrency 1 --scheduler none --quiet --study together"
+RUN = (
+    "--model lenet5 --epochs 3 --dataset digits --concurrency 1 --scheduler none --finalists 0 --quiet --study together"
+)
 
 
 def program(name: str) -> str | None:

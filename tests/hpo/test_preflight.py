@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from hpo.preflight import _concurrency, preflight
+from hpo.preflight import _concurrency, preflight, shared_by_drivers
 from hpo.provenance import describe, ended, resumed
+from hpo.search import _within_budget
 from hpo.study import SearchSpec, StudySpec
 from models import MODELS
 
@@ -30,6 +31,13 @@ def test_architectures_over_the_budget_are_left_out_and_said_so() -> None:
     assert [m.name for m in plan.models] == small
     (note,) = plan.notices
     assert note.startswith("left out by --max-parameters 50000: mlp has 109,386, mlp_wide has 669,706, cnn has 429,258")
+
+
+def test_with_its_widths_searched_a_large_architecture_may_fit() -> None:
+    models = ["cnn_deep", "compact_190k", "lenet5"]
+    plan = preflight(spec(model=models, max_parameters=8000, search_widths=True))
+    assert [m.name for m in plan.models] == ["compact_190k"]
+    assert "cnn_deep has " in plan.notices[0] and "lenet5 has 44,426" in plan.notices[0]
 
 
 def test_architectures_that_these_images_are_too_small_for_are_left_out(tmp_path: Path) -> None:
@@ -106,6 +114,46 @@ def test_a_resumed_run_may_change_how_but_not_what() -> None:
     assert "outcome" in study["sessions"][0] and study["state"] == "running"
 
 
+def test_a_run_from_before_a_setting_was_one_can_be_resumed() -> None:
+    stored = describe(preflight(spec(model="mlp", trials=3)))
+    for key in ("objective", "finalists", "final_seeds"):
+        del stored["spec"][key]
+    assert preflight(spec(model="mlp", trials=9, resume="x"), stored).spec.search.trials == 9
+    with pytest.raises(ValueError, match="cannot change --objective"):
+        preflight(spec(model="mlp", objective=["accuracy", "time"], resume="x"), stored)
+
+
+def test_a_password_is_neither_kept_nor_shown(tmp_path: Path) -> None:
+    uri = "http://user:secret@127.0.0.1:9"
+    with pytest.raises(ValueError, match=r"--mlflow http://user:\*\*\*@127.0.0.1:9: cannot be used") as caught:
+        preflight(spec(mlflow=uri))
+    assert "secret" not in str(caught.value)
+    stored = describe(preflight(spec(mlflow=uri, dry_run=True)))
+    assert stored["spec"]["mlflow"] == "http://user:***@127.0.0.1:9"
+    with pytest.raises(ValueError, match="--resume x: give --mlflow again, its password is not kept"):
+        preflight(spec(mlflow=stored["spec"]["mlflow"], resume="x"), stored)
+
+
+def test_drivers_of_one_study_have_the_same_objectives() -> None:
+    plan = preflight(spec(objective=["accuracy", "time"]))
+    assert shared_by_drivers(plan, plan.models[0])["objective"] == ["accuracy", "time"]
+
+
+def test_a_budget_takes_an_own_architecture_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "heads.py").write_text(
+        "from torch import nn\n"
+        "def net(input_shape, num_classes, *, dim=64, heads=8):\n"
+        "    assert dim % heads == 0\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, dim), nn.Linear(dim, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    space = {"heads:net": {"dim": {"low": 8, "high": 64}, "heads": {"low": 3, "high": 8}}}
+    plan = preflight(spec(model="heads:net", max_parameters=10_000, space=space))
+    fits = _within_budget(plan, plan.models[0])
+    assert fits({"lr": 0.1, "dim": 8, "heads": 4}) and not fits({"lr": 0.1, "dim": 64, "heads": 4})
+    assert fits({"lr": 0.1, "dim": 8, "heads": 3})  # it fails, as a trial, and says why
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -114,6 +162,7 @@ def test_a_resumed_run_may_change_how_but_not_what() -> None:
         ({"set": "lr=0.1"}, r"cannot change --set unset -> \['lr=0.1'\]"),
         ({"seed": 4, "sampler": "gp"}, "cannot change --sampler tpe -> gp; --seed 0 -> 4"),
         ({"train_size": 50}, "cannot change --train-size unset -> 50"),
+        ({"rank_by": "time"}, r"cannot change --rank-by unset -> \['time'\]"),
         ({"dataset": "mnist"}, "--dataset digits -> mnist"),
         ({"storage": "sqlite:///other.db"}, "--storage must be the one it began with, none"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hpo.estimate import Work
 from hpo.progress import LineProgress, LiveProgress, Progress, duration, make_progress
 from hpo.records import TrialRecord, TrialState
 
@@ -26,7 +27,7 @@ def record(number: int, state: TrialState = TrialState.COMPLETED, **values: Any)
 
 
 def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = LineProgress(4, 10, [record(0)])
+    progress = LineProgress(Work(4, 10), [record(0)])
     progress.started("cnn-0001")
     progress.reported("cnn-0001", {"epochs": 1, "value": 0.5})
     assert capsys.readouterr().out == ""
@@ -46,7 +47,7 @@ def test_after_the_first_trials_it_says_how_long_the_run_will_take(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("hpo.progress.time.monotonic", lambda: now)
-    progress = LineProgress(10 + earlier, 3, [record(20 + number) for number in range(earlier)])
+    progress = LineProgress(Work(10 + earlier, 3), [record(20 + number) for number in range(earlier)])
     now = 104.0  # Ray has started
     progress.started("cnn-0000")
     del progress.running["cnn-0000"]
@@ -61,21 +62,21 @@ def test_after_the_first_trials_it_says_how_long_the_run_will_take(
 def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("hpo.progress.time.monotonic", lambda: now)
-    progress = LineProgress(80, 10, [], budget_s=400.0)
+    progress = LineProgress(Work(80, 10, budget_s=400.0))
     for number in range(8):  # at once, of 60 s each
         progress.started(f"cnn-{number:04d}")
     now = 160.0
     for number in range(8):
         progress.reported(f"cnn-{number:04d}", {"epochs": 10, "value": 0.5})
     for number in range(3):
-        progress.finished(record(number))
+        progress.finished(record(number, epochs=10))
     assert progress.eta_s() == pytest.approx(340.0)  # the budget: nine more rounds would take 540 s
-    progress.budget_s = 1000.0
+    progress.work = Work(80, 10, budget_s=1000.0)
     assert progress.eta_s() == pytest.approx(540.0)
 
 
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
-    progress = LiveProgress(5, 10, [], Console(file=StringIO()))
+    progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
     progress.started("cnn-0003")
     progress.reported("cnn-0003", {"epochs": 2, "value": 0.75})
     progress.finished(record(1))
@@ -89,13 +90,13 @@ def test_the_live_display_shows_counts_best_and_running_trials() -> None:
 
 
 def test_failed_and_diverged_trials_are_never_the_best() -> None:
-    progress = Progress(3, 10, [record(9, TrialState.DIVERGED), record(8, TrialState.FAILED), record(1)])
+    progress = Progress(Work(3, 10), [record(9, TrialState.DIVERGED), record(8, TrialState.FAILED), record(1)])
     assert progress.best and progress.best.trial_id == "cnn-0001"
 
 
 def test_the_display_fits_where_it_is_shown() -> None:
-    assert type(make_progress(1, 1, [], quiet=True)) is Progress
-    assert type(make_progress(1, 1, [], quiet=False)) is LineProgress  # the tests' output is no terminal
+    assert type(make_progress(Work(1, 1), [], quiet=True)) is Progress
+    assert type(make_progress(Work(1, 1), [], quiet=False)) is LineProgress  # the tests' output is no terminal
 
 
 @pytest.mark.parametrize(("s", "text"), [(4.4, "4s"), (185, "3m05s"), (7620, "2h07m"), (None, "-")])

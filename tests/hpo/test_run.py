@@ -17,6 +17,7 @@ import ray
 from hpo import StudyResult, StudySpec, run_study, session
 from hpo import search as search_module
 from hpo.cli import main as cli
+from hpo.estimate import Work
 from hpo.journal import read_journal
 from hpo.progress import Progress
 from hpo.records import TrialRecord
@@ -28,7 +29,14 @@ TIMES = ["rank", "pareto", "images_per_s", "wall_time_s", "queue_s", "setup_s", 
 
 
 def run(tmp_path: Path, **settings: Any) -> StudyResult:
-    base = {"model": "mlp_small", "dataset": "digits", "train_size": 200, "epochs": 3, "results_dir": tmp_path}
+    base = {
+        "model": "mlp_small",
+        "dataset": "digits",
+        "train_size": 200,
+        "epochs": 3,
+        "finalists": 0,
+        "results_dir": tmp_path,
+    }
     result = run_study(StudySpec.of(**{**base, "quiet": True, **settings}))
     assert result is not None
     return result
@@ -50,8 +58,8 @@ def test_a_study_from_spec_to_files(tmp_path: Path) -> None:
     assert set(frame["state"]) <= {"completed", "stopped", "diverged", "failed"}
     pd.testing.assert_frame_equal(frame.fillna({"error": ""}), result.frame, check_dtype=False, rtol=1e-6)
     names = {p.name for p in result.folder.iterdir()}
-    files = "study.json study.db trials.csv trials.jsonl curves.csv leaderboard.csv best.pt best.json logs .lock"
-    assert names == set(files.split())
+    files = "study.json study.db trials.csv trials.jsonl curves.csv leaderboard.csv report.html best.pt best.json"
+    assert names == {*files.split(), "logs", ".lock"}
     told = states(result)["mlp_small"]
     by_id = frame.sort_values("trial_id")["state"].map({"completed": "COMPLETE"}).fillna("PRUNED")
     assert told == list(by_id) and "PRUNED" in told
@@ -89,6 +97,30 @@ def test_the_same_seed_one_at_a_time_gives_the_same_trials(tmp_path: Path) -> No
         frames.append(frame.drop(columns=TIMES))
     pd.testing.assert_frame_equal(*frames, check_exact=True)
     assert frames[0]["state"].nunique() > 1
+
+
+def test_every_trained_network_fits_the_budget(tmp_path: Path) -> None:
+    settings = {"search_widths": True, "max_parameters": 8000, "trials": 50, "epochs": 1, "train_size": 64}
+    result = run(tmp_path, model=["compact_7k", "compact_6k"], **settings)
+    assert list(result.frame["model"].value_counts()) == [50, 50] and (result.frame["parameters"] <= 8000).all()
+    assert result.frame["config_width_1"].nunique() > 10
+    assert len(states(result)["compact_7k"]) > 50  # rejected ones are in the study, and no trials of the run
+
+
+def test_several_objectives_give_a_front(tmp_path: Path) -> None:
+    settings = {"objective": ["accuracy", "parameters"], "search_widths": True, "sampler": "nsgaii"}
+    result = run(tmp_path, model="mlp_small", trials=12, name="a", **settings)
+    frame = result.frame
+    assert set(frame["state"]) == {"completed"}  # none was stopped early
+    front, rest = [], []
+    for _, row in frame.iterrows():
+        better = (frame["val_accuracy"] >= row["val_accuracy"]) & (frame["parameters"] <= row["parameters"])
+        strictly = (frame["val_accuracy"] > row["val_accuracy"]) | (frame["parameters"] < row["parameters"])
+        (rest if (better & strictly).any() else front).append(row["rank"])
+    assert sorted(front) == list(range(1, len(front) + 1)) and len(front) > 1
+    study = optuna.load_study(study_name="mlp_small", storage=f"sqlite:///{result.folder}/study.db")
+    assert len(study.directions) == 2 and {t.values[1] for t in study.best_trials} <= set(frame["parameters"])
+    assert len(run(tmp_path, model="mlp_small", trials=14, resume="a", **settings).frame) == 14
 
 
 def test_the_command_shown_trains_the_winner_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,7 +272,7 @@ class _LostNode(Progress):
 
 
 def test_a_tuner_that_ray_ends_is_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "make_progress", lambda *a: _LostNode(8, 3, []))
+    monkeypatch.setattr(session, "make_progress", lambda *a: _LostNode(Work(8, 3)))
     result = run(tmp_path, trials=8)
     assert result.exit_code == 0 and sorted(result.frame["trial_id"]) == [f"mlp_small-{n:04d}" for n in range(8)]
     assert set(states(result)["mlp_small"]) <= {"COMPLETE", "PRUNED"} and len(states(result)["mlp_small"]) == 8
@@ -258,7 +290,7 @@ def test_weights_of_another_epoch_are_not_taken_for_the_winners(
 
 
 def test_a_display_that_fails_does_not_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "make_progress", lambda *a: BrokenDisplay(3, 3, []))
+    monkeypatch.setattr(session, "make_progress", lambda *a: BrokenDisplay(Work(3, 3)))
     assert len(run(tmp_path, trials=3).frame) == 3
 
 

@@ -229,6 +229,55 @@ def test_what_is_left_of_an_ask_that_failed_is_no_zombie(study: optuna.Study) ->
     assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
+def test_what_does_not_fit_is_pruned_and_asked_for_again(study: optuna.Study) -> None:
+    s = searcher(study, wanted=3)
+    s.fits = lambda params: params["lr"] < 0.005
+    for name in "abc":
+        assert s.suggest(name)["lanes"][0]["params"]["lr"] < 0.005
+        s.on_trial_complete(name, result("completed", (1, 0.5)))
+    assert s.suggest("d") == Searcher.FINISHED and s.fault is None  # three were wanted, and three there were
+    states = [t.state.name for t in study.trials]
+    assert states.count("COMPLETE") == 3 and set(states) == {"COMPLETE", "PRUNED"}
+    assert all(t.params["lr"] >= 0.005 for t in study.trials if t.state == TrialState.PRUNED)
+    assert [trial_id for trial_id, _, _ in s.listener.ended] == [  # type: ignore[attr-defined]
+        f"cnn-{t.number:04d}" for t in study.trials if t.state == TrialState.COMPLETE
+    ]
+
+
+def test_where_nothing_fits_the_search_ends_with_a_reason(study: optuna.Study) -> None:
+    s = searcher(study)
+    s.fits = lambda _: False
+    assert s.suggest("a") == Searcher.FINISHED
+    assert str(s.fault) == "100 configurations in a row have more parameters than --max-parameters allows"
+    assert len(study.trials) == 100 and all(t.state.is_finished() for t in study.trials)
+
+
+def test_several_objectives_are_told_together(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path}/study.db")
+    study = open_study(storage, "cnn", resume=False, directions=["maximize", "minimize"])
+    seed_sampler(study, "nsgaii", 0)
+    s = searcher(study)
+    s.objective = ("accuracy", "parameters")
+    for name, state in {"a": "completed", "b": "stopped", "c": "diverged"}.items():
+        s.suggest(name)
+        report = result(state, (1, 0.4), (2, 0.6))
+        report["lanes"][0] |= {"val_accuracy": 0.6, "parameters": 70}
+        s.on_trial_result(name, report)
+        s.on_trial_complete(name, report)
+    assert s.fault is None
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "FAIL"]
+    assert study.trials[0].values == [0.6, 70.0]
+    made_again = open_study(storage, "again", resume=False, directions=["maximize", "minimize"])
+    row = SimpleNamespace(
+        config={"lr": 0.01},
+        state=TrialRecordState.COMPLETED,
+        curve=[],
+        to_dict=lambda: {"val_accuracy": 0.6, "parameters": 7},
+    )
+    restore(made_again, {"again-0000": row}, SPACE, ("accuracy", "parameters"))
+    assert made_again.trials[0].values == [0.6, 7.0]
+
+
 def test_drivers_of_one_study_leave_each_others_trials_alone(study: optuna.Study) -> None:
     mine, yours = searcher(study, run="mine"), searcher(study, run="yours")
     for name in "ab":

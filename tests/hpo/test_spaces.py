@@ -100,7 +100,7 @@ def test_wrong_spaces_are_refused_in_one_line(flag: str, text: str, message: str
         ({"lr": {"low": 2, "high": 1}}, "upside down"),
         ({"lr": True}, "True is not a number"),
         ({"activation": ["relu", "x"]}, "activation: unknown; choose from relu"),
-        ({"width": 3}, r"\[space.cnn\] width: unknown; choose from"),
+        ({"depth": 3}, r"\[space.cnn\] depth: unknown; choose from"),
         (3, "space.cnn = 3 is no table"),
     ],
 )
@@ -121,3 +121,28 @@ def test_a_flag_is_for_the_architectures_that_have_such_a_hyperparameter() -> No
     assert search_space("compact_7k", spec).default["lr"] == 0.01
     with pytest.raises(ValueError, match=r"--range dropout=0:0\.3: unknown; choose from lr"):
         search_space("compact_7k", SearchSpec(model=("compact_7k",), ranges=("dropout=0:0.3",)))
+
+
+def test_widths_are_searched_only_if_asked_for() -> None:
+    assert "width_1" not in search_space("cnn", SearchSpec()).distributions
+    space = search_space("cnn", SearchSpec(search_widths=True))
+    assert [space.default[f"width_{n}"] for n in (1, 2, 3, 4)] == [32, 64, 128, 64]
+    assert space.distributions["width_3"] == IntDistribution(16, 256, log=True)
+    narrowed = search_space("cnn", SearchSpec(search_widths=True, fixed=("width_1=8",), ranges=("width_2=4:9",)))
+    assert narrowed.distributions["width_1"] == CategoricalDistribution((8,))
+    assert narrowed.distributions["width_2"] == IntDistribution(4, 9)
+    alone = search_space("mlp", SearchSpec(model=("mlp",), fixed=("width_2=7",))).distributions
+    assert alone["width_2"] == CategoricalDistribution((7,)) and "width_1" not in alone
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("width_1=0", "width_1 must be a whole number from 1 to 65536"),
+        ("width_1=2.5", "2.5 is not a whole number"),
+        ("width_9=4", "unknown"),
+    ],
+)
+def test_a_wrong_width_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        search_space("cnn", SearchSpec(fixed=(text,)))

@@ -38,6 +38,7 @@ def test_models_repeat_and_all_takes_every_one() -> None:
         ("cmaes", "auto", False),
         ("gp", "asha", True),
         ("tpe", "none", False),
+        ("nsgaii", "auto", False),
     ],
 )
 def test_early_stopping_is_left_out_for_samplers_that_cannot_use_it(sampler: str, scheduler: str, stops: bool) -> None:
@@ -46,7 +47,16 @@ def test_early_stopping_is_left_out_for_samplers_that_cannot_use_it(sampler: str
 
 WRONG = {
     "--model cnnn": "--model cnnn: unknown (did you mean cnn?); choose from mlp, mlp_small, mlp_wide, cnn, ",
-    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from tpe, random, gp, cmaes",
+    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from tpe, random, gp, cmaes, nsgaii",
+    "--objective speed": "--objective speed: unknown; choose from accuracy, parameters, time",
+    "--objective time": "--objective time: give accuracy, alone or once with some of parameters, time",
+    "--objective accuracy accuracy": "--objective accuracy accuracy: give accuracy, alone or once with some of",
+    "--objective accuracy time --sampler gp": "--sampler gp: is for one objective; with --objective accuracy time",
+    "--objective accuracy time --scheduler asha": "--scheduler asha: stops trials by their accuracy alone;",
+    "--finalists -1": "--finalists -1: must be at least 0",
+    "--final-seeds 0": "--final-seeds 0: must be at least 1",
+    "--rank-by speed": "--rank-by speed: 'speed' is none of accuracy, parameters, time",
+    "--search-widths --model lenet5": "--search-widths: is for mlp, mlp_small, mlp_wide, cnn, ",
     "--scheduler median": "--scheduler median: unknown; choose from auto, asha, none",
     "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist, digits",
     "--device gpu": "--device gpu: unknown (did you mean cpu?); choose from auto, cpu, cuda, mps",

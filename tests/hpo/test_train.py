@@ -252,7 +252,7 @@ WRONG = {
     "--train-size 3": "--train-size 3: must be between",
     "--set width": "--set width: write NAME=VALUE",
     "--set lr=3 --lr 2": "--set lr=3: --lr 2.0 is given too; choose one of them",
-    "--set width=3": "--set width=3: unknown; choose from lr, dropout",
+    "--set depth=3": "--set depth=3: unknown; choose from lr, dropout",
 }
 
 

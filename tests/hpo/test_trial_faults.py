@@ -56,7 +56,7 @@ def faulty(tmp_path: Path, faults: str, line: str) -> tuple[int, str, str]:
 
 
 def test_trials_that_hang_die_and_raise_are_rows_and_the_others_go_on(tmp_path: Path) -> None:
-    line = "--trials 9 --epochs 2 --sampler random --scheduler none --seed 1 --trial-timeout 3s"
+    line = "--trials 9 --finalists 0 --epochs 2 --sampler random --scheduler none --seed 1 --trial-timeout 3s"
     began = time.monotonic()
     code, _, err = faulty(tmp_path, '["none", "hang", "die", "memory"]', line)
     assert (code, err) == (0, ""), err
@@ -138,7 +138,7 @@ def test_the_file_of_a_ray_that_was_killed_does_not_matter(tmp_path: Path) -> No
     before = stale.read_text() if stale.exists() else None
     stale.write_text("127.0.0.1:9")
     try:
-        line = "--model mlp_small --trials 2 --epochs 1 --dataset digits --name a --quiet"
+        line = "--model mlp_small --trials 2 --finalists 0 --epochs 1 --dataset digits --name a --quiet"
         code, _, err = end(start(tmp_path, line))
     finally:
         stale.unlink(missing_ok=True)

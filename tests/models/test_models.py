@@ -33,6 +33,21 @@ def test_parameter_counts_are_the_published_ones() -> None:
     assert {name: count_parameters(name, MNIST, 10) for name in MODELS} == PARAMETERS
 
 
+@pytest.mark.parametrize("name", [name for name, architecture in MODELS.items() if architecture.widths])
+def test_widths_can_be_chosen_one_by_one(name: str) -> None:
+    published = MODELS[name].widths
+    counts = {PARAMETERS[name]}
+    for number, width in enumerate(published, start=1):
+        arch = {f"width_{number}": width + 1}
+        counts.add(count_parameters(name, MNIST, 10, **arch))
+        assert build_model(name, MNIST, 10, **arch)(torch.randn(2, *MNIST)).shape == (2, 10)
+    assert len(counts) > len(published) // 2 and min(counts) == PARAMETERS[name]  # each of them makes it larger
+    ones = {f"width_{number}": 1 for number in range(1, len(published) + 1)}
+    assert count_parameters(name, MNIST, 10, **ones) < PARAMETERS[name] / 8
+    with pytest.raises(TypeError):
+        build_model(name, MNIST, 10, **{f"width_{len(published) + 1}": 4})
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_architecture_takes_every_activation(name: str, activation: str) -> None:

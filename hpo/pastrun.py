@@ -1,0 +1,82 @@
+"""A run that has been: what lies in its results/NAME, read without touching anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.journal import read_journal
+from hpo.ranking import RankBy, Ranked, rank
+from hpo.records import TrialRecord
+
+if TYPE_CHECKING:
+    from hpo.finalists import Finalist
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """study: its study.json. records: of its finished trials, in the order they finished."""
+
+    path: Path
+    study: dict[str, Any]
+    records: list[TrialRecord]
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec: dict[str, Any] = self.study["spec"]
+        return spec
+
+    def ranked(self) -> list[Ranked]:
+        """As the run ranked them."""
+        images = self.study["data"]["sizes"]["validation"] if self.spec.get("one_standard_error") else None
+        return rank(self.records, RankBy.of(self.spec.get("rank_by", ()), images, self.spec.get("objective", ())))
+
+    def finalists(self) -> list[Finalist]:
+        """Those of the leaderboard that were tested, best first; none where the run had no finals."""
+        from hpo.finalists import choose, final_seeds, order, read_finalists
+
+        seeds = final_seeds(self.spec.get("seed", 0), self.spec.get("final_seeds", 0))
+        return order(read_finalists(self.path / "finals.jsonl", choose(self.ranked(), self.finals), seeds))
+
+    @property
+    def finals(self) -> int:
+        """How many finalists each architecture was to have."""
+        return int(self.spec.get("finalists", 0))
+
+
+def read_run(path: Path) -> PastRun:
+    """Raises ValueError, in one line, where there is no run or it cannot be read."""
+    try:
+        study = json.loads((path / "study.json").read_text())
+        rows = {row["trial_id"]: row for row in read_journal(path / "trials.jsonl")}
+        records = [TrialRecord.from_dict(row) for row in rows.values()]
+        hashes, name = study["data"]["hashes"], study["data"]["name"]
+        assert isinstance(hashes, dict) and isinstance(name, str)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(f"{path}: is no run; give a results/NAME with a study.json in it") from None
+    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    return PastRun(path, study, records)
+
+
+def check_comparable(runs: Sequence[PastRun]) -> None:
+    """ValueError unless all ran on the same images, split alike."""
+    first = runs[0]
+    for other in runs[1:]:
+        theirs, ours = other.study["data"], first.study["data"]
+        if theirs["name"] != ours["name"]:
+            raise ValueError(
+                f"{other.path}: is of {theirs['name']}, {first.path} of {ours['name']}; to mix them, add --mixed"
+            )
+        changed = [part for part, sha in ours["hashes"].items() if theirs["hashes"].get(part) != sha]
+        if changed:
+            raise ValueError(
+                f"{other.path}: its {', '.join(changed)} split is not that of {first.path}; to mix them, add --mixed"
+            )
