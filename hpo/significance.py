@@ -92,11 +92,6 @@ def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
     return rejected
 
 
-def standard_error(accuracy: float, images: int) -> float:
-    """Of an accuracy measured on so many images: sqrt(p (1 - p) / n)."""
-    return math.sqrt(accuracy * (1 - accuracy) / images)
-
-
 def _freedom(variance: float, parts: Sequence[tuple[float, int]]) -> float:
     """Degrees of freedom of a variance (Welch, 1947; Satterthwaite, 1946). parts: those of its summands that were
     estimated, each with the number of values that it was estimated from."""

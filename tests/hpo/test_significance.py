@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.significance import holm, measure, p_value, standard_error, tied_with
+from hpo.significance import holm, measure, p_value, tied_with
 
 IMAGES, STUDIES = 2000, 200
 
@@ -105,7 +105,3 @@ def test_holm_rejects_at_least_what_bonferroni_does_and_from_the_smallest(values
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == [True, False, False, True]
     assert holm([0.05]) == [True] and holm([]) == []
-
-
-def test_the_standard_error_of_a_proportion() -> None:
-    assert standard_error(0.9, 100) == pytest.approx(0.03)
