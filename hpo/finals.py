@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,19 +20,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 import torch
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpo.checkpoints import Checkpoints, Place
 from hpo.finalists import Finalist, final_seeds, order, packed, read_finalists
 from hpo.folder import RunFolder
 from hpo.journal import Journal
+from hpo.peers import Peers
 from hpo.records import TrialRecord
 from hpo.study import rungs
+from hpo.worker import make_trainer, prepare
 from models import build_model
 from trainers import checkpoint
-from trainers.config import TrainConfig, split_config
+from trainers.config import split_config
 
 if TYPE_CHECKING:
     from hpo.preflight import Plan
+    from trainers.single import SingleTrainer
 
 WORKERS_LOST = 2  # a network whose worker dies is trained again this often, from its last checkpoint
 LISTEN_S = 0.2  # for Ctrl-C
@@ -175,24 +179,37 @@ class _Tasks:
         """(network, outcome) of each, as they end; of fewer where `interrupted` is set."""
         if not networks:
             return
-        data = ray.put(self.plan.dataset.training.joined().to_arrays())
+        self.data = ray.put(self.plan.dataset.training.joined().to_arrays())
         waiting = deque(networks)
-        running: dict[Any, Network] = {}
-        resources = self.plan.spec.resources
-        train = ray.remote(train_network).options(
-            num_cpus=resources.cpus_per_trial, num_gpus=self.plan.gpus_per_trial, max_retries=WORKERS_LOST
-        )
+        running: dict[Any, tuple[Network, PlacementGroup]] = {}
         try:
             while (waiting or running) and not interrupted.is_set():
                 while waiting and len(running) < self.plan.concurrency:
                     network = waiting.popleft()
-                    running[train.remote(data, self._settings(network))] = network
+                    reference, place = self._start(network)
+                    running[reference] = network, place
                 done, _ = ray.wait(list(running), timeout=LISTEN_S)
                 for reference in done:
-                    yield running.pop(reference), _outcome(reference)
+                    network, place = running.pop(reference)
+                    outcome = _outcome(reference)
+                    remove_placement_group(place)
+                    yield network, outcome
         finally:
-            for reference in running:
+            for reference, (_, place) in running.items():
                 ray.cancel(reference, force=True)
+                remove_placement_group(place)
+
+    def _start(self, network: Network) -> tuple[ray.ObjectRef[Any], PlacementGroup]:
+        place = placement_group(self.plan.bundles)
+        first = PlacementGroupSchedulingStrategy(place, placement_group_bundle_index=0)
+        train = ray.remote(train_network).options(
+            num_cpus=self.plan.spec.resources.cpus_per_trial,
+            num_gpus=self.plan.gpus_per_trial,
+            max_retries=WORKERS_LOST,
+            scheduling_strategy=first,
+        )
+        # In a list, so that what arrives is the reference: further workers take it too.
+        return train.remote([self.data], self._settings(network)), place
 
     def _settings(self, network: Network) -> dict[str, Any]:
         plan, record = self.plan, network.record
@@ -201,8 +218,8 @@ class _Tasks:
             "model": record.model,
             "params": record.config,
             "seed": network.seed,
-            "epochs": record.best_epoch,
-            "horizon": plan.spec.search.epochs,
+            "best_epoch": record.best_epoch,
+            "epochs": plan.spec.search.epochs,
             "input_shape": plan.dataset.input_shape,
             "num_classes": len(plan.dataset.classes),
             "checkpoints": self.place,
@@ -212,51 +229,48 @@ class _Tasks:
                 "device": plan.device,
                 "threads": plan.spec.resources.cpus_per_trial,
             },
+            "workers": plan.spec.resources.workers_per_trial,
+            "gpus": plan.gpus_per_trial,
         }
 
 
-def train_network(arrays: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> dict[str, Any]:
     """On a worker: trains one network, from its last checkpoint where there is one.
 
     Returns its weights, epochs, seconds of training, and whether its loss stopped being finite: it is tested all the
     same, because a configuration that breaks with some seeds is as good as it is with all of them.
     """
-    from trainers.data import TrainingData, seal
-    from trainers.memory import keep_freed_memory
+    peers = Peers(data[0], settings) if settings["workers"] > 1 else None
+    training = prepare(ray.get(data[0]), settings)
+    trainer = None
+    try:
+        trainer = make_trainer(training, settings, settings["params"], settings["seed"], peers)
+        return _trained(trainer, settings)
+    except Exception as error:
+        raise (peers.cause(error) if peers else error) from error
+    finally:
+        if trainer:
+            trainer.close()
 
-    seal()
-    keep_freed_memory()
-    data = TrainingData.from_arrays(arrays).to(settings["train"]["device"])
-    trainer = _make_trainer(data, settings)
+
+def _trained(trainer: SingleTrainer, settings: dict[str, Any]) -> dict[str, Any]:
     checkpoints = Checkpoints(settings["checkpoints"])
     state, _ = checkpoints.load(settings["name"])
     train_s, finite = 0.0, True
     if state:
         trainer.load(state["trainer"])
         train_s = state["train_s"]
-    while trainer.epoch < settings["epochs"] and finite:
+    while trainer.epoch < settings["best_epoch"] and finite:
         (result,) = trainer.step()
         train_s += result.train_s
         finite = bool(np.isfinite(result.train_loss))
-        if trainer.epoch in rungs(settings["epochs"]):
+        if trainer.epoch in rungs(settings["best_epoch"]):
             with suppress(OSError):  # an insurance only
                 checkpoints.save(settings["name"], trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
     outcome = {"weights": trainer.weights(), "epochs": trainer.epoch, "train_s": train_s, "diverged": not finite}
-    trainer.close()
     with suppress(OSError):
         checkpoints.remove(settings["name"])
     return outcome
-
-
-def _make_trainer(data: Any, settings: dict[str, Any]) -> Any:
-    from trainers.single import SingleTrainer
-
-    if settings["import_from"] not in sys.path:
-        sys.path.append(settings["import_from"])  # where the driver found a user's own architecture
-    train, arch = split_config(settings["params"])
-    make = partial(build_model, settings["model"], settings["input_shape"], settings["num_classes"], **arch)
-    config = TrainConfig(**settings["train"], **train, epochs=settings["horizon"], seed=settings["seed"])
-    return SingleTrainer(make, data, config)
 
 
 def _outcome(reference: Any) -> dict[str, Any]:

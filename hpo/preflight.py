@@ -81,6 +81,13 @@ class Plan:
         return RankBy.of(finals.rank_by, images, self.spec.search.objective)
 
     @property
+    def bundles(self) -> list[dict[str, float]]:
+        """What a trial reserves of Ray's resources, a bundle for each of its workers."""
+        resources = self.spec.resources
+        each = {"CPU": float(resources.cpus_per_trial), "GPU": self.gpus_per_trial}
+        return [{name: count for name, count in each.items() if count}] * resources.workers_per_trial
+
+    @property
     def total_trials(self) -> int:
         return self.spec.search.trials * len(self.models)
 
@@ -285,21 +292,26 @@ def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -
     share = spec.resources.gpus_per_trial
     if share is None:
         share = 1.0 if device == "cuda" else 0.0
-    if share > resources["GPU"] and not _grows(spec):
-        raise ValueError(f"--gpus-per-trial {share:g}: there are {resources['GPU']:g} GPUs")
+    workers = spec.resources.workers_per_trial
+    if share * workers > resources["GPU"] and not _grows(spec):
+        each = f" for each of --workers-per-trial {workers}" if workers > 1 else ""
+        raise ValueError(f"--gpus-per-trial {share:g}{each}: there are {resources['GPU']:g} GPUs")
     return share
 
 
 def _concurrency(spec: StudySpec, gpus: float, resources: dict[str, float]) -> tuple[int, str]:
     """Trials at once: what was asked for, within what the resources hold; and a note where they cut it."""
-    asked, cpus = spec.resources.concurrency, spec.resources.cpus_per_trial
-    if cpus > resources["CPU"] and not _grows(spec):
-        raise ValueError(f"--cpus-per-trial {cpus}: there are {resources['CPU']:g} CPUs")
+    asked, cpus, workers = spec.resources.concurrency, spec.resources.cpus_per_trial, spec.resources.workers_per_trial
+    if cpus * workers > resources["CPU"] and not _grows(spec):
+        said = f"--cpus-per-trial {cpus}"
+        said = f"--workers-per-trial {workers}, with {said} for each" if workers > 1 else said
+        raise ValueError(f"{said}: there are {resources['CPU']:g} CPUs")
     room = int(resources["CPU"] // cpus)
     if gpus >= 1:
         room = min(room, int(resources["GPU"] // gpus))
     elif gpus:  # a share lies on one GPU: 0.6 fits once on each
         room = min(room, int(resources["GPU"]) * math.floor(1 / gpus + 1e-9))
+    room //= workers
     if spec.train.device == "mps":
         room = 1
     if asked is not None and asked > room and _grows(spec):

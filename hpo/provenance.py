@@ -49,6 +49,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "device": plan.device,
             "concurrency": plan.concurrency,
             "cpus_per_trial": plan.spec.resources.cpus_per_trial,
+            "workers_per_trial": plan.spec.resources.workers_per_trial,
             "gpus_per_trial": plan.gpus_per_trial,
         },
         **describe_machine(),

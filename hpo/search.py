@@ -258,8 +258,10 @@ def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> A
             "device": plan.device,
             "threads": plan.spec.resources.cpus_per_trial,
         },
+        "workers": plan.spec.resources.workers_per_trial,
+        "gpus": plan.gpus_per_trial,
     }
-    resources = {"cpu": plan.spec.resources.cpus_per_trial, "gpu": plan.gpus_per_trial}
+    resources = tune.PlacementGroupFactory(plan.bundles)
     return tune.with_resources(tune.with_parameters(Trial, data=[data], settings=settings), resources)
 
 

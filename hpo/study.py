@@ -181,9 +181,11 @@ class ResourceSpec:
     """What the trials run on."""
 
     cpus_per_trial: int = 1
-    """CPUs, and torch threads, of a trial."""
+    """CPUs, and torch threads, of a trial, or of each of its workers."""
     gpus_per_trial: float | None = None
-    """GPUs of a trial; a fraction shares one. [default: 1 on cuda, else 0]"""
+    """GPUs of a trial, or of each of its workers; a fraction shares one. [default: 1 on cuda, else 0]"""
+    workers_per_trial: int = 1
+    """Processes that share each batch of a trial, on one node or several."""
     concurrency: int | None = None
     """Trials at once. [default: as many as the resources hold]"""
     address: str | None = None
@@ -193,6 +195,7 @@ class ResourceSpec:
 
     def __post_init__(self) -> None:
         at_least("--cpus-per-trial", self.cpus_per_trial, 1)
+        at_least("--workers-per-trial", self.workers_per_trial, 1)
         at_least("--concurrency", self.concurrency, 1)
         if self.address and "://" in self.address:
             raise ValueError(
@@ -204,6 +207,8 @@ class ResourceSpec:
             raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
         if gpus is not None and not (gpus == 0 or 0 < gpus < 1 or (gpus >= 1 and gpus == int(gpus))):
             raise ValueError(f"--gpus-per-trial {gpus:g}: must be 0, a fraction of one GPU or a whole number")
+        if gpus is not None and gpus % 1 and self.workers_per_trial > 1:
+            raise ValueError(f"--gpus-per-trial {gpus:g}: each of --workers-per-trial needs a GPU of its own, or none")
 
 
 @Parameter(name="*")

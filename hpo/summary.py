@@ -42,8 +42,10 @@ def show_plan(plan: Plan) -> None:
         f"{early}{budget}"
     )
     print(f"data:    {data}")
+    workers = spec.resources.workers_per_trial
+    spread = f"{workers} workers each, with " if workers > 1 else ""
     print(
-        f"runs on: {at_once} trial{plural} at once, {spec.resources.cpus_per_trial} CPU{gpu} each, "
+        f"runs on: {at_once} trial{plural} at once, {spread}{spec.resources.cpus_per_trial} CPU{gpu} each, "
         f"{_precisions(plan)} on {plan.device}",
         flush=True,
     )

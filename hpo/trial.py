@@ -6,7 +6,6 @@ import contextlib
 import faulthandler
 import math
 import os
-import sys
 import threading
 import time
 import traceback
@@ -19,8 +18,10 @@ import ray
 from ray import tune
 
 from hpo.checkpoints import Checkpoints
+from hpo.peers import Peers
+from hpo.worker import make_trainer, prepare
 from models import trainable_parameters
-from trainers.config import EpochResult, FitResult, TrainConfig, split_config
+from trainers.config import EpochResult, FitResult, TrainConfig
 
 HANGS_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
 
@@ -32,7 +33,7 @@ class Lane:
     handed out. A checkpoint of the same trial, left by a worker or driver that died, is taken up.
     """
 
-    def __init__(self, data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> None:
+    def __init__(self, data: Any, settings: dict[str, Any], lane: dict[str, Any], peers: Peers | None = None) -> None:
         self.started = time.perf_counter()
         self.queue_s = max(0.0, time.time() - lane["asked_at"])
         self.settings, self.lane = settings, lane
@@ -44,7 +45,7 @@ class Lane:
         self.before: dict[str, float] = {}
         self.timeout = _Timeout(settings, lane, self.checkpoints, self.earlier_s)
         with self.timeout:
-            self.trainer = _make_trainer(data, settings, lane)
+            self.trainer = make_trainer(data, settings, lane["params"], settings["seed"] + lane["number"], peers)
             if state:
                 self._take_up(state)
         self.setup_s = time.perf_counter() - self.started
@@ -88,6 +89,7 @@ class Lane:
             "setup_s": self.setup_s,
             "device": self.settings["train"]["device"],
             "node": self.settings["node"],
+            "workers": self.settings["workers"],
             "curve": [_finite(asdict(result)) for result in new],
         }
 
@@ -177,18 +179,14 @@ class Trial(tune.Trainable):
     """Tune's side of a lane. A class, because function trainables hang Tune when their actors are reused;
     no error leaves it, because Tune would end the actor and lose what the trial had measured."""
 
+    peers: Peers | None = None  # the further workers of each trial, where it has several
+
     def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
         """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
-        from trainers.data import TrainingData, seal
-        from trainers.memory import keep_freed_memory
-
-        seal()
-        keep_freed_memory()
         self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
-        if settings["import_from"] not in sys.path:
-            sys.path.append(settings["import_from"])  # where the driver found a user's own architecture
-        # On an accelerator the data set stays there for all trials of this actor.
-        self.data = TrainingData.from_arrays(ray.get(data[0])).to(settings["train"]["device"])
+        if settings["workers"] > 1:
+            self.peers = Peers(data[0], self.settings)
+        self.data = prepare(ray.get(data[0]), settings)
         self._warm_up()
         self._begin(config)
 
@@ -225,13 +223,15 @@ class Trial(tune.Trainable):
 
     def _run(self) -> Lane:
         if self.run is None:
-            self.run = Lane(self.data, self.settings, self.lane)
+            self.run = Lane(self.data, self.settings, self.lane, self.peers)
         return self.run
 
     def _end(self) -> None:
         if self.run is not None:
             self.run.close()
         self.run = None
+        if self.peers:
+            self.peers.close()
 
     def _guarded(self, action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What `action` returns; after an error, then and from then on, a report of state failed."""
@@ -239,7 +239,7 @@ class Trial(tune.Trainable):
             try:
                 return action()
             except Exception as error:
-                self.failure = self._failed(error)
+                self.failure = self._failed(self.peers.cause(error) if self.peers else error)
         return self.failure
 
     def _failed(self, error: Exception) -> dict[str, Any]:
@@ -250,7 +250,7 @@ class Trial(tune.Trainable):
             "trial_id": self.lane["trial_id"],
             "state": "failed",
             "error": f"{type(error).__name__}: {words}"[:500],
-            "traceback": traceback.format_exc(),
+            "traceback": "".join(traceback.format_exception(error)),
         }
 
 
@@ -258,17 +258,6 @@ def _node(settings: dict[str, Any]) -> str:
     """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
     name = os.uname().nodename
     return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if settings["cluster"] else name
-
-
-def _make_trainer(data: Any, settings: dict[str, Any], lane: dict[str, Any]) -> Any:
-    from models import build_model
-    from trainers.single import SingleTrainer
-
-    train, arch = split_config(lane["params"])
-    make = partial(build_model, settings["model"], settings["input_shape"], settings["num_classes"], **arch)
-    seed = settings["seed"] + lane["number"]
-    config = TrainConfig(**settings["train"], **train, epochs=settings["epochs"], seed=seed)
-    return SingleTrainer(make, data, config)
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

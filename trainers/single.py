@@ -57,15 +57,11 @@ class SingleTrainer:
         """Trains one epoch and evaluates it on the validation split; where that is empty, val_* are not a number."""
         started = time.perf_counter()
         indices = self._order()
-        precision = self.config.precision
         # What draws from torch's global generator, as nn.Dropout in a network of the user's own, follows the seed too.
         with _seeded(self.config.seed * 10007 + self.epoch, self.config.device):
-            loss, accuracy = train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
+            loss, accuracy = self._train(indices)
         trained = time.perf_counter()
-        validation = self.data.validation
-        val_loss, val_accuracy = (
-            evaluate(self.model, validation, precision) if len(validation) else (math.nan, math.nan)
-        )
+        val_loss, val_accuracy = self._evaluate()
         self.epoch += 1
         result = EpochResult(
             epoch=self.epoch,
@@ -109,6 +105,16 @@ class SingleTrainer:
         del self.model, self.optimizer, self.schedule, self.augment
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+    def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
+        """Mean loss and accuracy of an epoch of these batches."""
+        precision = self.config.precision
+        return train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
+
+    def _evaluate(self) -> tuple[float, float]:
+        """Loss and accuracy on the validation split."""
+        validation = self.data.validation
+        return evaluate(self.model, validation, self.config.precision) if len(validation) else (math.nan, math.nan)
 
     def _order(self) -> tuple[Tensor, ...]:
         """The epoch's batches as index vectors into the training split."""

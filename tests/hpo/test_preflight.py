@@ -73,6 +73,9 @@ def test_a_budget_that_nothing_fits_is_refused(model: str) -> None:
         ({"device": "cpu", "gpus_per_trial": 1}, "--gpus-per-trial 1: --device cpu uses none"),
         ({"device": "mps"}, "--device mps: there is no Apple GPU here"),
         ({"cpus_per_trial": 9999}, "--cpus-per-trial 9999: there are"),
+        ({"workers_per_trial": 9999}, "--workers-per-trial 9999, with --cpus-per-trial 1 for each: there are"),
+        ({"workers_per_trial": 2, "gpus_per_trial": 1}, "--gpus-per-trial 1 for each of --workers-per-trial 2: there"),
+        ({"workers_per_trial": 2, "gpus_per_trial": 0.5}, "--gpus-per-trial 0.5: each of --workers-per-trial needs"),
     ],
 )
 def test_resources_that_are_not_there_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -96,6 +99,8 @@ def test_concurrency_is_cut_to_what_the_resources_hold_and_said_so() -> None:
     resources = {"CPU": 4.0, "GPU": 0.0}
     assert _concurrency(spec(cpus_per_trial=2), 0, resources) == (2, "")
     assert _concurrency(spec(concurrency=1), 0, resources) == (1, "")
+    assert _concurrency(spec(workers_per_trial=2), 0, resources) == (2, "")
+    assert _concurrency(spec(workers_per_trial=3, device="cuda"), 1, {"CPU": 64, "GPU": 8}) == (2, "")
     at_once, note = _concurrency(spec(concurrency=9), 0, resources)
     assert at_once == 4 and note == "--concurrency 9 is more than the resources hold: 4 at once"
 

@@ -33,6 +33,7 @@ def settings(folder: Path, **changed: Any) -> dict[str, Any]:
         "cluster": False,
         "node": "here",
         "timeout": None,
+        "workers": 1,
         "seed": 10,
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
         **changed,

@@ -1,0 +1,90 @@
+"""Trials on the GPUs of a machine that has none: Ray is told of four, and each trial says which it was given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.hpo.test_faults import ROOT
+
+NOTING = """
+import json, os, time
+from pathlib import Path
+
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, input_shape, num_classes):
+        super().__init__()
+        self.layer, self.began = nn.Linear(784, num_classes), time.time()
+
+    def forward(self, x):
+        time.sleep(0.6)  # long enough for all others to begin
+        entry = {"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "at": [self.began, time.time()]}
+        Path(__file__).with_name(f"{os.getpid()}-{self.began}.json").write_text(json.dumps(entry))
+        return self.layer(x.flatten(1))
+"""
+
+# Everything of a run but the device: the trials are on the CPU, their shares of GPUs are Ray's to keep.
+SEARCH = """
+import sys, threading
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+
+from hpo.checkpoints import Checkpoints, Folder
+from hpo.estimate import Work
+from hpo.folder import create
+from hpo.interrupt import interruptible
+from hpo.preflight import _concurrency, preflight
+from hpo.progress import Progress
+from hpo.search import run_search
+from hpo.study import StudySpec
+
+share, trials, folder = float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+plan = preflight(StudySpec.of(model="noting:Net", trials=trials, epochs=1, dataset="digits", train_size=600))
+room, _ = _concurrency(StudySpec.of(gpus_per_trial=share), share, {"CPU": 16, "GPU": 4})
+plan = replace(plan, gpus_per_trial=share, concurrency=room)
+ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
+run = create(folder, "a", {})
+with interruptible() as interrupted:
+    records = run_search(plan, run, Checkpoints(Folder(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
+print(room, sorted(record.state.value for record in records))
+"""
+
+
+@pytest.mark.parametrize(
+    ("share", "trials", "room"),
+    [pytest.param(0.5, 12, 8, marks=pytest.mark.slow), pytest.param(2.0, 4, 2, marks=pytest.mark.long)],
+)
+def test_trials_spread_over_all_gpus_and_none_is_given_out_twice(
+    share: float, trials: int, room: int, tmp_path: Path
+) -> None:
+    (tmp_path / "noting.py").write_text(NOTING)
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}, '']\n{SEARCH}"]
+    done = subprocess.run(
+        [*command, str(share), str(trials), str(tmp_path / "r")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout.splitlines()[-1:] == [f"{room} {['completed'] * trials}"], done.stdout + done.stderr
+    written = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    entries = [entry for entry in written if entry["gpus"]]  # the driver looks at the network, too
+    assert len(entries) == trials and len({entry["pid"] for entry in entries}) == room
+    given = [(entry["gpus"].split(","), *entry["at"]) for entry in entries]
+    assert {gpu for gpus, *_ in given for gpu in gpus} == {"0", "1", "2", "3"}
+    assert all(len(set(gpus)) == max(1, share) for gpus, *_ in given)
+    busiest = max(sum(began <= at < ended for _, began, ended in given) for _, at, _ in given)
+    assert busiest == room  # as many at once as there is room for
+    for _, at, _ in given:
+        used = Counter(gpu for gpus, began, ended in given if began <= at < ended for gpu in gpus)
+        assert max(used.values()) * min(1.0, share) <= 1

@@ -1,0 +1,136 @@
+"""Several processes that train one model, on the loopback."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from models import build_model
+from trainers import checkpoint
+from trainers.config import EpochResult, TrainConfig
+from trainers.data import load_dataset
+from trainers.ddp import DistributedTrainer, Seat, open_meeting
+from trainers.single import SingleTrainer
+
+
+def make(name: str = "lenet5", **arch: Any) -> Callable[[], Any]:
+    return partial(build_model, name, (1, 28, 28), 10, **arch)
+
+
+def a_data() -> Any:
+    return load_dataset("digits", Path("x"), train_size=301).training
+
+
+def _follow(rank: int, size: int, port: int, model: Any, config: TrainConfig) -> None:
+    DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", port, rank + 1, size)).serve()
+
+
+def led(model: Any, config: TrainConfig, work: Callable[[DistributedTrainer], Any], size: int = 2) -> Any:
+    """What `work` returns with the leader, while size - 1 processes follow it."""
+    meeting = open_meeting("127.0.0.1")
+    others = mp.spawn(_follow, (size, meeting.port, model, config), nprocs=size - 1, join=False)  # type: ignore[no-untyped-call]
+    trainer = DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", meeting.port, 0, size), meeting)
+    try:
+        return work(trainer)
+    finally:
+        trainer.close()
+        others.join(timeout=30)
+
+
+def epochs(trainer: SingleTrainer, count: int = 3) -> list[EpochResult]:
+    return [trainer.step()[0] for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "batch_size", "size"),
+    [
+        pytest.param("adam", 33, 2, marks=pytest.mark.slow),
+        pytest.param("sgd", 50, 3, marks=pytest.mark.long),
+        pytest.param("adamw", 64, 2, marks=pytest.mark.long),
+    ],
+)
+def test_the_same_seed_gives_the_same_training_as_one_process(optimizer: str, batch_size: int, size: int) -> None:
+    config = TrainConfig(lr=1e-3, optimizer=optimizer, batch_size=batch_size)
+    alone = SingleTrainer(make(), a_data(), config)
+    expected = epochs(alone)
+    found, weights = led(make(), config, lambda trainer: (epochs(trainer), trainer.weights()), size)
+    for one, other in zip(expected, found, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, abs=1e-4)
+        assert other.val_loss == pytest.approx(one.val_loss, abs=1e-4)
+        assert other.val_accuracy == one.val_accuracy and other.images == one.images
+    assert max((weights[name] - value).abs().max() for name, value in alone.weights().items()) < 1e-3
+
+
+@pytest.mark.slow
+def test_with_dropout_and_batchnorm_it_learns_and_its_processes_stay_alike(tmp_path: Path) -> None:
+    config = TrainConfig(lr=3e-3, batch_size=32, augment="rotate-crop", schedule="cosine", epochs=8)
+
+    def work(trainer: DistributedTrainer) -> tuple[list[EpochResult], dict[str, Any]]:
+        return epochs(trainer, 8), trainer.save()
+
+    results, state = led(make("lenet5_bn", dropout=0.2), config, work)
+    assert results[-1].train_loss < results[0].train_loss / 2 and results[-1].val_accuracy > 0.7
+    first, second = state["noises"]
+    assert not torch.equal(first, second)  # each draws its own
+
+
+@pytest.mark.slow
+def test_it_goes_on_from_a_checkpoint_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    config = TrainConfig(lr=3e-3, batch_size=32)
+    model = make(dropout=0.3)
+    whole = led(model, config, lambda trainer: (epochs(trainer, 4), trainer.weights())[1])
+
+    def half(trainer: DistributedTrainer) -> None:
+        epochs(trainer, 2)
+        checkpoint.save(tmp_path / "c.pt", trainer.save())
+
+    def rest(trainer: DistributedTrainer) -> dict[str, torch.Tensor]:
+        trainer.load(checkpoint.load(tmp_path / "c.pt"))
+        epochs(trainer, 2)
+        return trainer.weights()
+
+    led(model, config, half)
+    resumed = led(model, config, rest)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+class Brittle(torch.nn.Module):
+    """Breaks, with the fifth batch, in the process that is not the leader's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.batches = torch.nn.Linear(784, 10), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches += 1
+        if self.batches == 5 and dist.get_rank() == 1:
+            raise ArithmeticError("this part cannot be trained")
+        return torch.as_tensor(self.layer(x.flatten(1)))
+
+
+@pytest.mark.slow
+def test_a_process_that_breaks_off_is_not_waited_for() -> None:
+    def work(trainer: DistributedTrainer) -> float:
+        began = time.monotonic()
+        with pytest.raises(RuntimeError):
+            trainer.step()
+        return time.monotonic() - began
+
+    with pytest.raises(mp.ProcessRaisedException, match="this part cannot be trained"):
+        assert led(Brittle, TrainConfig(batch_size=32), work) < 20
+
+
+@pytest.mark.slow
+def test_a_last_batch_too_small_for_all_is_left_out() -> None:
+    # 301 images in batches of 50 leave one over, which one process leaves out too; of 100 none does.
+    (result,) = led(make(), TrainConfig(batch_size=149), lambda trainer: epochs(trainer, 1))
+    assert result.images == 298 and math.isfinite(result.train_loss)
