@@ -226,12 +226,13 @@ def _label(value: Any) -> Any:
 
 def _words(item: Ranked) -> str:
     record = item.record
-    config = "<br>".join(f"{escape(key)}: {escape(_short(value))}" for key, value in record.config.items())
+    config = "<br>".join(f"{escape(key)}: {escape(short(value))}" for key, value in record.config.items())
     return (
         f"<b>{escape(record.trial_id)}</b>, rank {item.rank}<br>accuracy {record.val_accuracy:.4f}<br>"
         f"{record.parameters:,} parameters, {record.wall_time_s:.1f} s<br>{config}"
     )
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A hyperparameter's value for a reader."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

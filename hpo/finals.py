@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpo.checkpoints import Checkpoints, Place
-from hpo.finalists import Finalist, final_seeds, order, packed, read_finalists
+from hpo.finalists import Finalist, final_seeds, packed, read_finalists
 from hpo.folder import RunFolder
 from hpo.journal import Journal
 from hpo.peers import Peers
@@ -63,10 +62,10 @@ def run_finals(
     chosen: Sequence[TrialRecord],
     interrupted: threading.Event,
     tell: Callable[[str], object] = lambda _: None,
-) -> list[Finalist]:
+) -> None:
     """Trains what is missing of the finalists' networks, as Ray tasks, and opens the test set once for each finalist
-    whose networks are all there. Returns those that are finished, in `order`; fewer than chosen where `interrupted` is
-    set or a finalist could not be trained.
+    whose networks are all there; for fewer than chosen where `interrupted` is set or one could not be trained. What
+    came of it is in the folder's journal (hpo/finalists.py reads it).
 
     place: for checkpoints, as the workers see it. Raises OSError where the disk does not take a result, and ray's
     RayError where Ray is lost.
@@ -82,7 +81,6 @@ def run_finals(
                 finals.test_if_whole(record)
     finally:
         finals.journal.close()
-    return order(read_finalists(folder.finals, chosen, seeds(plan)))
 
 
 def seeds(plan: Plan) -> tuple[int, ...]:
@@ -159,8 +157,8 @@ class _Finals:
         data, record = self.plan.dataset, network.record
         # Where the trials ran; but the driver of a cluster may have no accelerator.
         device = "cuda" if self.plan.device == "cuda" and torch.cuda.is_available() else "cpu"
-        make = partial(build_model, record.model, data.input_shape, len(data.classes))
-        model = make(**{k: v for k, v in split_config(record.config)[1].items() if k != "pretrained"})
+        arch = {key: value for key, value in split_config(record.config)[1].items() if key != "pretrained"}
+        model = build_model(record.model, data.input_shape, len(data.classes), **arch)
         model.load_state_dict(checkpoint.load(self._weights(network)))
         split = data.test.open()
         logits = predict(model.to(device), split.to(device), record.precision)

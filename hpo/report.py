@@ -74,7 +74,7 @@ def render(run: PastRun, data_dir: Path | None = None, trusted: Sequence[str] = 
         sections=list(_sections(run, ranked, shown, data_dir, trusted)),
         provenance=list(_provenance(run)),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
-        short=_short,
+        short=lambda value: "" if value is None else charts.short(value),
         accuracy=lambda value: "" if value is None else f"{value:.4f}",
     )
 
@@ -241,9 +241,3 @@ def _json(make: Callable[[], go.Figure]) -> str:
         figure = make()
     figure.update_layout(template=None, title=None)
     return json.dumps(json.loads(figure.to_json())).replace("<", "\\u003c")
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

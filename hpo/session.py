@@ -119,7 +119,7 @@ class Session:
         if before and not plan.spec.output.quiet:
             print(f"resumes: {len(before)} of {plan.total_trials} trials are finished", flush=True)
         finished = self._outcome(before, False, "")
-        if finished.state == "complete" and not self._without_finals(before):
+        if finished.state == "complete" and not self._without_finals(finished):
             return finished
         progress = self._progress(before)
         try:
@@ -139,7 +139,7 @@ class Session:
             words = " ".join(str(fault).split())
             return self._outcome(read_records(self.folder), False, f"{type(fault).__name__}: {words}")
         ended = self._outcome(outcome.records, interrupted.is_set(), "")
-        if ended.state == "complete" and (missing := self._without_finals(outcome.records)):
+        if ended.state == "complete" and (missing := self._without_finals(ended)):
             ended = self._outcome(outcome.records, False, f"no final of {', '.join(missing)}, logs/hpo.log says why")
         return replace(ended, times=outcome.times, finals_s=time.monotonic() - started)
 
@@ -178,10 +178,10 @@ class Session:
     def _finalists(self, records: list[TrialRecord]) -> list[Finalist]:
         return order(read_finalists(self.folder.finals, self._chosen(records), seeds(self.plan)))
 
-    def _without_finals(self, records: list[TrialRecord]) -> list[str]:
+    def _without_finals(self, outcome: Outcome) -> list[str]:
         """Ids of the chosen that are not tested."""
-        tested = {finalist.record.trial_id for finalist in self._finalists(records)}
-        return [record.trial_id for record in self._chosen(records) if record.trial_id not in tested]
+        tested = {finalist.record.trial_id for finalist in outcome.finalists}
+        return [record.trial_id for record in self._chosen(outcome.records) if record.trial_id not in tested]
 
     def write(self, ranked: list[Ranked], outcome: Outcome) -> Outcome:
         """Writes the ranked tables, the winner and study.json; removes what only a resume would need.

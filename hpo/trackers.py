@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from hpo.records import TrialRecord, TrialState
 from hpo.storage import masked
@@ -101,11 +101,7 @@ class MLflow:
             "parameters": record.parameters,
             "wall_time_s": record.wall_time_s,
         }
-        metrics += [
-            Metric(name, value, now, record.epochs)
-            for name, value in last.items()
-            if value is not None and math.isfinite(value)
-        ]
+        metrics += [Metric(name, value, now, record.epochs) for name, value in last.items() if _is_finite(value)]
         tags = {"model": record.model, "state": record.state.value, "dataset": record.dataset, "error": record.error}
         for some in _chunks(metrics, 1000):
             self.client.log_batch(run.info.run_id, metrics=some)
@@ -145,7 +141,7 @@ def _mlflow_client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: Any) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
