@@ -55,8 +55,7 @@ def read_run(path: Path) -> PastRun:
     """Raises ValueError, in one line, where there is no run or it cannot be read."""
     try:
         study = json.loads((path / "study.json").read_text())
-        rows = {row["trial_id"]: row for row in read_journal(path / "trials.jsonl")}
-        records = [TrialRecord.from_dict(row) for row in rows.values()]
+        records = read_records(path / "trials.jsonl")
         hashes, name = study["data"]["hashes"], study["data"]["name"]
         assert isinstance(hashes, dict) and isinstance(name, str)
     except (FileNotFoundError, NotADirectoryError):
@@ -64,6 +63,12 @@ def read_run(path: Path) -> PastRun:
     except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     return PastRun(path, study, records)
+
+
+def read_records(journal: Path) -> list[TrialRecord]:
+    """The journal's rows, one for each trial."""
+    rows = {row["trial_id"]: row for row in read_journal(journal)}
+    return [TrialRecord.from_dict(row) for row in rows.values()]
 
 
 def check_comparable(runs: Sequence[PastRun]) -> None:

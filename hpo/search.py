@@ -24,8 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.checkpoints import Checkpoints, Folder, Place, WithDriver
 from hpo.folder import RunFolder
-from hpo.journal import Journal, read_journal
+from hpo.journal import Journal
 from hpo.objectives import directions, values
+from hpo.pastrun import read_records
 from hpo.preflight import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.progress import Progress
 from hpo.recorder import Constants, Recorder
@@ -73,7 +74,7 @@ def run_search(
     SearchFault if the storage or the disk fails for good.
     """
     journal = Journal(folder.journal)
-    records = read_records(folder)
+    records = read_records(folder.journal)
     live = LiveTrials(folder.trials_csv, records, plan.rank_by)
     with quiet_optuna():
         search = _Search(
@@ -110,12 +111,6 @@ def for_workers(place: Place, cluster: bool) -> Place:
     goes through the driver's."""
     cluster = cluster or sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
     return WithDriver(place) if cluster and isinstance(place, Folder) and not place.shared else place
-
-
-def read_records(folder: RunFolder) -> list[TrialRecord]:
-    """The journal's rows, one for each trial."""
-    rows = {row["trial_id"]: row for row in read_journal(folder.journal)}
-    return [TrialRecord.from_dict(row) for row in rows.values()]
 
 
 def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> None:

@@ -32,11 +32,12 @@ from hpo.folder import RunFolder
 from hpo.interrupt import in_prompt, interruptible
 from hpo.journal import write_atomically
 from hpo.logs import logged_to
+from hpo.pastrun import read_records
 from hpo.preflight import Plan
 from hpo.progress import Progress, make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
-from hpo.search import SearchFault, for_workers, read_records, run_search
+from hpo.search import SearchFault, for_workers, run_search
 from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.timing import Times, measure
@@ -115,7 +116,7 @@ class Session:
 
     def run(self) -> Outcome:
         """Runs what is missing: trials, and the finals of those that came out best."""
-        plan, before = self.plan, read_records(self.folder)
+        plan, before = self.plan, read_records(self.folder.journal)
         if before and not plan.spec.output.quiet:
             print(f"resumes: {len(before)} of {plan.total_trials} trials are finished", flush=True)
         finished = self._outcome(before, False, "")
@@ -134,10 +135,10 @@ class Session:
                 started = time.monotonic()
                 self._finals(outcome.records, interrupted)
         except (SearchFault, ConnectionError) as fault:
-            return self._outcome(read_records(self.folder), False, str(fault))
+            return self._outcome(read_records(self.folder.journal), False, str(fault))
         except (OSError, RayError) as fault:
             words = " ".join(str(fault).split())
-            return self._outcome(read_records(self.folder), False, f"{type(fault).__name__}: {words}")
+            return self._outcome(read_records(self.folder.journal), False, f"{type(fault).__name__}: {words}")
         ended = self._outcome(outcome.records, interrupted.is_set(), "")
         if ended.state == "complete" and (missing := self._without_finals(ended)):
             ended = self._outcome(outcome.records, False, f"no final of {', '.join(missing)}, logs/hpo.log says why")
@@ -226,7 +227,7 @@ class Session:
         """The cluster is gone, and with it every call that the search is waiting in: all that is left to do is to
         write what is finished, say so and leave."""
         outcome = self._outcome(
-            read_records(self.folder), False, f"the Ray cluster at {address} does not answer any more"
+            read_records(self.folder.journal), False, f"the Ray cluster at {address} does not answer any more"
         )
         logger.error("%s", outcome.error)
         with suppress(OSError):
@@ -267,6 +268,6 @@ def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
 
 
 def _check_not_fewer(folder: RunFolder, trials: int) -> None:
-    done = max(Counter(record.model for record in read_records(folder)).values(), default=0)
+    done = max(Counter(record.model for record in read_records(folder.journal)).values(), default=0)
     if trials < done:
         raise ValueError(f"--trials {trials}: {done} are finished already")
