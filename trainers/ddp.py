@@ -104,13 +104,13 @@ class DistributedTrainer(SingleTrainer):
             self.broken = True
             raise
 
-    def save(self) -> dict[str, Any]:
+    def save(self, lane: int = 0) -> dict[str, Any]:
         self._tell(_SAVE)
         return {**super().save(), "noises": self._gather_noise()}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, *states: dict[str, Any]) -> None:
         self._tell(_LOAD)
-        self._take_over(state)
+        self._take_over(*states)
 
     def close(self) -> None:
         if not self.broken:

@@ -10,14 +10,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
-from trainers.loop import evaluate, train_epoch
-from trainers.optimizer import make_optimizer
+from trainers.graphs import Steps
+from trainers.loop import autocast, evaluate, train_epoch
+from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
 from trainers.pooling import fuse_pooling
 from trainers.schedule import make_schedule
+
+SUMS = {"mps": torch.float32}  # that accelerator has no doubles
 
 
 class SingleTrainer:
@@ -33,7 +37,7 @@ class SingleTrainer:
         torch.set_num_threads(config.threads)
         self.config = config
         self.data = data.to(config.device)
-        with _seeded(config.seed, config.device):
+        with seeded(config.seed, config.device):
             model = make_model().to(memory_format=torch.channels_last).to(config.device)
         self.model = fuse_pooling(model, config.threads) if config.device == "cpu" else model
         self.order = torch.Generator().manual_seed(config.seed)
@@ -42,23 +46,22 @@ class SingleTrainer:
             if hasattr(module, "generator"):
                 setattr(module, "generator", self.noise)  # noqa: B010 - a Module's attributes are untyped
         self.augment = make_augmentation(config.augment, torch.tensor(data.black, device=config.device), self.noise)
-        self.optimizer = make_optimizer(self.model, config)
+        self.optimizer = make_optimizer(self.model.parameters(), config)
         self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
         self.watch: Callable[[float], object] | None = None
         self.epoch = 0
+        self._prepare()
 
     @property
     def steps_per_epoch(self) -> int:
-        whole, rest = divmod(len(self.data.train), self.config.batch_size)
-        # BatchNorm cannot be trained on a single image, so a last batch of one is left out.
-        return max(1, whole + (rest > 1))
+        return batches_of(len(self.data.train), self.config.batch_size)
 
     def step(self) -> list[EpochResult]:
         """Trains one epoch and evaluates it on the validation split; where that is empty, val_* are not a number."""
         started = time.perf_counter()
         indices = self._order()
         # What draws from torch's global generator, as nn.Dropout in a network of the user's own, follows the seed too.
-        with _seeded(self.config.seed * 10007 + self.epoch, self.config.device):
+        with seeded(self.config.seed * 10007 + self.epoch, self.config.device):
             loss, accuracy = self._train(indices)
         trained = time.perf_counter()
         val_loss, val_accuracy = self._evaluate()
@@ -75,11 +78,11 @@ class SingleTrainer:
         )
         return [result]
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's weights on the CPU."""
+    def weights(self, lane: int = 0) -> dict[str, Tensor]:
+        """A copy of the model's weights on the CPU. Its one lane is 0."""
         return {name: value.detach().to("cpu", copy=True) for name, value in self.model.state_dict().items()}
 
-    def save(self) -> dict[str, Any]:
+    def save(self, lane: int = 0) -> dict[str, Any]:
         """All that `load` needs to go on as if nothing had happened: tensors and plain values."""
         return {
             "epoch": self.epoch,
@@ -90,26 +93,65 @@ class SingleTrainer:
             "noise": self.noise.get_state(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load(self, *states: dict[str, Any]) -> None:
         """Continues from what `save` returned; RuntimeError if it is of another architecture."""
+        (state,) = states
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
         self.order.set_state(state["order"])
         self.noise.set_state(state["noise"])
         self.epoch = state["epoch"]
+        self._prepare()
 
     def close(self) -> None:
         """Gives an accelerator's memory back, so that the next trial of this process finds it free."""
-        del self.model, self.optimizer, self.schedule, self.augment
+        del self.model, self.optimizer, self.schedule, self.augment, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
         """Mean loss and accuracy of an epoch of these batches."""
+        if self.config.device.startswith("cuda"):
+            return self._train_resident(indices)
         precision = self.config.precision
         return train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
+
+    def _prepare(self) -> None:
+        """For weights that have just been made or loaded: another graph."""
+        self.sums = torch.zeros(2, dtype=SUMS.get(self.config.device, torch.float64), device=self.config.device)
+        self.steps = Steps(self._train_on, self._changed, self.noise, is_capturable(self.config))
+
+    def _train_resident(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
+        """The same for an accelerator, which is not waited for before the epoch's end."""
+        self.model.train()
+        self.sums.zero_()
+        self.steps.run(indices, lambda done: self._after((done + 1) / len(indices)))
+        loss, accuracy = (self.sums / sum(len(batch) for batch in indices)).tolist()
+        return loss, accuracy
+
+    def _train_on(self, batch: Tensor) -> None:
+        """batch: (N,) places of images."""
+        images, labels = self._images(batch)
+        with autocast(images, self.config.precision):
+            logits = self.model(images).float()
+        loss = F.cross_entropy(logits, labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
+
+    def _after(self, done: float) -> None:
+        if self.schedule:
+            self.schedule.step()
+        if self.watch:
+            self.watch(done)
+
+    def _changed(self) -> dict[str, Tensor]:
+        states = enumerate(self.optimizer.state.values())
+        kept = {f"{n}.{key}": value for n, state in states for key, value in state.items() if value is not None}
+        return {"sums": self.sums, **dict(self.model.state_dict()), **kept}
 
     def _evaluate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation split."""
@@ -122,12 +164,22 @@ class SingleTrainer:
         return torch.split(order, self.config.batch_size)[: self.steps_per_epoch]
 
     def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        train = self.data.train
         for done, batch in enumerate(indices):
             if self.watch:
                 self.watch(done / len(indices))
-            images, labels = (values.index_select(0, batch) for values in (train.images, train.labels))
-            yield self.augment(images) if self.augment else images, labels
+            yield self._images(batch)
+
+    def _images(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """The images of these places, augmented, and their labels."""
+        train = self.data.train
+        images, labels = (values.index_select(0, batch) for values in (train.images, train.labels))
+        return self.augment(images) if self.augment else images, labels
+
+
+def batches_of(images: int, batch_size: int) -> int:
+    """How many batches an epoch has. BatchNorm cannot be trained on a single image: a last batch of one is left out."""
+    whole, rest = divmod(images, batch_size)
+    return max(1, whole + (rest > 1))
 
 
 def warm_up(data: TrainingData, config: TrainConfig) -> None:
@@ -148,7 +200,7 @@ def warm_up(data: TrainingData, config: TrainConfig) -> None:
 
 
 @contextmanager
-def _seeded(seed: int, device: str) -> Iterator[None]:
+def seeded(seed: int, device: str) -> Iterator[None]:
     """torch's initializers draw from the global generators: lend them our seed and put them back."""
     with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
         torch.manual_seed(seed)

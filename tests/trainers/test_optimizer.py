@@ -36,12 +36,12 @@ def network() -> nn.Module:
 def test_it_is_torchs_own(name: str) -> None:
     ours, theirs = network(), network()
     config = TrainConfig(lr=0.01, weight_decay=0.1, momentum=0.8, optimizer=name)
-    made = make_optimizer(ours, config)
+    made = make_optimizer(ours.parameters(), config)
     plain = PLAIN[name](theirs.parameters())
     assert isinstance(made, type(plain))
     for one, other in zip(trained(made, ours, 5), trained(plain, theirs, 5), strict=True):
         torch.testing.assert_close(one, other)
-    resumed = make_optimizer(ours, config)
+    resumed = make_optimizer(ours.parameters(), config)
     resumed.load_state_dict(made.state_dict())
     for one, other in zip(trained(resumed, ours, 3), trained(plain, theirs, 3), strict=True):
         torch.testing.assert_close(one, other)
@@ -49,7 +49,7 @@ def test_it_is_torchs_own(name: str) -> None:
 
 def test_an_unknown_one_is_refused() -> None:
     with pytest.raises(ValueError, match="optimizer 'lion': choose from adam, adamw, sgd"):
-        make_optimizer(network(), TrainConfig(optimizer="lion"))
+        make_optimizer(network().parameters(), TrainConfig(optimizer="lion"))
 
 
 def test_training_does_not_import_the_compiler() -> None:
