@@ -6,6 +6,7 @@ damaged file costs the epochs since the one before and no more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -177,15 +178,26 @@ class Checkpoints:
         for name in self._names(trial_id)[KEPT:]:
             self.place.remove(name)
 
-    def load(self, trial_id: str) -> tuple[dict[str, Any] | None, str]:
-        """The trial's newest state that is whole, None where there is none; and what was damaged, if anything."""
+    def load(self, trial_id: str, last: int | None = None) -> tuple[dict[str, Any] | None, str]:
+        """The trial's newest whole state, up to epoch `last`, None where there is none; and what is damaged, if any."""
         damaged: list[str] = []
         for name in self._names(trial_id):
+            if last is not None and name > _name(trial_id, last):
+                continue
             try:
                 return self.place.load(name), "; ".join(damaged)
             except (OSError, ValueError) as error:
                 damaged.append(f"{error}: passed over")
         return None, "; ".join(damaged)
+
+    def load_alike(self, trial_ids: Sequence[str]) -> tuple[list[dict[str, Any] | None], list[str]]:
+        """As `load`, of trials that go on together: the newest states that they have of one epoch, or none at all."""
+        found = [self.load(trial_id) for trial_id in trial_ids]
+        warnings = [damaged for _, damaged in found]
+        states = [state for state, _ in found]
+        while all(states) and len(epochs := {len(state["curve"]) for state in states if state}) > 1:
+            states = [self.load(trial_id, min(epochs))[0] for trial_id in trial_ids]
+        return states if all(states) else [None] * len(states), warnings
 
     def remove(self, trial_id: str) -> None:
         for name in self.place.names(f"{trial_id}@"):

@@ -198,7 +198,7 @@ class _Tasks:
                 remove_placement_group(place)
 
     def _start(self, network: Network) -> tuple[ray.ObjectRef[Any], PlacementGroup]:
-        place = placement_group(self.plan.bundles)
+        place = placement_group(self.plan.spec.resources.bundles(self.plan.gpus_per_trial))
         first = PlacementGroupSchedulingStrategy(place, placement_group_bundle_index=0)
         train = ray.remote(train_network).options(
             num_cpus=self.plan.spec.resources.cpus_per_trial,

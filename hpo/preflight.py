@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.nodes import check_nodes
+from hpo.packing import pack
 from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.ranking import RankBy
 from hpo.spaces import Space, search_space
@@ -33,6 +34,7 @@ _MAY_CHANGE = {
     "concurrency",
     "cpus_per_trial",
     "gpus_per_trial",
+    "fuse",
     "address",
     "storage_path",
     "trial_timeout",
@@ -51,12 +53,14 @@ SHARED = "podium_shared"  # a study's attribute
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One architecture: its space, its parameter count for this data set, and float32 or bf16."""
+    """One architecture: its space, its parameter count for this data set, float32 or bf16, and how many of its trials
+    are trained as one network."""
 
     name: str
     space: Space
     parameters: int
     precision: str = "float32"
+    lanes: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,8 @@ class Plan:
         return RankBy.of(finals.rank_by, images, self.spec.search.objective)
 
     @property
-    def bundles(self) -> list[dict[str, float]]:
-        """What a trial reserves of Ray's resources, a bundle for each of its workers."""
-        resources = self.spec.resources
-        each = {"CPU": float(resources.cpus_per_trial), "GPU": self.gpus_per_trial}
-        return [{name: count for name, count in each.items() if count}] * resources.workers_per_trial
+    def most_lanes(self) -> int:
+        return max(model.lanes for model in self.models)
 
     @property
     def total_trials(self) -> int:
@@ -108,9 +109,12 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
     models, notes = _models(spec, spaces, dataset)
     resources = _available(spec)
     device = _device(spec, resources)
-    gpus = _gpus_per_trial(spec, device, resources)
-    concurrency, cut = _concurrency(spec, gpus, resources)
     models = _with_precision(models, spec, device, stored)
+    gpus = _gpus_per_trial(spec, device, resources)
+    packing = pack(spec, dataset, models, device)
+    models = tuple(replace(model, lanes=packing.lanes.get(model.name, 1)) for model in models)
+    gpus = packing.gpus or gpus
+    concurrency, cut = _concurrency(spec, gpus, resources)
     plan = Plan(
         spec=spec,
         dataset=dataset,
@@ -120,7 +124,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         concurrency=concurrency,
         cpus=int(resources["CPU"]),
         storage=None,
-        notices=tuple(note for note in (dataset.notice, *notes, cut, _scheduler_note(spec)) if note),
+        notices=tuple(note for note in (dataset.notice, *notes, *packing.notes, cut, _scheduler_note(spec)) if note),
     )
     # Opening a database makes tables in it, which a dry run must not do; nor does it download.
     if spec.output.dry_run:
@@ -277,7 +281,7 @@ def _grows(spec: StudySpec) -> bool:
 
 
 def _device(spec: StudySpec, resources: dict[str, float]) -> str:
-    wanted, share = spec.train.device, spec.resources.gpus_per_trial
+    wanted, share = spec.train.device, _asked_gpus(spec)
     check_device(wanted, bool(resources["GPU"]) or _grows(spec))
     if wanted == "cuda" and share == 0:
         raise ValueError("--device cuda: needs --gpus-per-trial over 0")
@@ -288,8 +292,14 @@ def _device(spec: StudySpec, resources: dict[str, float]) -> str:
     return "cuda" if (resources["GPU"] and share != 0) or share else "cpu"
 
 
+def _asked_gpus(spec: StudySpec) -> float | None:
+    """--gpus-per-trial where it is a number."""
+    asked = spec.resources.gpus_per_trial
+    return None if isinstance(asked, str) else asked
+
+
 def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -> float:
-    share = spec.resources.gpus_per_trial
+    share = _asked_gpus(spec)
     if share is None:
         share = 1.0 if device == "cuda" else 0.0
     workers = spec.resources.workers_per_trial

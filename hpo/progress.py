@@ -17,6 +17,7 @@ from rich.text import Text
 from hpo.estimate import Work
 from hpo.records import TrialRecord, TrialState
 
+MOST_LINES = 12  # of running trials
 FIRST_TRIALS = 3  # after so many a run says how long it will take
 _STYLES = {
     TrialState.COMPLETED: "green",
@@ -135,7 +136,9 @@ class LiveProgress(Progress):
         times = f"{spent} of about {duration(self.elapsed_s + eta)}, {duration(eta)} left" if eta else spent
         bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
         head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
-        return Group(head, self._states(), *(self._running_line(t) for t in sorted(dict(self.running))))
+        running = sorted(dict(self.running))
+        more = [Text(f"  and {len(running) - MOST_LINES} more", style="dim")] if len(running) > MOST_LINES else []
+        return Group(head, self._states(), *(self._running_line(t) for t in running[:MOST_LINES]), *more)
 
     def _states(self) -> Text:
         line = Text(f"  {len(self.running)} running")

@@ -36,6 +36,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             model.name: {
                 "parameters": model.parameters,
                 "precision": model.precision,
+                "lanes": model.lanes,
                 "space": {key: str(d) for key, d in model.space.distributions.items()},
             }
             for model in plan.models

@@ -25,7 +25,8 @@ class TrialRecord:
     val_* and train_* are those of best_epoch, the one of the highest validation accuracy; None where no
     epoch was finite. wall_time_s is setup, training, evaluation and the rest of the trial; queue_s, the
     waiting before it started, is not part of it. images_per_s counts training time only. before: what of these times
-    an earlier session spent, where the trial was interrupted.
+    an earlier session spent, where the trial was interrupted. Of a lane that was trained with others, wall_time_s is
+    the array's while it was in it; train_s, eval_s and share_s, of the wall time, are its share.
     """
 
     trial_id: str
@@ -56,6 +57,7 @@ class TrialRecord:
     error: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
     before: dict[str, float] = field(default_factory=dict)
+    share_s: float = 0.0
 
     @property
     def usable(self) -> bool:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,11 +29,12 @@ from hpo.objectives import directions, values
 from hpo.pastrun import read_records
 from hpo.preflight import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.progress import Progress
+from hpo.reconcile import Value, reconcile, restore, unfinished
 from hpo.recorder import Constants, Recorder
 from hpo.records import TrialRecord
-from hpo.searcher import StudySearcher, Value, reconcile, restore, unfinished
+from hpo.searcher import StudySearcher
 from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
-from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, rungs, seconds
+from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, ResourceSpec, rungs, seconds
 from hpo.tables import LiveTrials
 from hpo.trackers import make_trackers
 from hpo.trial import Trial
@@ -162,9 +163,12 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
         run=run if shared else None,
     )
     searcher.objective, searcher.fits = spec.objective, _within_budget(search.plan, model)
+    searcher.lanes, searcher.gpus = model.lanes, search.plan.gpus_per_trial
+    searcher.rungs = rungs(spec.epochs) if model.lanes > 1 and spec.stops_early else ()
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
     searcher.patience_s = 0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S
-    lost = _fit(search, searcher, _trainable(search, model, data), _scheduler(search, done, unfinished(study)))
+    scheduler = InOrder() if model.lanes > 1 else _scheduler(search, done, unfinished(study))  # type: ignore[no-untyped-call]
+    lost = _fit(search, searcher, _trainable(search, model, data), scheduler)
     searcher.release()
     if searcher.fault:
         raise _fault(searcher.fault) from searcher.fault
@@ -210,7 +214,7 @@ def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: Tr
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=searcher.wanted,
+            num_samples=2 * searcher.wanted,  # one that runs out of memory may be asked for twice
             max_concurrent_trials=search.plan.concurrency,
             reuse_actors=True,
         ),
@@ -255,9 +259,17 @@ def _trainable(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> A
         },
         "workers": plan.spec.resources.workers_per_trial,
         "gpus": plan.gpus_per_trial,
+        "lanes": model.lanes,
+        "halving": REDUCTION_FACTOR if model.lanes > 1 and plan.spec.search.stops_early else 0,
     }
-    resources = tune.PlacementGroupFactory(plan.bundles)
+
+    resources = partial(_bundles, plan.spec.resources, plan.gpus_per_trial)
     return tune.with_resources(tune.with_parameters(Trial, data=[data], settings=settings), resources)
+
+
+def _bundles(resources: ResourceSpec, gpus: float, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What a trial reserves: `gpus`, unless it is asked for with others."""
+    return tune.PlacementGroupFactory(resources.bundles(config.get("gpus", gpus)))
 
 
 def _scheduler(search: _Search, done: Iterable[TrialRecord], cut_short: Iterable[FrozenTrial]) -> TrialScheduler:
@@ -360,6 +372,7 @@ class _Failures(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.searcher.running.discard(trial.trial_id)
         self.searcher.restarted(trial.trial_id, trial.num_failures)
+        trial.config["lanes"] = self.searcher.left(trial.trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

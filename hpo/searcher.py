@@ -3,7 +3,7 @@
 Ray's own OptunaSearch tells Optuna that a trial ASHA stopped is complete, with the value of its few epochs.
 Here every intermediate value is reported, and such trials are told as pruned, so that samplers, best_trial
 and importances never mix one epoch with ten. Tune's trials are arrays of lanes, ordinarily one: a lane is
-one Optuna trial.
+one Optuna trial. Lanes that are trained as one network share its shape, which the array's first lane has drawn.
 
 No exception may leave a hook, because Tune ends the whole run on one. A storage that fails ends the search
 instead: `fault` says why, and what was finished is in the journal.
@@ -14,23 +14,24 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
+from hpo.grouping import OUT_OF_MEMORY, group_by_shape, larger_shares, shape_of
 from hpo.objectives import values
+from hpo.reconcile import DRIVER, drop_orphans, make_wait, rejected, tell, trial_id, unfinished
+from hpo.storage import alike
 
 MOST_REJECTED = 100  # configurations in a row
 ASKING_S = 60.0  # at most, for one trial
-DRIVER = "podium_run"
-Value = float | list[float | None] | None
+Asked = tuple[dict[str, Any], optuna.Trial]  # a lane, and Optuna's trial of it
 logger = logging.getLogger(__name__)
 
 
@@ -75,27 +76,40 @@ class StudySearcher(Searcher):
         self.patience_s = 0.0  # how long a storage that fails is tried again
         self.fault: Exception | None = None
         self.most = 1
+        self.lanes, self.gpus = 1, 0.0  # of an array
+        self.rungs: Sequence[int] = ()  # where an array needs to know how others did
         self.running: set[str] = set()  # Tune's names of the trials that have a worker
-        self.live: dict[str, list[tuple[dict[str, Any], optuna.Trial]]] = {}
+        self.live: dict[str, list[Asked]] = {}
+        self._array_gpus: dict[str, float] = {}
+        self._waiting: list[list[Asked]] = []  # arrays whose first lanes are asked for
+        self._again: list[tuple[list[Asked], float]] = []  # arrays that get more memory
+        self._over: set[str] = set()
         self._last: dict[str, dict[str, Any]] = {}
         self._retries: dict[str, int] = {}
+        self._notes: dict[str, str] = {}
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         self.most = max_concurrent
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """A configuration {"lanes": [...]}, None while enough trials run, FINISHED when there is no more."""
-        if self.fault or self.wanted <= 0 or time.time() >= self.deadline:
+        """A configuration, None while enough trials run or one may have to run again, FINISHED when there is no more.
+
+        lanes: its trials. gpus: of each of its workers. known: of each rung, the values of other trials on it.
+        """
+        if self.fault or time.time() >= self.deadline:
             return Searcher.FINISHED
         if len(self.live) >= self.most:
             return None
-        lane = self._guarded(self._ask)
-        if lane is None:
+        if not (self._again or self._waiting or self.wanted > 0):
+            return None if self.live and self.gpus else Searcher.FINISHED
+        array, gpus = self._guarded(self._next_array) or ([], 0.0)
+        if not array:
             return Searcher.FINISHED
-        self.wanted -= 1
-        self.live[trial_id] = [lane]
-        return {"lanes": [lane[0]]}
+        self.live[trial_id], self._array_gpus[trial_id] = array, gpus
+        for lane, _ in array:
+            self.listener.started(lane)
+        return {"lanes": [lane for lane, _ in array], "gpus": gpus, "known": self._known(array)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._guarded(lambda: self._report(trial_id, result))
@@ -118,11 +132,17 @@ class StudySearcher(Searcher):
         for lane, _ in self.live.get(trial_id, []):
             self._retries[lane["trial_id"]] = retries
 
+    def left(self, trial_id: str) -> list[dict[str, Any]]:
+        """The array's lanes that are not over, with which another worker is to go on."""
+        self.live[trial_id] = [asked for asked in self.live.get(trial_id, []) if asked[0]["trial_id"] not in self._over]
+        return [lane for lane, _ in self.live[trial_id]]
+
     def release(self) -> None:
         """Hands the trials that still run back to the study, to be resumed: nothing is left running."""
-        for lanes in self.live.values():
-            for _, trial in lanes:
-                self._guarded(partial(make_wait, self.study, trial._trial_id))
+        for array in [*self.live.values(), *self._waiting, *(array for array, _ in self._again)]:
+            for lane, trial in array:
+                if lane["trial_id"] not in self._over:
+                    self._guarded(partial(make_wait, self.study, trial._trial_id))
         self.live.clear()
         if not self.fault:
             self._guarded(lambda: drop_orphans(self.study, ASKING_S if self.driver else 0))
@@ -137,16 +157,54 @@ class StudySearcher(Searcher):
         # Tune pickles its searcher next to its results: no storage, and so no password, may be in there.
         return {}
 
-    def _ask(self) -> tuple[dict[str, Any], optuna.Trial]:
+    def _next_array(self) -> tuple[list[Asked], float]:
+        """The next lanes to train together, and on how many GPUs."""
+        if self._again:
+            return self._again.pop(0)
+        if not self._waiting:
+            # Trials that wait in the study come first, whatever their shapes are.
+            count = max(1, min(self._count_waiting(), self.wanted)) if self.lanes > 1 else 1
+            asked = [self._ask() for _ in range(count)]
+            self._waiting = group_by_shape(asked, lambda item: item[0]["params"], self.lanes)
+        array = self._waiting.pop(0)
+        shape = shape_of(array[0][0]["params"])
+        while len(array) < self.lanes and self.wanted > 0:
+            lane = self._ask_alike(shape)
+            if shape_of(lane[0]["params"]) != shape:  # one that was put into the study just now
+                self._waiting.append([lane])
+                break
+            array.append(lane)
+        return array, self.gpus
+
+    def _count_waiting(self) -> int:
+        return sum(trial.state == TrialState.WAITING for trial in unfinished(self.study))
+
+    def _ask(self) -> Asked:
         trial = self._ask_for_one_that_fits()
+        self.wanted -= 1
         lane = {
             "trial_id": trial_id(self.study, trial.number),
             "number": trial.number,
             "params": dict(trial.params),
             "asked_at": time.time(),
         }
-        self.listener.started(lane)
         return lane, trial
+
+    def _ask_alike(self, shape: dict[str, Any]) -> Asked:
+        """A lane whose own hyperparameters alone are drawn."""
+        sampler = self.study.sampler
+        self.study.sampler = alike(shape, sampler)
+        try:
+            return self._ask()
+        finally:
+            self.study.sampler = sampler
+
+    def _known(self, array: list[Asked]) -> dict[int, list[float]]:
+        if not self.rungs:
+            return {}
+        own = {lane["number"] for lane, _ in array}
+        others = [t.intermediate_values for t in self.study.get_trials(deepcopy=False) if t.number not in own]
+        return {rung: [values[rung] for values in others if rung in values] for rung in self.rungs}
 
     def _ask_for_one_that_fits(self) -> optuna.Trial:
         for _ in range(MOST_REJECTED):
@@ -155,11 +213,14 @@ class StudySearcher(Searcher):
                 self._patiently(partial(trial.set_user_attr, DRIVER, self.driver))
             if self.fits(trial.params):
                 return trial  # type: ignore[no-any-return]
-            self._patiently(partial(self.study.tell, trial, state=_rejected(self.study)))
+            self._patiently(partial(self.study.tell, trial, state=rejected(self.study)))
         raise RuntimeError(f"{MOST_REJECTED} configurations in a row have more parameters than --max-parameters allows")
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
-        for (lane, trial), report in zip(self.live.get(trial_id, []), result["lanes"], strict=False):
+        for asked, report in zip(self.live.get(trial_id, []), result["lanes"], strict=False):
+            lane, trial = asked
+            if lane["trial_id"] in self._over:
+                continue
             known = self._last.get(lane["trial_id"])
             if known is not None and known["epochs"] == report["epochs"] and known["state"] == report["state"]:
                 continue  # Tune hands the last result over a second time when a trial ends
@@ -174,18 +235,39 @@ class StudySearcher(Searcher):
                     and step not in trial._cached_frozen_trial.intermediate_values
                 ):
                     self._patiently(partial(trial.report, value, step))
+            if report["state"] not in ("running", OUT_OF_MEMORY):
+                self._end(asked, {})
 
     def _finish(self, trial_id: str, update: dict[str, Any]) -> None:
-        for lane, trial in self.live.pop(trial_id, []):
-            retries = self._retries.pop(lane["trial_id"], 0)
-            report = {"retries": retries, **self._last.pop(lane["trial_id"], {}), **update}
-            if report.get("state") == "running":
-                report["state"] = "stopped"
-            elif "state" not in report:
-                report |= {"state": "failed", "error": "ended before its first epoch"}
-            self.listener.finished(lane, report)
-            told = values(self.objective, report) if self.several else report.get("value")
-            self._patiently(partial(tell, self.study, trial.number, report["state"], told))
+        """Tune's trial is over: what is left of its lanes is, or runs again with more memory."""
+        left = [asked for asked in self.live.pop(trial_id, []) if asked[0]["trial_id"] not in self._over]
+        gpus = self._array_gpus.pop(trial_id, 0.0)
+        short = [asked for asked in left if self._last.get(asked[0]["trial_id"], {}).get("state") == OUT_OF_MEMORY]
+        arrays = [] if any(asked[0]["trial_id"] in self._notes for asked in short) else larger_shares(short, gpus)
+        for array, share in arrays:
+            words = f"out of memory {_on(len(short), gpus)}, run again {_on(len(array), share)}"
+            for lane, _ in array:
+                self._notes[lane["trial_id"]] = words
+                self._retries[lane["trial_id"]] = self._retries.get(lane["trial_id"], 0) + 1
+                self._last.pop(lane["trial_id"])
+        self._again += arrays
+        for asked in left:
+            if not arrays or asked not in short:
+                self._end(asked, update)
+
+    def _end(self, asked: Asked, update: dict[str, Any]) -> None:
+        lane, trial = asked
+        name = lane["trial_id"]
+        report = {"retries": self._retries.pop(name, 0), **self._last.pop(name, {}), **update}
+        if report.get("state") == "running":
+            report["state"] = "stopped"
+        elif report.get("state", OUT_OF_MEMORY) == OUT_OF_MEMORY:
+            report = {"error": "ended before its first epoch", **report, "state": "failed"}
+        report["error"] = "; ".join(words for words in (self._notes.pop(name, ""), report.get("error", "")) if words)
+        self._over.add(name)
+        self.listener.finished(lane, report)
+        told = values(self.objective, report) if self.several else report.get("value")
+        self._patiently(partial(tell, self.study, trial.number, report["state"], told))
 
     def _patiently(self, action: Callable[[], Any]) -> Any:
         """What `action` of the storage returns, tried again for a while where it fails; then raises what it raised."""
@@ -209,92 +291,6 @@ class StudySearcher(Searcher):
             return None
 
 
-def tell(study: optuna.Study, number: int, state: str, value: Value) -> None:
-    """Tells the study a lane's end.
-
-    completed with its best value, or values. stopped and diverged are pruned: told as failed, TPE would ignore a
-    diverging region and keep sampling it. failed, a fault that is not the configuration's, is ignored; with several
-    objectives, for which Optuna knows no pruned trials, all that are not completed are.
-    """
-    if state == "completed":
-        study.tell(number, value, skip_if_finished=True)  # type: ignore[arg-type]
-    else:
-        told = TrialState.FAIL if state == "failed" else _rejected(study)
-        study.tell(number, state=told, skip_if_finished=True)
-
-
-def _rejected(study: optuna.Study) -> TrialState:
-    """A state for configurations that are no good."""
-    return TrialState.PRUNED if len(study.directions) == 1 else TrialState.FAIL
-
-
-def restore(
-    study: optuna.Study,
-    records: dict[str, Any],
-    distributions: dict[str, BaseDistribution],
-    objective: Sequence[str] = ("accuracy",),
-) -> None:
-    """Adds the journaled trials that the study does not know, where a database was lost or is behind: their numbers
-    would be given out again otherwise.
-
-    records: `TrialRecord`s by trial id. A trial whose space was another one, or that is in neither, is added as failed.
-    """
-    numbers = {int(name.rpartition("-")[2]): record for name, record in records.items()}
-    for number in range(len(study.get_trials(deepcopy=False)), max(numbers, default=-1) + 1):
-        record = numbers.get(number)
-        if record is None or set(record.config) != set(distributions) or record.state.value == "failed":
-            study.add_trial(create_trial(state=TrialState.FAIL))
-            continue
-        done = record.state.value == "completed"
-        told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
-        curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE if done else _rejected(study),
-                values=told if done else None,  # type: ignore[arg-type]
-                params=record.config,
-                distributions=distributions,
-                intermediate_values={k: v for k, v in curve.items() if v is not None and math.isfinite(v)},
-            )
-        )
-
-
-def trial_id(study: optuna.Study, number: int) -> str:
-    """ "cnn-0007": the study's name, without the run's where it stands before it, and the trial's number."""
-    return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
-
-
-def drop_orphans(study: optuna.Study, age_s: float) -> None:
-    """Fails the running trials without a configuration (in a shared study, without a driver): what is left of an `ask`
-    that the storage did not survive. One younger than `age_s` may be what another driver asks for just now."""
-    for trial in unfinished(study):
-        old = datetime.now() - (trial.datetime_start or datetime.min) >= timedelta(seconds=age_s)
-        unclaimed = not trial.params or (age_s > 0 and DRIVER not in trial.user_attrs)
-        if trial.state == TrialState.RUNNING and unclaimed and old:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-
-
-def reconcile(study: optuna.Study, finished: dict[str, tuple[str, Value]], driver: str | None = None) -> None:
-    """Makes the study agree with the journal after a driver was killed.
-
-    finished: trial id to (state, value) of every journaled row. A running trial that is in there is told;
-    any other waits to be asked for again. driver: leaves the trials of all others alone.
-    """
-    for trial in unfinished(study):
-        if driver and trial.user_attrs.get(DRIVER) != driver:
-            continue
-        row = finished.get(trial_id(study, trial.number))
-        if row is not None:
-            tell(study, trial.number, *row)
-        elif trial.state == TrialState.RUNNING:
-            make_wait(study, trial._trial_id)
-
-
-def unfinished(study: optuna.Study) -> Iterable[FrozenTrial]:
-    """Trials of the study that are running or waiting."""
-    return [trial for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()]
-
-
-def make_wait(study: optuna.Study, optuna_id: int) -> None:
-    """Puts a running trial back to waiting: `ask` gives it out next, with the parameters it had."""
-    study._storage.set_trial_state_values(optuna_id, state=TrialState.WAITING)
+def _on(lanes: int, gpus: float) -> str:
+    """ "on 0.5 GPUs", with how many lanes there are where there are several."""
+    return f"on {gpus:g} GPU{'s' if gpus != 1 else ''}" + (f" with {lanes} lanes" if lanes > 1 else "")

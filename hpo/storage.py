@@ -12,7 +12,15 @@ from importlib.util import find_spec
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    PartialFixedSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
@@ -121,6 +129,13 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler: BaseSampler = makers[name]()
     return sampler
+
+
+def alike(shared: dict[str, Any], sampler: BaseSampler) -> BaseSampler:
+    """The sampler, which draws no other values for what is `shared`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PartialFixedSampler(shared, sampler)
 
 
 @contextmanager

@@ -182,12 +182,14 @@ class ResourceSpec:
 
     cpus_per_trial: int = 1
     """CPUs, and torch threads, of a trial, or of each of its workers."""
-    gpus_per_trial: float | None = None
-    """GPUs of a trial, or of each of its workers; a fraction shares one. [default: 1 on cuda, else 0]"""
+    gpus_per_trial: float | str | None = None
+    """GPUs of a trial, or of each of its workers; a fraction shares one, auto measures which. [default: 1 on cuda]"""
+    fuse: str | int = "auto"
+    """Trains so many trials of one shape as one network: a number, off, or auto: on a GPU where it is faster."""
     workers_per_trial: int = 1
     """Processes that share each batch of a trial, on one node or several."""
     concurrency: int | None = None
-    """Trials at once. [default: as many as the resources hold]"""
+    """Trials, or arrays of fused ones, at once. [default: as many as the resources hold]"""
     address: str | None = None
     """A Ray cluster to join (auto or HOST:PORT) instead of this machine alone."""
     storage_path: str | None = None
@@ -202,13 +204,34 @@ class ResourceSpec:
                 f"--address {self.address}: give auto or HOST:PORT on one of the cluster's nodes; from elsewhere, "
                 "submit: hpo submit --address http://HEAD:8265 -- (the rest of this line)"
             )
+        self._check_fuse()
         gpus = self.gpus_per_trial
+        if isinstance(gpus, str):
+            choice("--gpus-per-trial", gpus, ("auto",), ", or give a number of GPUs")
+            if self.workers_per_trial > 1:
+                raise ValueError("--gpus-per-trial auto: is for trials of one worker; give a number")
+            return
         if gpus is not None and not (math.isfinite(gpus) and gpus >= 0):
             raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
         if gpus is not None and not (gpus == 0 or 0 < gpus < 1 or (gpus >= 1 and gpus == int(gpus))):
             raise ValueError(f"--gpus-per-trial {gpus:g}: must be 0, a fraction of one GPU or a whole number")
         if gpus is not None and gpus % 1 and self.workers_per_trial > 1:
             raise ValueError(f"--gpus-per-trial {gpus:g}: each of --workers-per-trial needs a GPU of its own, or none")
+
+    def bundles(self, gpus: float) -> list[dict[str, float]]:
+        """What a trial reserves of Ray's resources, a bundle for each of its workers with so many GPUs."""
+        each = {"CPU": float(self.cpus_per_trial), "GPU": gpus}
+        return [{name: count for name, count in each.items() if count}] * self.workers_per_trial
+
+    def _check_fuse(self) -> None:
+        if isinstance(self.fuse, str) and re.fullmatch(r"-?\d+", self.fuse):
+            object.__setattr__(self, "fuse", int(self.fuse))
+        if isinstance(self.fuse, str):
+            choice("--fuse", self.fuse, ("auto", "off"), ", or give a number of trials")
+            return
+        at_least("--fuse", self.fuse, 2)
+        if self.workers_per_trial > 1:
+            raise ValueError(f"--fuse {self.fuse}: is for trials of one worker; leave out --workers-per-trial")
 
 
 @Parameter(name="*")

@@ -29,8 +29,6 @@ def show_plan(plan: Plan) -> None:
     each = f" ({spec.search.trials} for each of {len(plan.models)})" if len(plan.models) > 1 else ""
     stops = rungs(spec.search.epochs)
     early = f"asha stops weak trials at {_list(stops)}" if spec.search.stops_early and stops else "no early stopping"
-    at_once = min(plan.concurrency, spec.search.trials)
-    plural = "s" if at_once > 1 else ""
     gpu = f" and {plan.gpus_per_trial:g} GPU" if plan.gpus_per_trial else ""
     for notice in plan.notices:
         print(f"note: {notice}")
@@ -45,12 +43,20 @@ def show_plan(plan: Plan) -> None:
     workers = spec.resources.workers_per_trial
     spread = f"{workers} workers each, with " if workers > 1 else ""
     print(
-        f"runs on: {at_once} trial{plural} at once, {spread}{spec.resources.cpus_per_trial} CPU{gpu} each, "
+        f"runs on: {_at_once(plan)} at once, {spread}{spec.resources.cpus_per_trial} CPU{gpu} each, "
         f"{_precisions(plan)} on {plan.device}",
         flush=True,
     )
     if spec.output.dry_run:
         _show_spaces(plan)
+
+
+def _at_once(plan: Plan) -> str:
+    """ "2 trials", or "1 array of up to 16 trials"."""
+    lanes, trials = plan.most_lanes, plan.spec.search.trials
+    count = min(plan.concurrency, -(-trials // lanes))
+    plural = "s" if count > 1 else ""
+    return f"{count} array{plural} of up to {lanes} trials" if lanes > 1 else f"{count} trial{plural}"
 
 
 def _precisions(plan: Plan) -> str:
@@ -81,7 +87,7 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
     if outcome.finalists:
         _show_finals(outcome.finalists)
     if outcome.times and outcome.state == "complete":
-        _show_times(outcome, plan.spec.data.train_size is None)
+        _show_times(outcome, plan)
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
     print(f"report:  {folder.report_html}")
     winner = ranked[0].record
@@ -123,13 +129,12 @@ def finals_table(finalists: Sequence[Finalist]) -> Table:
     return table
 
 
-def _show_times(outcome: Outcome, all_images: bool) -> None:
+def _show_times(outcome: Outcome, plan: Plan) -> None:
     times = outcome.times
     assert times is not None
-    at_once = f"{times.places} trial{'s' if times.places > 1 else ''} at once"
     finals = f"; {duration(outcome.finals_s)} of finals" if outcome.finalists else ""
-    print(f"time:    {duration(times.elapsed_s)} with {at_once}: {times.words()}{finals}")
-    if advice := times.advice(all_images):
+    print(f"time:    {duration(times.elapsed_s)} with {_at_once(plan)} at once: {times.words()}{finals}")
+    if advice := times.advice(plan.spec.data.train_size is None):
         print(f"to train more of it: {advice}")
 
 

@@ -61,12 +61,13 @@ class Times:
 def measure(records: Sequence[TrialRecord], places: int, elapsed_s: float, started_s: float) -> Times | None:
     """The times of a session's finished trials; None where there are none.
 
-    places: trials at once. elapsed_s: of the whole session. started_s: until its first trial was asked for.
+    places: trials, or arrays of fused ones, at once. elapsed_s: of the whole session. started_s: until its first trial
+    was asked for.
     """
     if not records or elapsed_s <= 0:
         return None
     training, evaluation, setup, wall, queue = (
-        sum(getattr(record, name) - record.before.get(name, 0.0) for record in records)
+        sum(_share(record, name) for record in records)
         for name in ("train_s", "eval_s", "setup_s", "wall_time_s", "queue_s")
     )
     starting = started_s * places + queue
@@ -80,3 +81,11 @@ def measure(records: Sequence[TrialRecord], places: int, elapsed_s: float, start
         starting=starting,
         idle=max(0.0, elapsed_s * places - starting - wall),
     )
+
+
+def _share(record: TrialRecord, name: str) -> float:
+    """A trial's part of its place's time in this session: that of a lane is shared with the others of its array."""
+    seconds: float = getattr(record, name) - record.before.get(name, 0.0)
+    if record.lanes == 1 or name in ("train_s", "eval_s"):
+        return seconds
+    return record.share_s if name == "wall_time_s" else seconds / record.lanes

@@ -58,7 +58,7 @@ class FusedTrainer:
 
     @property
     def model(self) -> nn.Module:
-        """A lane's network, of whatever weights."""
+        """A lane's network, but for its weights."""
         return self.net.template
 
     @property

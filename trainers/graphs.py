@@ -77,7 +77,7 @@ class Steps:
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self.noise)
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, stream=aside):  # libraries keep memory for a stream: no other uses this one
                 self._take_next()
             return graph
         finally:

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hpo.array import Array
 from hpo.checkpoints import Checkpoints, Folder
-from hpo.trial import Lane
 from trainers.data import load_dataset
 
 CONFIG = {"lr": 1e-3, "dropout": 0.2, "batch_size": 64, "activation": "relu", "optimizer": "adam"}
@@ -45,13 +45,16 @@ def one_trial(data: Any, folder: Path, epochs: int) -> tuple[float, float, int, 
         "checkpoints": Folder(folder),
         "timeout": None,
         "node": "",
+        "workers": 1,
+        "lanes": 1,
+        "halving": 0,
         "seed": 0,
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
     }
     lane = {"trial_id": "cnn-0000", "number": 0, "params": CONFIG, "asked_at": time.time()}
-    trial = Lane(data, settings, lane)
+    trial = Array(data, settings, [lane])
     for _ in range(epochs):
-        report = trial.step()
+        (report,) = trial.step()
     trial.close()
     Checkpoints.save = save  # type: ignore[method-assign]
     largest = max(file.stat().st_size for file in folder.iterdir())

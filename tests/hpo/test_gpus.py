@@ -48,16 +48,41 @@ from hpo.progress import Progress
 from hpo.search import run_search
 from hpo.study import StudySpec
 
-share, trials, folder = float(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-plan = preflight(StudySpec.of(model="noting:Net", trials=trials, epochs=1, dataset="digits", train_size=600))
+model, share, trials, fuse, folder = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])
+lanes = int(fuse) if fuse.isdigit() else fuse
+plan = preflight(StudySpec.of(model=model, trials=trials, epochs=1, dataset="digits", train_size=600, fuse=lanes))
 room, _ = _concurrency(StudySpec.of(gpus_per_trial=share), share, {"CPU": 16, "GPU": 4})
 plan = replace(plan, gpus_per_trial=share, concurrency=room)
 ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
 run = create(folder, "a", {})
 with interruptible() as interrupted:
     records = run_search(plan, run, Checkpoints(Folder(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
-print(room, sorted(record.state.value for record in records))
+print("RESULT", room, sorted(record.state.value for record in records))
+for record in records:
+    print(record.lanes, record.retries, record.error)
 """
+
+# Needs more memory than half a GPU, or than two lanes of a whole one, have.
+GREEDY = """
+import ray, torch
+from torch import nn
+
+
+def net(input_shape, num_classes):
+    share = ray.get_runtime_context().get_assigned_resources().get("GPU", 1) if ray.is_initialized() else 1
+    if share < 0.5:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))
+"""
+
+
+def search(tmp_path: Path, model: str, share: float, trials: int, fuse: str = "off") -> list[str]:
+    """What `SEARCH` prints in the end."""
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}, '']\n{SEARCH}"]
+    arguments = [model, str(share), str(trials), fuse, str(tmp_path / "r")]
+    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.partition("RESULT ")[2].splitlines()
 
 
 @pytest.mark.parametrize(
@@ -68,15 +93,8 @@ def test_trials_spread_over_all_gpus_and_none_is_given_out_twice(
     share: float, trials: int, room: int, tmp_path: Path
 ) -> None:
     (tmp_path / "noting.py").write_text(NOTING)
-    command = [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(ROOT)!r}, '']\n{SEARCH}"]
-    done = subprocess.run(
-        [*command, str(share), str(trials), str(tmp_path / "r")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.stdout.splitlines()[-1:] == [f"{room} {['completed'] * trials}"], done.stdout + done.stderr
+    said, *_ = search(tmp_path, "noting:Net", share, trials)
+    assert said == f"{room} {['completed'] * trials}"
     written = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
     entries = [entry for entry in written if entry["gpus"]]  # the driver looks at the network, too
     assert len(entries) == trials and len({entry["pid"] for entry in entries}) == room
@@ -88,3 +106,21 @@ def test_trials_spread_over_all_gpus_and_none_is_given_out_twice(
     for _, at, _ in given:
         used = Counter(gpu for gpus, began, ended in given if began <= at < ended for gpu in gpus)
         assert max(used.values()) * min(1.0, share) <= 1
+
+
+@pytest.mark.slow
+def test_a_trial_that_runs_out_of_memory_is_run_again_with_a_larger_share(tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    said, *rows = search(tmp_path, "greedy:net", 0.25, 3)
+    assert said == "12 ['completed', 'completed', 'completed']" or said.endswith(
+        "['completed', 'completed', 'completed']"
+    )
+    assert rows == ["1 1 out of memory on 0.25 GPUs, run again on 0.5 GPUs"] * 3
+
+
+@pytest.mark.slow
+def test_arrays_have_their_share_too(tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    said, *rows = search(tmp_path, "greedy:net", 1.0, 6, "3")
+    assert said == "4 ['completed', 'completed', 'completed', 'completed', 'completed', 'completed']"
+    assert rows == ["3 0 "] * 6

@@ -16,7 +16,7 @@ import pytest
 
 from cluster.ports import answers, free_port
 from hpo.journal import read_journal
-from hpo.searcher import DRIVER
+from hpo.reconcile import DRIVER
 from hpo.storage import open_storage
 from tests.hpo.test_faults import wait_for
 

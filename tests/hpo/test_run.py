@@ -197,7 +197,7 @@ class FailingTrial(Trial):
     odd_only = True
 
     def _run(self) -> Any:
-        if not self.odd_only or self.lane["number"] % 2:
+        if not self.odd_only or self.lanes[0]["number"] % 2:
             raise RuntimeError("no such luck")
         return super()._run()
 
@@ -210,7 +210,7 @@ class DyingTrial(Trial):
     """Takes its worker with it, whenever the second trial is tried."""
 
     def step(self) -> dict[str, Any]:
-        if self.lane["number"] == 1:
+        if self.lanes[0]["number"] == 1:
             os._exit(1)
         return super().step()
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from hpo.grouping import shape_of
+from hpo.reconcile import reconcile, restore, tell
 from hpo.records import TrialState as TrialRecordState
-from hpo.searcher import LaneListener, StudySearcher, reconcile, restore, tell
+from hpo.searcher import LaneListener, StudySearcher
 from hpo.storage import check_unused, make_sampler, masked, open_storage, open_study, seed_sampler
 
 SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
@@ -366,3 +368,147 @@ def test_two_runs_never_share_a_study(tmp_path: Path) -> None:
     open_study(storage, "a/cnn", resume=True)
     with pytest.raises(ValueError, match=r"--storage sqlite:///x: already holds a study a/cnn; take another --name"):
         check_unused(storage, "sqlite:///x", ["a/cnn", "a/mlp"])
+
+
+MIXED: Any = {
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "dropout": FloatDistribution(0.0, 0.6),
+    "batch_size": CategoricalDistribution((32, 64, 128, 256)),
+    "activation": CategoricalDistribution(("relu", "gelu", "tanh")),
+}
+
+
+def arrays(study: optuna.Study, lanes: int = 4, wanted: int = 10, **options: Any) -> StudySearcher:
+    new = StudySearcher(study, MIXED, wanted=wanted, listener=Log(study), **options)
+    new.set_max_concurrency(9)
+    new.lanes = lanes
+    return new
+
+
+def reports(*states: tuple[str, int, float]) -> dict[str, Any]:
+    """One for each lane: its state, and the one epoch with its value that is new."""
+    lanes = [result(state, (epoch, value))["lanes"][0] | {"epochs": epoch} for state, epoch, value in states]
+    return {"lanes": lanes, "done": all(state != "running" for state, *_ in states)}
+
+
+def test_the_lanes_of_an_array_share_a_shape_and_draw_the_rest(study: optuna.Study) -> None:
+    s = arrays(study)
+    found = [s.suggest(name)["lanes"] for name in "abc"]
+    assert [len(lanes) for lanes in found] == [4, 4, 2] and s.suggest("d") == Searcher.FINISHED
+    for lanes in found:
+        assert len({(lane["params"]["batch_size"], lane["params"]["activation"]) for lane in lanes}) == 1
+        assert (
+            len({lane["params"]["lr"] for lane in lanes})
+            == len({lane["params"]["dropout"] for lane in lanes})
+            == len(lanes)
+        )
+    assert len({str(shape_of(lanes[0]["params"])) for lanes in found}) > 1
+    assert [trial.params for trial in study.trials] == [lane["params"] for lanes in found for lane in lanes]
+    assert type(study.sampler).__name__ == "RandomSampler"
+
+
+def test_each_lane_is_a_row_and_a_trial_as_soon_as_it_is_over(study: optuna.Study) -> None:
+    s = arrays(study, lanes=3, wanted=3)
+    s.suggest("a")
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), ("diverged", 1, math.nan)))
+    assert [t.state for t in study.trials] == [TrialState.RUNNING, TrialState.PRUNED, TrialState.PRUNED]
+    assert s.listener.ended == [  # type: ignore[attr-defined]
+        ("cnn-0001", "stopped", TrialState.RUNNING),
+        ("cnn-0002", "diverged", TrialState.RUNNING),
+    ]
+    last = reports(("completed", 2, 0.6), ("stopped", 1, 0.2), ("diverged", 1, math.nan))
+    s.on_trial_complete("a", last)
+    assert [t.intermediate_values for t in study.trials] == [{1: 0.5, 2: 0.6}, {1: 0.2}, {}]
+    assert study.trials[0].state == TrialState.COMPLETE and len(s.listener.ended) == 3  # type: ignore[attr-defined]
+
+
+def test_an_array_knows_what_others_had_on_its_rungs(study: optuna.Study) -> None:
+    s = arrays(study, lanes=2, wanted=4)
+    s.rungs = (1, 3)
+    assert s.suggest("a")["known"] == {1: [], 3: []}
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.25)))
+    assert s.suggest("b")["known"] == {1: [0.5, 0.25], 3: []}
+
+
+def test_trials_that_wait_come_first_whatever_their_shapes(study: optuna.Study) -> None:
+    for size, activation in ((32, "relu"), (64, "gelu"), (32, "relu")):
+        study.enqueue_trial({"lr": 1e-2, "dropout": 0.1, "batch_size": size, "activation": activation})
+    s = arrays(study, lanes=2, wanted=5)
+    found = [s.suggest(name)["lanes"] for name in "abc"]
+    assert [[lane["number"] for lane in lanes] for lanes in found] == [[0, 2], [1, 3], [4]]
+    assert found[1][1]["params"]["batch_size"] == 64 and found[1][1]["params"]["lr"] != 1e-2
+    assert s.suggest("d") == Searcher.FINISHED
+
+
+def test_a_worker_that_died_goes_on_with_the_lanes_that_are_left(study: optuna.Study) -> None:
+    s = arrays(study, lanes=3, wanted=3)
+    s.suggest("a")
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), ("running", 1, 0.4)))
+    s.restarted("a", 1)
+    assert [lane["number"] for lane in s.left("a")] == [0, 2]
+    s.on_trial_complete("a", reports(("completed", 2, 0.6), ("completed", 2, 0.7)))
+    assert [t.value for t in study.trials] == [0.6, 0.2, 0.7]
+
+
+def test_what_an_interrupted_array_leaves_waits_in_the_study(study: optuna.Study) -> None:
+    for size in (32, 64):
+        study.enqueue_trial({"lr": 1e-2, "dropout": 0.1, "batch_size": size, "activation": "relu"})
+    s = arrays(study, lanes=3, wanted=3)
+    s.suggest("a")
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2)))
+    s.release()
+    states = [t.state for t in study.trials]
+    assert states == [TrialState.WAITING, TrialState.WAITING, TrialState.PRUNED]
+
+
+OOM = ("out of memory", 1, 0.0)
+
+
+def test_out_of_memory_is_tried_once_more_with_twice_the_share(study: optuna.Study) -> None:
+    s = arrays(study, lanes=1, wanted=1)
+    s.gpus = 0.25
+    first = s.suggest("a")
+    assert first["gpus"] == 0.25 and s.suggest("x") is None  # it may have to run again
+    s.on_trial_complete("a", reports(OOM))
+    assert study.trials[0].state == TrialState.RUNNING
+    again = s.suggest("b")
+    assert again["gpus"] == 0.5 and again["lanes"] == first["lanes"]
+    s.on_trial_complete("b", reports(("completed", 1, 0.7)))
+    assert study.trials[0].value == 0.7 and s.suggest("c") == Searcher.FINISHED
+
+
+def test_trials_with_memory_enough_are_not_run_again(study: optuna.Study) -> None:
+    s = arrays(study, lanes=1, wanted=3)
+    s.gpus = 0.5
+    for name in "abc":
+        assert len(s.suggest(name)["lanes"]) == 1
+        s.on_trial_complete(name, reports(("completed", 1, 0.7)))
+    assert s.suggest("d") == Searcher.FINISHED and len(study.trials) == 3
+
+
+def test_its_row_says_so(study: optuna.Study) -> None:
+    s = arrays(study, lanes=1, wanted=2)
+    s.gpus = 0.5
+    ended: list[Any] = []
+    s.listener.finished = lambda lane, report: ended.append(report)  # type: ignore[method-assign]
+    for name, states in (("a", OOM), ("b", ("completed", 1, 0.7)), ("c", OOM), ("d", OOM)):
+        s.suggest(name)
+        s.on_trial_complete(name, reports(states))
+    assert [(r["state"], r["retries"]) for r in ended] == [("completed", 1), ("failed", 1)]
+    assert all(r["error"].startswith("out of memory on 0.5 GPUs, run again on 1 GPU") for r in ended)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL]
+    assert s.suggest("e") == Searcher.FINISHED
+
+
+def test_an_array_that_runs_out_of_memory_is_halved(study: optuna.Study) -> None:
+    s = arrays(study, lanes=4, wanted=4)
+    s.gpus = 1.0
+    s.suggest("a")
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), ("running", 1, 0.5), ("running", 1, 0.5)))
+    s.on_trial_complete("a", reports(OOM, ("stopped", 1, 0.2), OOM, OOM))
+    halves = [s.suggest(name) for name in "bc"]
+    assert [[lane["number"] for lane in half["lanes"]] for half in halves] == [[0, 2], [3]]
+    s.on_trial_complete("b", reports(("completed", 1, 0.7), ("completed", 1, 0.8)))
+    s.on_trial_complete("c", reports(OOM))
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "FAIL"]
+    assert s.suggest("d") == Searcher.FINISHED

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from hpo.array import Array
 from hpo.checkpoints import Checkpoints, Folder
-from hpo.trial import Lane, Trial
+from hpo.trial import Trial
 from trainers.data import TrainingData, load_dataset
 
 
@@ -34,6 +36,8 @@ def settings(folder: Path, **changed: Any) -> dict[str, Any]:
         "node": "here",
         "timeout": None,
         "workers": 1,
+        "lanes": 1,
+        "halving": 0,
         "seed": 10,
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
         **changed,
@@ -45,7 +49,22 @@ def lane(number: int = 0, **params: Any) -> dict[str, Any]:
     return {"trial_id": f"mlp-{number:04d}", "number": number, "params": config, "asked_at": time.time() - 2}
 
 
-def steps(run: Lane) -> list[dict[str, Any]]:
+class One:
+    """An array of one lane, by its report."""
+
+    def __init__(self, run: Array) -> None:
+        self.run = run
+
+    def step(self) -> dict[str, Any]:
+        (report,) = self.run.step()
+        return report
+
+
+def array(data: TrainingData, shared: dict[str, Any], asked: dict[str, Any]) -> One:
+    return One(Array(data, shared, [asked]))
+
+
+def steps(run: One) -> list[dict[str, Any]]:
     reports = [run.step()]
     while reports[-1]["state"] == "running":
         reports.append(run.step())
@@ -53,7 +72,7 @@ def steps(run: Lane) -> list[dict[str, Any]]:
 
 
 def test_it_reports_each_epoch_and_the_columns_of_the_best(data: TrainingData, tmp_path: Path) -> None:
-    reports = steps(Lane(data, settings(tmp_path), lane()))
+    reports = steps(array(data, settings(tmp_path), lane()))
     assert [r["state"] for r in reports] == ["running"] * 3 + ["completed"]
     assert [r["values"][0][0] for r in reports] == [1, 2, 3, 4]
     last = reports[-1]
@@ -68,18 +87,18 @@ def test_it_reports_each_epoch_and_the_columns_of_the_best(data: TrainingData, t
 
 
 def test_a_trial_diverges_and_keeps_its_finite_epochs(data: TrainingData, tmp_path: Path) -> None:
-    reports = steps(Lane(data, settings(tmp_path), lane(lr=1e10, optimizer="sgd")))
+    reports = steps(array(data, settings(tmp_path), lane(lr=1e10, optimizer="sgd")))
     assert reports[-1]["state"] == "diverged" and reports[-1]["error"].startswith("loss is not finite in epoch")
     assert all(math.isfinite(value) for r in reports for _, value in r["values"])
     assert any(epoch["train_loss"] is None for epoch in reports[-1]["curve"])
 
 
 def test_a_worker_that_died_is_taken_over_at_the_last_rung(data: TrainingData, tmp_path: Path) -> None:
-    whole = steps(Lane(data, settings(tmp_path / "a"), lane()))
-    cut = Lane(data, settings(tmp_path / "b"), {**lane(), "asked_at": time.time() - 50})
+    whole = steps(array(data, settings(tmp_path / "a"), lane()))
+    cut = array(data, settings(tmp_path / "b"), {**lane(), "asked_at": time.time() - 50})
     for _ in range(3):
         cut.step()
-    rest = steps(Lane(data, settings(tmp_path / "b"), lane()))
+    rest = steps(array(data, settings(tmp_path / "b"), lane()))
     assert [r["epochs"] for r in rest] == [4]
     assert [epoch for epoch, _ in rest[0]["values"]] == [1, 2, 3, 4]  # what the dead one's driver may not know
     assert rest[0]["values"] == [v for r in whole for v in r["values"]]
@@ -91,29 +110,29 @@ def test_a_worker_that_died_is_taken_over_at_the_last_rung(data: TrainingData, t
 
 def test_a_worker_that_died_within_a_session_leaves_all_times_to_it(data: TrainingData, tmp_path: Path) -> None:
     asked = lane()
-    cut = Lane(data, settings(tmp_path), asked)
+    cut = array(data, settings(tmp_path), asked)
     cut.step()
-    assert Lane(data, settings(tmp_path), asked).step()["before"] == {}
+    assert array(data, settings(tmp_path), asked).step()["before"] == {}
 
 
 def test_a_finished_trial_whose_driver_died_trains_no_more(data: TrainingData, tmp_path: Path) -> None:
-    done = steps(Lane(data, settings(tmp_path), lane()))[-1]
-    (again,) = steps(Lane(data, settings(tmp_path), lane()))
+    done = steps(array(data, settings(tmp_path), lane()))[-1]
+    (again,) = steps(array(data, settings(tmp_path), lane()))
     assert again["state"] == "completed" and again["train_s"] == done["train_s"]
 
 
 def test_a_damaged_checkpoint_means_from_the_one_before(data: TrainingData, tmp_path: Path) -> None:
-    cut = Lane(data, settings(tmp_path), lane())
+    cut = array(data, settings(tmp_path), lane())
     for _ in range(3):
         cut.step()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mlp-0000@000001.pt", "mlp-0000@000003.pt"]
     newest = tmp_path / "mlp-0000@000003.pt"
     newest.write_bytes(newest.read_bytes()[:-100])
-    first = Lane(data, settings(tmp_path), lane()).step()
+    first = array(data, settings(tmp_path), lane()).step()
     assert first["epochs"] == 2 and "mlp-0000@000003.pt: not a readable checkpoint" in first["warning"]
     for path in tmp_path.iterdir():
         path.write_bytes(b"half a checkp")
-    assert Lane(data, settings(tmp_path), lane()).step()["epochs"] == 1
+    assert array(data, settings(tmp_path), lane()).step()["epochs"] == 1
 
 
 def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: TrainingData, tmp_path: Path) -> None:
@@ -141,7 +160,7 @@ def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: Training
 def test_the_time_budget_stops_a_trial_after_its_epoch_with_its_weights_saved(
     data: TrainingData, tmp_path: Path
 ) -> None:
-    run = Lane(data, settings(tmp_path, deadline=0.0, rungs=()), lane())
+    run = array(data, settings(tmp_path, deadline=0.0, rungs=()), lane())
     assert [r["state"] for r in steps(run)] == ["stopped"]
     assert (tmp_path / "mlp-0000@000001.pt").exists()
 
@@ -158,8 +177,8 @@ def test_a_set_up_that_fails_leaves_no_timer_behind(data: TrainingData, tmp_path
 
 
 def test_seed_is_the_studys_plus_the_trials_number(data: TrainingData, tmp_path: Path) -> None:
-    one = Lane(data, settings(tmp_path / "a", seed=10), lane(3)).step()
-    other = Lane(data, settings(tmp_path / "b", seed=13), lane(0)).step()
+    one = array(data, settings(tmp_path / "a", seed=10), lane(3)).step()
+    other = array(data, settings(tmp_path / "b", seed=13), lane(0)).step()
     assert one["val_loss"] == other["val_loss"]
 
 
@@ -192,5 +211,106 @@ def test_an_error_in_the_middle_keeps_what_was_measured(data: TrainingData, tmp_
 
 def test_a_checkpoint_that_cannot_be_written_costs_the_trial_nothing(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    last = steps(Lane(data, settings(tmp_path / "file"), lane()))[-1]
+    last = steps(array(data, settings(tmp_path / "file"), lane()))[-1]
     assert last["state"] == "completed" and last["warning"].endswith("file: no checkpoint written (File exists)")
+
+
+def several(tmp_path: Path, **changed: Any) -> dict[str, Any]:
+    return settings(tmp_path, lanes=4, **changed)
+
+
+ASKED = [lane(number, lr=lr) for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
+
+
+def run_all(run: Array) -> list[list[dict[str, Any]]]:
+    found = [run.step()]
+    while any(report["state"] == "running" for report in found[-1]):
+        found.append(run.step())
+    run.close()
+    return found
+
+
+def test_each_lane_reports_as_a_trial_of_its_own(data: TrainingData, tmp_path: Path) -> None:
+    dry = [{**asked, "params": {**asked["params"], "dropout": 0.0}} for asked in ASKED]
+    epochs = run_all(Array(data, several(tmp_path / "a"), dry))
+    assert [[r["state"] for r in reports] for reports in epochs] == [["running"] * 4] * 3 + [["completed"] * 4]
+    for number, asked in enumerate(dry):
+        alone = steps(array(data, settings(tmp_path / "b"), asked))
+        for one, reports in zip(alone, epochs, strict=True):
+            report = reports[number]
+            assert report["trial_id"] == one["trial_id"] and report["lanes"] == 4
+            assert report["val_loss"] == pytest.approx(one["val_loss"], abs=1e-4)
+            assert (report["parameters"], report["epochs"]) == (one["parameters"], one["epochs"])
+    last = epochs[-1]
+    assert sum(r["share_s"] for r in last) == pytest.approx(last[0]["wall_time_s"], rel=0.05)
+    assert all(r["wall_time_s"] > r["train_s"] + r["eval_s"] for r in last)
+
+
+def test_the_weak_lanes_leave_at_the_rungs_and_the_others_go_on(data: TrainingData, tmp_path: Path) -> None:
+    known = {1: [0.0] * 4, 3: []}
+    run = Array(data, several(tmp_path, halving=3), ASKED, known)
+    epochs = run_all(run)
+    states = [[r["state"] for r in reports] for reports in epochs]
+    ended = [next(n for n, each in enumerate(states, 1) if each[lane] != "running") for lane in range(4)]
+    assert sorted(ended) == [1, 3, 3, 4] or sorted(ended)[:2] == [1, 3]
+    assert ended[3] == 1  # the learning rate that learns nothing
+    for number, epoch in enumerate(ended):
+        last = epochs[-1][number]
+        assert last["epochs"] == epoch and last["state"] == ("completed" if epoch == 4 else "stopped")
+        assert epochs[epoch - 1][number] == last  # said again, unchanged
+        state, _ = Checkpoints(Folder(tmp_path)).load(ASKED[number]["trial_id"])
+        assert state and state["best_epoch"] == last["best_epoch"] and state["best_weights"]
+
+
+def test_lanes_can_all_be_worse_than_what_is_known(data: TrainingData, tmp_path: Path) -> None:
+    run = Array(data, several(tmp_path, halving=3), ASKED, {1: [0.99] * 20})
+    assert [r["state"] for r in run.step()] == ["stopped"] * 4
+
+
+def test_a_lane_that_diverges_leaves_the_others(data: TrainingData, tmp_path: Path) -> None:
+    asked = [lane(n, lr=lr, optimizer="sgd") for n, lr in enumerate((1e-2, 1e12, 1e-3))]
+    last = run_all(Array(data, several(tmp_path), asked))[-1]
+    assert [r["state"] for r in last] == ["completed", "diverged", "completed"]
+    assert last[1]["epochs"] < 4 and last[1]["error"].startswith("loss is not finite in epoch")
+
+
+def test_an_array_goes_on_at_the_last_rung_that_all_its_lanes_have(data: TrainingData, tmp_path: Path) -> None:
+    whole = run_all(Array(data, several(tmp_path / "a"), ASKED))
+    cut = Array(data, several(tmp_path / "b"), ASKED)
+    for _ in range(3):
+        cut.step()
+    (tmp_path / "b" / "mlp-0002@000003.pt").unlink()  # the worker died between two of them
+    rest = run_all(Array(data, several(tmp_path / "b"), ASKED))
+    assert [r["epochs"] for r in rest[0]] == [2] * 4 and [r["epochs"] for r in rest[-1]] == [4] * 4
+    curves = [[[v for reports in run for v in reports[n]["values"]] for n in range(4)] for run in (whole, rest)]
+    assert curves[0] == curves[1]
+
+
+def test_lanes_that_were_never_together_begin_anew(data: TrainingData, tmp_path: Path) -> None:
+    run_all(Array(data, several(tmp_path, epochs=1), ASKED[:2]))
+    assert [r["epochs"] for r in Array(data, several(tmp_path), ASKED).step()] == [1] * 4
+
+
+def test_what_a_trial_left_is_no_use_to_a_lane_and_says_so(data: TrainingData, tmp_path: Path) -> None:
+    array(data, settings(tmp_path), lane(0)).step()
+    (report,) = Array(data, several(tmp_path), [lane(0)]).step()
+    assert report["epochs"] == 1 and "begins anew" in report["warning"]
+    (again,) = Array(data, settings(tmp_path), [lane(0)]).step()
+    assert again["epochs"] == 1 and "begins anew" in again["warning"]
+
+
+def test_no_memory_left_is_a_state_of_its_own(data: TrainingData, tmp_path: Path) -> None:
+    trial = trainable(data, {"lanes": ASKED}, several(tmp_path))
+    trial.step()
+    trial.run.lanes[1].last = {"state": "stopped", "epochs": 1, "values": []}  # type: ignore[union-attr]
+    trial.run.trainer.step = lambda: torch.empty(2**60)  # type: ignore[union-attr, method-assign, assignment, return-value]
+    result = trial.step()
+    trial.cleanup()
+    assert result["done"] and [r["state"] for r in result["lanes"]] == ["failed", "stopped", "failed", "failed"]
+    other = trainable(data, {"lanes": ASKED}, several(tmp_path))
+    other._run = _no_memory  # type: ignore[method-assign]
+    assert [r["state"] for r in other.step()["lanes"]] == ["out of memory"] * 4
+
+
+def _no_memory() -> Array:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

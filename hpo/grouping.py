@@ -1,0 +1,38 @@
+"""Which trials can be trained as one array: those of one shape. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again
+OWN = ("lr", "weight_decay", "dropout")  # hyperparameters that each lane of an array has for itself
+
+
+def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that all lanes of an array share."""
+    return {key: value for key, value in params.items() if key not in OWN}
+
+
+def group_by_shape(items: Sequence[Item], params: Callable[[Item], Mapping[str, Any]], most: int) -> list[list[Item]]:
+    """The items in arrays of one shape and at most `most` lanes, in the order in which they begin; none is left out."""
+    groups: list[list[Item]] = []
+    for item in items:
+        shape = shape_of(params(item))
+        room = (group for group in groups if len(group) < most and shape_of(params(group[0])) == shape)
+        group = next(room, None)
+        if group is None:
+            groups.append([item])
+        else:
+            group.append(item)
+    return groups
+
+
+def larger_shares(lanes: Sequence[Item], gpus: float) -> list[tuple[list[Item], float]]:
+    """Arrays, and their GPUs, for lanes that ran out of memory on `gpus`: twice the share of a GPU, or on a whole one
+    half as many lanes; none where neither is possible."""
+    if lanes and 0 < gpus < 1:
+        return [(list(lanes), min(1.0, 2 * gpus))]
+    half = (len(lanes) + 1) // 2
+    return [(list(lanes[:half]), gpus), (list(lanes[half:]), gpus)] if len(lanes) > 1 else []

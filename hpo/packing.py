@@ -1,0 +1,163 @@
+"""How many trials share a GPU, and how many are trained as one network on it: by what a probe there measures."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from models import MODELS, build_model
+from trainers.config import TrainConfig, split_config
+from trainers.data import Dataset, Split, TrainingData
+from trainers.probe import Probe, probe
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+    from hpo.preflight import ModelPlan
+    from hpo.study import StudySpec
+
+LANES = (8, 16, 32)  # that are tried
+GAIN = 1.2  # so many times as fast fused trials must be
+SHAPES = 5  # that a search tries at least, if fusing is not asked for
+MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
+MOST = 16  # processes on a GPU
+PROBE_IMAGES, PROBE_S = 4096, 180.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """lanes: of an array, by architecture. gpus: of a trial, None where nobody asked. notes: for the user."""
+
+    lanes: Mapping[str, int]
+    gpus: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str) -> Packing:
+    """What --fuse and --gpus-per-trial come to for these architectures on this device.
+
+    Raises ValueError where lanes are asked for, and no architecture can be fused.
+    """
+    fuse, auto_share = spec.resources.fuse, spec.resources.gpus_per_trial == "auto"
+    if isinstance(fuse, int):
+        return replace(_as_asked(fuse, spec, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
+    whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
+    worth = fuse == "auto" and whole and spec.search.trials >= 2 * SHAPES
+    fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
+    if device != "cuda" or not (fusible or auto_share):
+        return Packing({})
+    if spec.output.dry_run:
+        return Packing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
+    return _by_probe(spec, dataset, models, fusible)
+
+
+def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
+    """Whether several networks of the architecture can be one: a plain nn.Sequential of layers with a stacked form."""
+    import torch
+
+    from trainers.stacked import is_stackable
+
+    with torch.device("meta"):
+        return is_stackable(_maker(model, dataset)())
+
+
+def share_of(measured: Probe) -> float:
+    """A trial's share of a GPU: as many at once as its memory and its time hold, with a margin; to 4 digits, down."""
+    in_memory = MEMORY * measured.total_bytes / measured.peak_bytes if measured.peak_bytes else 1.0
+    count = min(in_memory, BUSY / max(measured.busy, 1e-3), MOST)
+    return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
+
+
+def lanes_of(measured: Probe, trials: int) -> int:
+    """The number of lanes that trains most images a second, if that is worth it: else 1. Lanes of an array share a
+    shape, so a search of few trials takes fewer."""
+    alone = measured.images_per_s[1]
+    best = max(measured.images_per_s, key=lambda count: measured.images_per_s[count])
+    return min(best, trials // SHAPES) if measured.images_per_s[best] >= GAIN * alone else 1
+
+
+def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> Packing:
+    fusible = {model.name: is_fusible(model, dataset) for model in models}
+    others = ", ".join(name for name, can in fusible.items() if not can)
+    if not any(fusible.values()):
+        raise ValueError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
+    notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
+    return Packing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
+
+
+def _by_probe(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str]) -> Packing:
+    measured = {
+        model.name: probe_on_ray(spec, dataset, model, LANES if model.name in fusible else ()) for model in models
+    }
+    lanes = {name: lanes_of(found, spec.search.trials) for name, found in measured.items() if found and name in fusible}
+    lanes = {name: count for name, count in lanes.items() if count > 1}
+    notes = [f"{name}: {count} trials at a time as one network" for name, count in lanes.items()]
+    gpus = None
+    if spec.resources.gpus_per_trial == "auto":
+        # One share for all architectures of a run: that of the one that needs most.
+        shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
+        gpus = max(shares)
+        notes.append(f"each trial takes {gpus:g} of a GPU, by a measurement")
+    return Packing(lanes, gpus, tuple(notes))
+
+
+def probe_on_ray(
+    spec: StudySpec, dataset: Dataset, model: ModelPlan, lanes: tuple[int, ...], device: str = "cuda"
+) -> Probe | None:
+    """What a worker with a GPU measures of an architecture's first trial; None where it fails, or none is free."""
+    import ray
+    from ray.exceptions import RayError
+
+    from cluster.connect import connect
+
+    train, arch = split_config({key: value for key, value in model.space.default.items() if key in _drawn(model)})
+    settings = {
+        "model": model.name,
+        "shape": (dataset.input_shape, len(dataset.classes)),
+        "arch": arch,
+        "train": {**train, "precision": model.precision, "device": device, "threads": spec.resources.cpus_per_trial},
+        "lanes": lanes,
+        "largest_batch": _largest(model.space.distributions.get("batch_size")),
+    }
+    with connect(spec.resources.address):
+        task = ray.remote(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
+        reference = task.remote(_few(dataset.training).to_arrays(), settings)
+        try:
+            found: Probe = ray.get(reference, timeout=PROBE_S)
+        except RayError as error:
+            logger.warning("the probe of %s failed: %s", model.name, " ".join(str(error).split())[:500])
+            ray.cancel(reference, force=True)
+            return None
+    return found
+
+
+def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
+    make = partial(build_model, settings["model"], *settings["shape"], **settings["arch"])
+    data, config = TrainingData.from_arrays(arrays), TrainConfig(**settings["train"])
+    return probe(make, data, config, settings["lanes"], settings["largest_batch"])
+
+
+def _few(data: TrainingData) -> TrainingData:
+    train, validation = (Split(s.images[:PROBE_IMAGES], s.labels[:PROBE_IMAGES]) for s in (data.train, data.validation))
+    return TrainingData(train, validation, data.black)
+
+
+def _maker(model: ModelPlan, dataset: Dataset) -> partial[Any]:
+    arch = split_config({key: value for key, value in model.space.default.items() if key in _drawn(model)})[1]
+    return partial(build_model, model.name, dataset.input_shape, len(dataset.classes), **arch)
+
+
+def _drawn(model: ModelPlan) -> Mapping[str, BaseDistribution]:
+    return model.space.distributions
+
+
+def _largest(batch_sizes: Any) -> int | None:
+    """Of a distribution of batch sizes."""
+    if batch_sizes is None:
+        return None
+    return int(max(batch_sizes.choices) if hasattr(batch_sizes, "choices") else batch_sizes.high)
