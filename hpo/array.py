@@ -46,7 +46,7 @@ class Array:
         with self.timeout:
             self.trainer = make_array_trainer(data, settings, lanes, peers)
             for lane in self.lanes:
-                lane.parameters, lane.lanes = trainable_parameters(self.trainer.model), len(lanes)
+                lane.parameters, lane.lanes = trainable_parameters(self.trainer.model), lane.lane.get("lanes", 1)
             if all(states):
                 self.trainer.load(*(state["trainer"] for state in states if state))
         for lane in self.lanes:

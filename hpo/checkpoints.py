@@ -197,7 +197,10 @@ class Checkpoints:
         states = [state for state, _ in found]
         while all(states) and len(epochs := {len(state["curve"]) for state in states if state}) > 1:
             states = [self.load(trial_id, min(epochs))[0] for trial_id in trial_ids]
-        return states if all(states) else [None] * len(states), warnings
+        if all(states) or not any(state for state, _ in found):
+            return states, warnings
+        words = "its checkpoint is of another epoch than those of the trials beside it: it begins anew"
+        return [None] * len(states), ["; ".join(filter(None, (warning, words))) for warning in warnings]
 
     def remove(self, trial_id: str) -> None:
         for name in self.place.names(f"{trial_id}@"):

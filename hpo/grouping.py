@@ -15,12 +15,11 @@ def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key not in OWN}
 
 
-def group_by_shape(items: Sequence[Item], params: Callable[[Item], Mapping[str, Any]], most: int) -> list[list[Item]]:
-    """The items in arrays of one shape and at most `most` lanes, in the order in which they begin; none is left out."""
+def group_alike(items: Sequence[Item], key: Callable[[Item], Any], most: int) -> list[list[Item]]:
+    """The items in arrays of one key and at most `most` lanes, in the order in which they begin; none is left out."""
     groups: list[list[Item]] = []
     for item in items:
-        shape = shape_of(params(item))
-        room = (group for group in groups if len(group) < most and shape_of(params(group[0])) == shape)
+        room = (group for group in groups if len(group) < most and key(group[0]) == key(item))
         group = next(room, None)
         if group is None:
             groups.append([item])

@@ -15,14 +15,12 @@ from trainers.data import Dataset, Split, TrainingData
 from trainers.probe import Probe, probe
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-
     from hpo.preflight import ModelPlan
     from hpo.study import StudySpec
 
-LANES = (8, 16, 32)  # that are tried
+LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
 GAIN = 1.2  # so many times as fast fused trials must be
-SHAPES = 5  # that a search tries at least, if fusing is not asked for
+SHAPES = 5  # that a search tries at least: lanes of an array share one
 MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
 MOST = 16  # processes on a GPU
 PROBE_IMAGES, PROBE_S = 4096, 180.0
@@ -57,13 +55,19 @@ def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], devic
 
 
 def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
-    """Whether several networks of the architecture can be one: a plain nn.Sequential of layers with a stacked form."""
+    """Whether several networks of the architecture can be one: a plain nn.Sequential of layers with a stacked form, the
+    same layers whatever the dropout is."""
     import torch
 
     from trainers.stacked import is_stackable
 
+    _, arch = _first(model)
+    rates: list[dict[str, Any]] = [{"dropout": 0.0}, {"dropout": 0.5}] if "dropout" in arch else [{}]
+    shape = dataset.input_shape, len(dataset.classes)
     with torch.device("meta"):
-        return is_stackable(_maker(model, dataset)())
+        networks = [build_model(model.name, *shape, **{**arch, **rate}) for rate in rates]
+    layers = {tuple(type(layer) for layer in network.modules()) for network in networks}
+    return len(layers) == 1 and all(is_stackable(network) for network in networks)
 
 
 def share_of(measured: Probe) -> float:
@@ -73,12 +77,16 @@ def share_of(measured: Probe) -> float:
     return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
 
 
-def lanes_of(measured: Probe, trials: int) -> int:
-    """The number of lanes that trains most images a second, if that is worth it: else 1. Lanes of an array share a
-    shape, so a search of few trials takes fewer."""
+def lanes_to_try(trials: int) -> tuple[int, ...]:
+    """Numbers of lanes for a search of so many trials of an architecture."""
+    return tuple(sorted({min(count, trials // SHAPES) for count in LANES}))
+
+
+def lanes_of(measured: Probe) -> int:
+    """The number of lanes that trains most images a second, if that is worth it: else 1."""
     alone = measured.images_per_s[1]
     best = max(measured.images_per_s, key=lambda count: measured.images_per_s[count])
-    return min(best, trials // SHAPES) if measured.images_per_s[best] >= GAIN * alone else 1
+    return best if measured.images_per_s[best] >= GAIN * alone else 1
 
 
 def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> Packing:
@@ -91,18 +99,19 @@ def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[Model
 
 
 def _by_probe(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str]) -> Packing:
-    measured = {
-        model.name: probe_on_ray(spec, dataset, model, LANES if model.name in fusible else ()) for model in models
-    }
-    lanes = {name: lanes_of(found, spec.search.trials) for name, found in measured.items() if found and name in fusible}
+    tried = lanes_to_try(spec.search.trials)
+    measured = {m.name: probe_on_ray(spec, dataset, m, tried if m.name in fusible else ()) for m in models}
+    lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
     lanes = {name: count for name, count in lanes.items() if count > 1}
     notes = [f"{name}: {count} trials at a time as one network" for name, count in lanes.items()]
+    failed = [name for name, found in measured.items() if not found]
+    notes += [f"what a trial takes of a GPU could not be measured: {', '.join(failed)}"] if failed else []
     gpus = None
     if spec.resources.gpus_per_trial == "auto":
         # One share for all architectures of a run: that of the one that needs most.
         shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
         gpus = max(shares)
-        notes.append(f"each trial takes {gpus:g} of a GPU, by a measurement")
+        notes += [f"each trial takes {gpus:g} of a GPU, as measured"] if not lanes and not failed else []
     return Packing(lanes, gpus, tuple(notes))
 
 
@@ -115,7 +124,7 @@ def probe_on_ray(
 
     from cluster.connect import connect
 
-    train, arch = split_config({key: value for key, value in model.space.default.items() if key in _drawn(model)})
+    train, arch = _first(model)
     settings = {
         "model": model.name,
         "shape": (dataset.input_shape, len(dataset.classes)),
@@ -125,6 +134,8 @@ def probe_on_ray(
         "largest_batch": _largest(model.space.distributions.get("batch_size")),
     }
     with connect(spec.resources.address):
+        if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+            return None  # nodes with GPUs are still to join
         task = ray.remote(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
         reference = task.remote(_few(dataset.training).to_arrays(), settings)
         try:
@@ -133,7 +144,9 @@ def probe_on_ray(
             logger.warning("the probe of %s failed: %s", model.name, " ".join(str(error).split())[:500])
             ray.cancel(reference, force=True)
             return None
-    return found
+    # Every worker has the whole data set on its GPU, and not only the probe's few images of it.
+    beside = _bytes(dataset.training) - _bytes(_few(dataset.training))
+    return replace(found, peak_bytes=found.peak_bytes + beside if found.peak_bytes else 0)
 
 
 def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
@@ -147,13 +160,13 @@ def _few(data: TrainingData) -> TrainingData:
     return TrainingData(train, validation, data.black)
 
 
-def _maker(model: ModelPlan, dataset: Dataset) -> partial[Any]:
-    arch = split_config({key: value for key, value in model.space.default.items() if key in _drawn(model)})[1]
-    return partial(build_model, model.name, dataset.input_shape, len(dataset.classes), **arch)
+def _bytes(data: TrainingData) -> int:
+    return sum(tensor.nbytes for split in (data.train, data.validation) for tensor in (split.images, split.labels))
 
 
-def _drawn(model: ModelPlan) -> Mapping[str, BaseDistribution]:
-    return model.space.distributions
+def _first(model: ModelPlan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The architecture's first trial: what of it is the training's, and what the architecture's."""
+    return split_config({key: model.space.default[key] for key in model.space.distributions})
 
 
 def _largest(batch_sizes: Any) -> int | None:

@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.grouping import OUT_OF_MEMORY, group_by_shape, larger_shares, shape_of
+from hpo.grouping import OUT_OF_MEMORY, group_alike, larger_shares, shape_of
 from hpo.objectives import values
 from hpo.reconcile import DRIVER, drop_orphans, make_wait, rejected, tell, trial_id, unfinished
 from hpo.storage import alike
@@ -78,6 +78,7 @@ class StudySearcher(Searcher):
         self.most = 1
         self.lanes, self.gpus = 1, 0.0  # of an array
         self.rungs: Sequence[int] = ()  # where an array needs to know how others did
+        self.saved_at: Sequence[int] = ()  # epochs after which trials have a checkpoint
         self.running: set[str] = set()  # Tune's names of the trials that have a worker
         self.live: dict[str, list[Asked]] = {}
         self._array_gpus: dict[str, float] = {}
@@ -101,15 +102,11 @@ class StudySearcher(Searcher):
             return Searcher.FINISHED
         if len(self.live) >= self.most:
             return None
+        if any(gpus > self.gpus and name not in self.running for name, gpus in self._array_gpus.items()):
+            return None  # one that needs more of a GPU waits for it: what others leave is for that one
         if not (self._again or self._waiting or self.wanted > 0):
             return None if self.live and self.gpus else Searcher.FINISHED
-        array, gpus = self._guarded(self._next_array) or ([], 0.0)
-        if not array:
-            return Searcher.FINISHED
-        self.live[trial_id], self._array_gpus[trial_id] = array, gpus
-        for lane, _ in array:
-            self.listener.started(lane)
-        return {"lanes": [lane for lane, _ in array], "gpus": gpus, "known": self._known(array)}
+        return self._guarded(partial(self._hand_out, trial_id)) or Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._guarded(lambda: self._report(trial_id, result))
@@ -157,6 +154,15 @@ class StudySearcher(Searcher):
         # Tune pickles its searcher next to its results: no storage, and so no password, may be in there.
         return {}
 
+    def _hand_out(self, trial_id: str) -> dict[str, Any]:
+        array, gpus = self._next_array()
+        known = self._known(array)
+        self.live[trial_id], self._array_gpus[trial_id] = array, gpus
+        for lane, _ in array:
+            lane["lanes"] = len(array)
+            self.listener.started(lane)
+        return {"lanes": [lane for lane, _ in array], "gpus": gpus, "known": known}
+
     def _next_array(self) -> tuple[list[Asked], float]:
         """The next lanes to train together, and on how many GPUs."""
         if self._again:
@@ -164,20 +170,25 @@ class StudySearcher(Searcher):
         if not self._waiting:
             # Trials that wait in the study come first, whatever their shapes are.
             count = max(1, min(self._count_waiting(), self.wanted)) if self.lanes > 1 else 1
-            asked = [self._ask() for _ in range(count)]
-            self._waiting = group_by_shape(asked, lambda item: item[0]["params"], self.lanes)
+            self._waiting = group_alike([self._ask() for _ in range(count)], self._key, self.lanes)
         array = self._waiting.pop(0)
-        shape = shape_of(array[0][0]["params"])
-        while len(array) < self.lanes and self.wanted > 0:
-            lane = self._ask_alike(shape)
-            if shape_of(lane[0]["params"]) != shape:  # one that was put into the study just now
-                self._waiting.append([lane])
+        shape, epochs = self._key(array[0])
+        while len(array) < self.lanes and self.wanted > 0 and not epochs:
+            asked = self._ask_alike(shape)
+            if self._key(asked) != (shape, epochs):  # one that was put into the study just now
+                self._waiting.append([asked])
                 break
-            array.append(lane)
+            array.append(asked)
         return array, self.gpus
 
+    def _key(self, asked: Asked) -> tuple[dict[str, Any], int]:
+        """What lanes of an array have in common: their shape, and the epochs that they have in a checkpoint."""
+        lane, trial = asked
+        last = max(trial._cached_frozen_trial.intermediate_values, default=0)
+        return shape_of(lane["params"]), max((epochs for epochs in self.saved_at if epochs <= last), default=0)
+
     def _count_waiting(self) -> int:
-        return sum(trial.state == TrialState.WAITING for trial in unfinished(self.study))
+        return sum(t.state == TrialState.WAITING for t in self._patiently(lambda: unfinished(self.study)))
 
     def _ask(self) -> Asked:
         trial = self._ask_for_one_that_fits()
@@ -203,7 +214,8 @@ class StudySearcher(Searcher):
         if not self.rungs:
             return {}
         own = {lane["number"] for lane, _ in array}
-        others = [t.intermediate_values for t in self.study.get_trials(deepcopy=False) if t.number not in own]
+        trials = self._patiently(lambda: self.study.get_trials(deepcopy=False))
+        others = [trial.intermediate_values for trial in trials if trial.number not in own]
         return {rung: [values[rung] for values in others if rung in values] for rung in self.rungs}
 
     def _ask_for_one_that_fits(self) -> optuna.Trial:
@@ -248,7 +260,6 @@ class StudySearcher(Searcher):
             words = f"out of memory {_on(len(short), gpus)}, run again {_on(len(array), share)}"
             for lane, _ in array:
                 self._notes[lane["trial_id"]] = words
-                self._retries[lane["trial_id"]] = self._retries.get(lane["trial_id"], 0) + 1
                 self._last.pop(lane["trial_id"])
         self._again += arrays
         for asked in left:
@@ -263,7 +274,8 @@ class StudySearcher(Searcher):
             report["state"] = "stopped"
         elif report.get("state", OUT_OF_MEMORY) == OUT_OF_MEMORY:
             report = {"error": "ended before its first epoch", **report, "state": "failed"}
-        report["error"] = "; ".join(words for words in (self._notes.pop(name, ""), report.get("error", "")) if words)
+        if note := self._notes.pop(name, ""):
+            report |= {"retries": report["retries"] + 1, "error": "; ".join(filter(None, (note, report.get("error"))))}
         self._over.add(name)
         self.listener.finished(lane, report)
         told = values(self.objective, report) if self.several else report.get("value")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import traceback
 from collections.abc import Callable
@@ -85,7 +86,18 @@ class Trial(tune.Trainable):
                 return action()
             except Exception as error:
                 self.failure = self._failed(self.peers.cause(error) if self.peers else error)
+            if any(report["state"] == OUT_OF_MEMORY for report in self.failure):
+                self._free_memory()
         return self.failure
+
+    def _free_memory(self) -> None:
+        """For whoever shares the GPU: at once, and not when this worker's next trial begins."""
+        if self.run is not None:
+            self.run.close()
+        self.run = None
+        gc.collect()
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
 
     def _failed(self, error: Exception) -> list[dict[str, Any]]:
         """Of the lanes that were still trained."""

@@ -146,6 +146,7 @@ class FusedTrainer:
 
     def _train_on(self, batch: Tensor) -> None:
         """batch: (K, N) places of images."""
+        self.optimizer.clear()
         images, labels = self.data.train.images.index_select(0, batch.t().flatten()), self.data.train.labels[batch]
         if self.augment:
             images = self.augment(images)

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 WARM_UP = 3  # steps before a capture, in which libraries choose their kernels and allocate what they need
+_KNOWN = ("torch", "torchvision", "models")
 logger = logging.getLogger(__name__)
 
 
@@ -20,8 +21,8 @@ class Steps:
     """Takes a step for each batch of an epoch.
 
     step: trains on the images whose indices it is given, with nothing of it decided on the host. changed: every tensor
-    that it changes, by name. noise: where it draws from. capture: whether to, which needs CUDA. A step that cannot be
-    captured, because a network waits for a result, say, is taken as it is.
+    that it changes, by name. noise: where it draws from, beside torch's global generator. capture: whether to, which
+    needs CUDA. A step that cannot be captured, because it waits for a result, say, is taken as it is.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Steps:
             self.batches, self.next = batches.clone(), torch.zeros(1, dtype=torch.int64, device=batches.device)
             try:
                 self.graph = self._captured()
+            except torch.OutOfMemoryError:
+                raise  # the graph is not what there is no memory for
             except RuntimeError as error:
                 logger.warning("a training step cannot be captured as a CUDA graph: %s", error)
                 self.capture = False
@@ -67,7 +70,7 @@ class Steps:
     def _captured(self) -> torch.cuda.CUDAGraph:
         """The graph of `_take_next`; what it changes is then as it was."""
         before = {name: value.clone() for name, value in self.changed().items()}
-        noise = self.noise.get_state()
+        noise, usual = self.noise.get_state(), torch.cuda.get_rng_state()
         try:
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
@@ -76,7 +79,6 @@ class Steps:
                     self.step(self.batches[0])
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            graph.register_generator_state(self.noise)
             with torch.cuda.graph(graph, stream=aside):  # libraries keep memory for a stream: no other uses this one
                 self._take_next()
             return graph
@@ -87,3 +89,10 @@ class Steps:
                     # What an optimizer only made in these steps begins with zeros.
                     value.copy_(before[name]) if name in before else value.zero_()
             self.noise.set_state(noise)
+            torch.cuda.set_rng_state(usual)
+
+
+def decides_nothing(model: nn.Module) -> bool:
+    """Whether all layers are of classes that are known to decide nothing on the host, which a graph would freeze:
+    torch's, torchvision's and Podium's. A user's own may draw from Python's random numbers, or count its calls."""
+    return all(type(module).__module__.partition(".")[0] in _KNOWN for module in model.modules())

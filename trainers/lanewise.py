@@ -45,6 +45,11 @@ class LanewiseOptimizer:
             move.grad = None
             move.zero_()
 
+    def clear(self) -> None:
+        """Takes away the gradients of a step that broke off."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
     def keep(self, lanes: Sequence[int], parameters: Sequence[Tensor]) -> None:
         """Goes on with these lanes, whose parameters these are."""
         moments, index = self._moments(), torch.tensor(lanes, device=parameters[0].device)

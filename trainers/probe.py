@@ -21,7 +21,7 @@ CONTEXT_BYTES = 600 * 2**20  # of an accelerator's memory, that a process takes 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """peak_bytes: that a process takes at its most; total_bytes: there are (0 and 0 where the device does not say).
-    busy: the share of an epoch's training in which the device computes. images_per_s: of all lanes together, by their
+    busy: the share of an epoch in which the device computes. images_per_s: of all lanes together, by their
     number.
     """
 

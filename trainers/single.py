@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
-from trainers.graphs import Steps
+from trainers.graphs import Steps, decides_nothing
 from trainers.loop import autocast, evaluate, train_epoch
 from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
 from trainers.pooling import fuse_pooling
@@ -121,7 +121,8 @@ class SingleTrainer:
     def _prepare(self) -> None:
         """For weights that have just been made or loaded: another graph."""
         self.sums = torch.zeros(2, dtype=SUMS.get(self.config.device, torch.float64), device=self.config.device)
-        self.steps = Steps(self._train_on, self._changed, self.noise, is_capturable(self.config))
+        capture = is_capturable(self.config) and decides_nothing(self.model)
+        self.steps = Steps(self._train_on, self._changed, self.noise, capture)
 
     def _train_resident(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
         """The same for an accelerator, which is not waited for before the epoch's end."""
@@ -133,13 +134,13 @@ class SingleTrainer:
 
     def _train_on(self, batch: Tensor) -> None:
         """batch: (N,) places of images."""
+        self.optimizer.zero_grad(set_to_none=True)
         images, labels = self._images(batch)
         with autocast(images, self.config.precision):
             logits = self.model(images).float()
         loss = F.cross_entropy(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
 
     def _after(self, done: float) -> None:
@@ -151,7 +152,7 @@ class SingleTrainer:
     def _changed(self) -> dict[str, Tensor]:
         states = enumerate(self.optimizer.state.values())
         kept = {f"{n}.{key}": value for n, state in states for key, value in state.items() if value is not None}
-        return {"sums": self.sums, **dict(self.model.state_dict()), **kept}
+        return {"sums": self.sums, **dict(self.model.named_parameters()), **dict(self.model.named_buffers()), **kept}
 
     def _evaluate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation split."""

@@ -151,7 +151,8 @@ def _dropout(net: StackedNet, name: str, layer: nn.Module, x: Tensor, training: 
     if not training or name not in net.rates:
         return x
     rates = net.per_lane(net.rates[name], x)
-    return x * ((net.draw(x.shape) >= rates) / (1 - rates)).to(x.dtype)
+    kept = (net.draw(x.shape) >= rates) / (1 - rates).clamp(min=1e-12)  # nothing is kept where the rate is 1
+    return x * kept.to(x.dtype)
 
 
 def _is_dropout(layer: nn.Module) -> bool:

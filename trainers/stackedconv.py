@@ -6,6 +6,7 @@ products take kernel size squared times the memory.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -93,25 +94,31 @@ def _form(x: Tensor, weight: Tensor, padding: int) -> Form:
     """On a CPU the one that was found to be faster there, so that nothing depends on a measurement's luck."""
     if not x.is_cuda:
         return grouped
-    key = (x.device, x.shape, weight.shape, padding, torch.is_autocast_enabled("cuda"), x.requires_grad)
+    passes = torch.is_grad_enabled(), x.requires_grad
+    key = (x.device, x.shape, weight.shape, padding, torch.is_autocast_enabled("cuda"), passes)
     if key not in fastest and not torch.cuda.is_current_stream_capturing():
         fastest[key] = min((grouped, products), key=partial(seconds, x, weight, padding))
     return fastest.get(key, grouped)
 
 
-@torch.enable_grad()
 def seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:
-    """The shortest time of a forward and backward pass through `form`."""
+    """The shortest time of a pass through `form`, and back where gradients are asked for; infinite where there is not
+    memory enough."""
+    try:
+        return min([_seconds(x, weight, padding, form) for _ in range(1 + TIMED)][1:])
+    except torch.OutOfMemoryError:
+        return math.inf
+
+
+def _seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:
     inputs = [value.detach().requires_grad_() for value in ((weight, x) if x.requires_grad else (weight,))]
-    images, times = inputs[-1] if x.requires_grad else x, []
-    for _ in range(1 + TIMED):
-        _wait(x)
-        started = time.perf_counter()
-        y = form(images, inputs[0], None, padding)
+    _wait(x)
+    started = time.perf_counter()
+    y = form(inputs[-1] if x.requires_grad else x, inputs[0], None, padding)
+    if torch.is_grad_enabled():
         torch.autograd.grad(y, inputs, torch.ones_like(y))
-        _wait(x)
-        times.append(time.perf_counter() - started)
-    return min(times[1:])
+    _wait(x)
+    return time.perf_counter() - started
 
 
 def _wait(x: Tensor) -> None:

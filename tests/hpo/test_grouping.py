@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.grouping import group_by_shape, larger_shares, shape_of
+from hpo.grouping import group_alike, larger_shares, shape_of
 
 PARAMS = st.fixed_dictionaries(
     {
@@ -27,7 +27,7 @@ def test_a_shape_is_what_lanes_share() -> None:
 @given(st.lists(PARAMS, max_size=30), st.integers(1, 6))
 def test_every_trial_is_in_one_array_of_its_shape(trials: list[dict[str, Any]], most: int) -> None:
     items = list(enumerate(trials))
-    groups = group_by_shape(items, lambda item: item[1], most)
+    groups = group_alike(items, lambda item: shape_of(item[1]), most)
     assert sorted(item[0] for group in groups for item in group) == list(range(len(trials)))
     for group in groups:
         assert 1 <= len(group) <= most and all(shape_of(params) == shape_of(group[0][1]) for _, params in group)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hpo import packing
-from hpo.packing import Packing, lanes_of, pack, probe_on_ray, share_of
+from hpo.packing import Packing, lanes_of, lanes_to_try, pack, probe_on_ray, share_of
 from hpo.preflight import Plan, preflight
 from hpo.study import StudySpec
 from trainers.probe import Probe
@@ -40,10 +40,10 @@ def test_a_share_is_what_fits_with_a_margin(peak: int, busy: float, share: float
 
 def test_lanes_are_those_that_train_most_if_it_is_worth_it() -> None:
     found = Probe(images_per_s={1: 1000.0, 8: 5000.0, 16: 9000.0, 32: 8000.0})
-    assert lanes_of(found, trials=200) == 16
-    assert lanes_of(found, trials=50) == 10  # five shapes at least
-    assert lanes_of(Probe(images_per_s={1: 1000.0, 8: 1100.0}), trials=200) == 1
-    assert lanes_of(Probe(images_per_s={1: 1000.0}), trials=200) == 1
+    assert lanes_of(found) == 16
+    assert lanes_of(Probe(images_per_s={1: 1000.0, 8: 1100.0})) == lanes_of(Probe(images_per_s={1: 1000.0})) == 1
+    # A search tries five shapes at least.
+    assert [lanes_to_try(trials) for trials in (10, 50, 100, 500)] == [(2,), (8, 10), (8, 16, 20), (8, 16, 32)]
 
 
 def test_on_a_cpu_nothing_is_fused_unless_it_is_asked_for() -> None:
@@ -68,7 +68,9 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
 
     def measured(spec: Any, dataset: Any, model: Any, lanes: Any) -> Probe | None:
         asked.append((model.name, lanes))
-        rates = {1: 100.0, **({16: 900.0} if lanes else {})}
+        if model.name == "mlp":
+            return None
+        rates = {1: 100.0, **dict.fromkeys(lanes, 900.0)}
         return Probe(peak_bytes=GIB, total_bytes=80 * GIB, busy=0.25, images_per_s=rates)
 
     monkeypatch.setattr(packing, "probe_on_ray", measured)
@@ -78,10 +80,15 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
         plans = tuple(replace(made.models[0], name=name, space=plan(model=name).models[0].space) for name in models)
         return pack(spec, made.dataset, plans, "cuda")
 
-    assert packed(["lenet5", "vgg16"], trials=50).lanes == {"lenet5": 10}
-    assert asked == [("lenet5", (8, 16, 32)), ("vgg16", ())]
+    both = packed(["lenet5", "vgg16"], trials=50)
+    assert both.lanes == {"lenet5": 8} and both.notes == ("lenet5: 8 trials at a time as one network",)
+    assert asked == [("lenet5", (8, 10)), ("vgg16", ())]
     assert packed(["vgg16"]).lanes == {} and len(asked) == 2  # nothing to decide
-    assert packed(["vgg16"], gpus_per_trial="auto").gpus == 0.3333
+    assert packed(["vgg16"], gpus_per_trial="auto") == Packing(
+        {}, 0.3333, ("each trial takes 0.3333 of a GPU, as measured",)
+    )
+    unknown = packed(["mlp"], gpus_per_trial="auto")
+    assert unknown == Packing({}, 1.0, ("what a trial takes of a GPU could not be measured: mlp",))
     assert packed(["lenet5", "vgg16"], gpus_per_trial="auto").gpus == 1.0  # an array takes a whole one
     assert packed(["lenet5"], fuse=4, gpus_per_trial="auto").gpus == 1.0
     assert packed(["lenet5"], trials=9) == Packing({})  # too few to share shapes
@@ -92,6 +99,23 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
     assert packed(["lenet5"], gpus_per_trial=0.5) == Packing({})  # the user packs
     assert packed(["lenet5"], fuse="off") == packed(["lenet5"], workers_per_trial=2) == Packing({})
     assert len(asked) == count
+
+
+SOMETIMES = """
+from torch import nn
+
+
+def net(input_shape, num_classes, *, dropout=0.0):
+    layers = [nn.Dropout(dropout)] if dropout else []
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(784, num_classes))
+"""
+
+
+def test_a_network_whose_layers_depend_on_dropout_is_not_fused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sometimes.py").write_text(SOMETIMES)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match="--fuse 4: sometimes:net is no plain stack of layers"):
+        plan(fuse=4, model="sometimes:net")
 
 
 @pytest.mark.slow

@@ -461,6 +461,53 @@ def test_what_an_interrupted_array_leaves_waits_in_the_study(study: optuna.Study
     assert states == [TrialState.WAITING, TrialState.WAITING, TrialState.PRUNED]
 
 
+def test_trials_that_were_cut_short_go_on_with_those_that_are_as_far(study: optuna.Study) -> None:
+    s = arrays(study, lanes=4, wanted=4)
+    lanes = s.suggest("a")["lanes"]
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), ("running", 1, 0.4), ("running", 1, 0.4)))
+    s.on_trial_result("a", reports(("running", 3, 0.5), ("stopped", 1, 0.2), ("running", 3, 0.4), ("running", 2, 0.4)))
+    s.release()
+    study.enqueue_trial({**lanes[0]["params"], "lr": 0.05})  # of the same shape, and not begun
+    again = arrays(study, lanes=4, wanted=6)
+    again.saved_at = (1, 3)
+    found = [[lane["number"] for lane in again.suggest(name)["lanes"]] for name in "bcd"]
+    assert found == [[0, 2], [3], [4, 5, 6]] and again.wanted == 0
+
+
+def test_a_storage_that_fails_when_others_are_asked_for_ends_the_search_well(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s = arrays(study, lanes=2, wanted=4)
+    s.rungs = (1,)
+    failures = iter([True, False])
+    trials = study.get_trials
+
+    def flaky(**options: Any) -> Any:
+        if next(failures, False):
+            raise optuna.exceptions.StorageInternalError("no server")
+        return trials(**options)
+
+    monkeypatch.setattr(study, "get_trials", flaky)
+    s.patience_s = 5
+    assert len(s.suggest("a")["lanes"]) == 2 and s.fault is None  # tried again
+    failures = iter([True] * 9)
+    s.patience_s = 0
+    assert s.suggest("b") == Searcher.FINISHED and isinstance(s.fault, optuna.exceptions.StorageInternalError)
+
+
+def test_what_is_freed_is_left_for_a_trial_that_needs_more(study: optuna.Study) -> None:
+    s = arrays(study, lanes=1, wanted=5)
+    s.gpus = 0.5
+    s.running |= {"a", "b"}
+    for name in "ab":
+        s.suggest(name)
+    s.on_trial_complete("a", reports(OOM))
+    assert s.suggest("c")["gpus"] == 1.0
+    assert s.suggest("d") is None  # while b still has the other half
+    s.running.add("c")
+    assert s.suggest("d")["gpus"] == 0.5
+
+
 OOM = ("out of memory", 1, 0.0)
 
 

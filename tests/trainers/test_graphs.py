@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from torch import Tensor
 from models import build_model
 from trainers.config import TrainConfig
 from trainers.data import TrainingData, load_dataset
-from trainers.graphs import Steps
+from trainers.fused import FusedTrainer
+from trainers.graphs import Steps, decides_nothing
 from trainers.single import SingleTrainer
 
 
@@ -73,3 +76,96 @@ def test_a_step_that_cannot_be_captured_is_taken_as_it_is(monkeypatch: pytest.Mo
     steps.run(torch.arange(9).split(3), lambda _: None)
     steps.run(torch.arange(9).split(3), lambda _: None)
     assert [batch.tolist() for batch in taken] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]] * 2
+
+
+class Stream:
+    def wait_stream(self, other: object) -> None: ...
+
+
+@pytest.fixture
+def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's calls around a capture on a machine without: what is captured is run, as it is not there."""
+    for name in ("Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, Stream)
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", torch.get_rng_state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", torch.set_rng_state)
+
+
+def trainers(data: TrainingData, optimizer: str) -> list[SingleTrainer | FusedTrainer]:
+    config = TrainConfig(batch_size=32, optimizer=optimizer)
+    make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
+    return [SingleTrainer(make, data, config), FusedTrainer([make] * 2, data, [config, replace(config, seed=1)])]
+
+
+@pytest.mark.usefixtures("no_cuda")
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epochs: int) -> None:
+    for captured, plain in zip(trainers(data, optimizer), trainers(data, optimizer), strict=True):
+        for trainer in (captured, plain):
+            if isinstance(trainer, SingleTrainer):
+                trainer._train = trainer._train_resident  # type: ignore[method-assign]
+            for _ in range(epochs):
+                trainer.step()
+        lanes = (2,) if isinstance(captured, FusedTrainer) else ()
+        captured.model.train()
+        captured.steps.batches = (
+            torch.arange(64).reshape(2, 32).unsqueeze(1).expand(2, *lanes, 32)
+            if lanes
+            else torch.arange(64).reshape(2, 32)
+        )
+        captured.steps.next = torch.zeros(1, dtype=torch.int64)
+        captured.steps._captured()
+        assert torch.equal(captured.noise.get_state(), plain.noise.get_state())
+        for _ in range(2):
+            captured.step()
+            plain.step()
+        for lane in range((len(lanes) and 2) or 1):
+            weights = plain.weights(lane)
+            assert all(torch.equal(value, weights[name]) for name, value in captured.weights(lane).items())
+
+
+def test_no_memory_is_not_taken_for_a_step_that_cannot_be_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    steps = Steps(lambda _: None, dict, torch.Generator(), capture=True)
+    monkeypatch.setattr(steps, "_captured", fails)
+    with pytest.raises(torch.OutOfMemoryError):
+        steps.run(torch.arange(9).split(3), lambda _: None)
+
+
+def test_a_step_that_broke_off_leaves_no_gradients(data: TrainingData) -> None:
+    for broken, plain in zip(trainers(data, "adam"), trainers(data, "adam"), strict=True):
+        batch = torch.arange(32) if isinstance(broken, SingleTrainer) else torch.arange(32).expand(2, 32)
+        step, broken.optimizer.step = broken.optimizer.step, _break_off  # type: ignore[method-assign]
+        noise = broken.noise.get_state()
+        with pytest.raises(RuntimeError, match="no such operation"):
+            broken._train_on(batch)
+        broken.optimizer.step = step  # type: ignore[method-assign]
+        broken.noise.set_state(noise)
+        for trainer in (broken, plain):
+            trainer._train_on(batch)
+        one, other = (
+            {k: v for k, v in t.weights().items() if "running" not in k and "num" not in k} for t in (broken, plain)
+        )
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def _break_off() -> None:
+    raise RuntimeError("no such operation")
+
+
+class Own(torch.nn.Linear):
+    """A user's layer."""
+
+
+def test_users_own_layers_are_not_captured() -> None:
+    assert decides_nothing(build_model("cnn", (1, 28, 28), 10)) and decides_nothing(
+        torch.nn.Sequential(torch.nn.ReLU())
+    )
+    assert not decides_nothing(torch.nn.Sequential(Own(3, 3)))

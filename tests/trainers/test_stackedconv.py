@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -67,4 +69,13 @@ def test_a_form_can_be_timed_without_leaving_a_trace(form: Form) -> None:
     x, weight, _ = inputs(SHAPES[0])
     with torch.no_grad():
         assert 0 < seconds(x, weight, 1, form) < 1 and 0 < seconds(x.detach(), weight, 1, form) < 1
+    assert 0 < seconds(x, weight, 1, form) < 1
     assert x.grad is None and weight.grad is None
+
+
+def test_a_form_that_there_is_no_memory_for_is_the_slowest() -> None:
+    def greedy(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    x, weight, _ = inputs(SHAPES[0])
+    assert seconds(x, weight, 1, greedy) == math.inf
