@@ -252,6 +252,7 @@ def test_another_version_of_ray_is_named(three_nodes: LocalCluster, tmp_path: Pa
     assert joined.returncode == 2 and "the cluster there has Ray 2.60.0, this is Ray 2.40.0" in joined.stderr
 
 
+@pytest.mark.long
 def test_a_head_that_dies_leaves_what_had_come_back(two_nodes: LocalCluster, tmp_path: Path) -> None:
     """Last in line for its time: the client waits a minute for the head to come back."""
     process = two_nodes.start(two_nodes.submit("--", *LONG, "--name", "headless"), tmp_path)

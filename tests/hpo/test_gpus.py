@@ -118,7 +118,7 @@ def test_a_trial_that_runs_out_of_memory_is_run_again_with_a_larger_share(tmp_pa
     assert rows == ["1 1 out of memory on 0.25 GPUs, run again on 0.5 GPUs"] * 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_arrays_have_their_share_too(tmp_path: Path) -> None:
     (tmp_path / "greedy.py").write_text(GREEDY)
     said, *rows = search(tmp_path, "greedy:net", 1.0, 6, "3")

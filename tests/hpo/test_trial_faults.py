@@ -89,6 +89,7 @@ def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before(tmp_path: Pa
     assert "lenet5-0000@000009.pt: not a readable checkpoint (BadZipFile): passed over" in log
 
 
+@pytest.mark.long
 def test_a_database_that_is_locked_for_a_while_is_waited_for(tmp_path: Path) -> None:
     process = start(tmp_path, STUDY)
     wait_for(lambda: len(read_journal(tmp_path / "a" / "trials.jsonl")) >= 1, process)
