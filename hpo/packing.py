@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hpo.study import StudySpec
 
 LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
-GAIN = 1.2  # so many times as fast fused trials must be
-SHAPES = 5  # that a search tries at least: lanes of an array share one
+GAIN = 2.0  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
+SHAPES = 10  # that a search tries at least
 MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
 MOST = 16  # processes on a GPU
 PROBE_IMAGES, PROBE_S = 4096, 180.0
@@ -44,10 +44,12 @@ def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], devic
     fuse, auto_share = spec.resources.fuse, spec.resources.gpus_per_trial == "auto"
     if isinstance(fuse, int):
         return replace(_as_asked(fuse, spec, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
+    if device != "cuda":
+        return Packing({})
     whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
     worth = fuse == "auto" and whole and spec.search.trials >= 2 * SHAPES
     fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
-    if device != "cuda" or not (fusible or auto_share):
+    if not (fusible or auto_share):
         return Packing({})
     if spec.output.dry_run:
         return Packing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))

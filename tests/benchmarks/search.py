@@ -26,6 +26,7 @@ from tests.benchmarks.table import Row, row
 
 TABLE = Path(__file__).with_name("surrogate.csv")
 EPOCHS, TRIALS, NEIGHBOURS = 9, 50, 5
+LANES = 5  # what --fuse auto takes of so many trials
 CONTINUOUS, CHOICES = ("lr", "dropout", "batch_size", "weight_decay"), ("activation", "optimizer")
 
 
@@ -147,21 +148,54 @@ def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     return best, epochs
 
 
+def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
+    """The same of Podium with `LANES` trials at a time, which share a shape."""
+    from trainers.halving import survivors
+
+    searcher = Podium("tpe", seed).searcher
+    searcher.lanes, searcher.rungs = LANES, (1, 3) if asha else ()
+    best, epochs, number = 0.0, 0, 0
+    while isinstance(array := searcher.suggest(f"t{number}"), dict):
+        curves = [surrogate.curve(dict(lane["params"])) for lane in array["lanes"]]
+        left = list(range(len(curves)))
+        reports: list[dict[str, Any]] = [{} for _ in curves]
+        for epoch in range(1, EPOCHS + 1):
+            kept = left
+            if epoch in searcher.rungs:
+                places = survivors([curves[lane][epoch - 1] for lane in left], array["known"][epoch])
+                kept = [left[place] for place in places]
+            for lane in left:
+                value, seen = curves[lane][epoch - 1], max(curves[lane][:epoch])
+                state = "stopped" if lane not in kept else "completed" if epoch == EPOCHS else "running"
+                reports[lane] = {"state": state, "epochs": epoch, "value": seen, "values": [(epoch, value)]}
+                best, epochs = max(best, value), epochs + 1
+            left = kept
+            over = not left or epoch == EPOCHS
+            tell = searcher.on_trial_complete if over else searcher.on_trial_result
+            tell(f"t{number}", {"lanes": [dict(report) for report in reports]})
+            if over:
+                break
+        number += 1
+    assert searcher.fault is None
+    return best, epochs
+
+
 def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
     from hpo.storage import quiet_optuna
 
     surrogate = Surrogate()
-    sides: dict[str, Callable[[int], Side]] = {
-        "random": lambda seed: Podium("random", seed),
-        "podium": lambda seed: Podium("tpe", seed),
-        "OptunaSearch": RayOptuna,
+    sides: dict[str, Callable[[int, bool], tuple[float, int]]] = {
+        "random": lambda seed, asha: study(Podium("random", seed), surrogate, asha),
+        "podium": lambda seed, asha: study(Podium("tpe", seed), surrogate, asha),
+        f"podium, {LANES} fused": lambda seed, asha: fused_study(seed, surrogate, asha),
+        "OptunaSearch": lambda seed, asha: study(RayOptuna(seed), surrogate, asha),
     }
     with quiet_optuna():
         for asha in (False, True):
             case = f"{TRIALS} trials, {'ASHA' if asha else 'no early stopping'}"
             best: dict[str, list[float]] = {}
-            for name, make in sides.items():
-                results = [study(make(seed), surrogate, asha) for seed in range(seeds)]
+            for name, run in sides.items():
+                results = [run(seed, asha) for seed in range(seeds)]
                 best[name] = [value for value, _ in results]
                 say(f"{case}: {name} median {np.median(best[name]):.4f}")
                 yield row("search", case, name, "best validation accuracy", best[name])
