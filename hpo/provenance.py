@@ -36,7 +36,6 @@ def describe(plan: Plan) -> dict[str, Any]:
             model.name: {
                 "parameters": model.parameters,
                 "precision": model.precision,
-                "lanes": model.lanes,
                 "space": {key: str(d) for key, d in model.space.distributions.items()},
             }
             for model in plan.models
@@ -52,6 +51,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "cpus_per_trial": plan.spec.resources.cpus_per_trial,
             "workers_per_trial": plan.spec.resources.workers_per_trial,
             "gpus_per_trial": plan.gpus_per_trial,
+            "lanes": {model.name: model.lanes for model in plan.models},
         },
         **describe_machine(),
         "sessions": [_session()],

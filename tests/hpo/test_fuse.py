@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -24,6 +25,7 @@ def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
     assert code == 0, err
     assert "runs on: 1 array of up to 5 trials at once" in out
     frame = check_complete(tmp_path, 12).sort_values("trial_id")
+    assert json.loads((tmp_path / "a" / "study.json").read_text())["resources"]["lanes"] == {"lenet5": 5}
     arrays = [frame.iloc[:5], frame.iloc[5:10], frame.iloc[10:]]
     for array in arrays:
         assert len(array[SHAPE].drop_duplicates()) == 1 and array["lr"].nunique() == len(array)
