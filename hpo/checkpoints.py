@@ -202,6 +202,14 @@ class Checkpoints:
         words = "its checkpoint is of another epoch than those of the trials beside it: it begins anew"
         return [None] * len(states), ["; ".join(filter(None, (warning, words))) for warning in warnings]
 
+    def newest(self) -> dict[str, int]:
+        """The last epoch that each trial has a checkpoint of."""
+        with suppress(OSError):
+            names = sorted(name for name in self.place.names("") if name.endswith(".pt"))
+            split = (name.removesuffix(".pt").rpartition("@") for name in names)
+            return {trial_id: int(epoch) for trial_id, _, epoch in split if epoch.isdigit()}
+        return {}
+
     def remove(self, trial_id: str) -> None:
         for name in self.place.names(f"{trial_id}@"):
             self.place.remove(name)

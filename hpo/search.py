@@ -164,8 +164,8 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     )
     searcher.objective, searcher.fits = spec.objective, _within_budget(search.plan, model)
     searcher.lanes, searcher.gpus = model.lanes, search.plan.gpus_per_trial
-    searcher.saved_at = rungs(spec.epochs)
-    searcher.rungs = searcher.saved_at if model.lanes > 1 and spec.stops_early else ()
+    searcher.saved = search.recorder.checkpoints.newest() if model.lanes > 1 else {}
+    searcher.rungs = rungs(spec.epochs) if model.lanes > 1 and spec.stops_early else ()
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
     searcher.patience_s = 0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S
     scheduler = InOrder() if model.lanes > 1 else _scheduler(search, done, unfinished(study))  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -78,7 +78,7 @@ class StudySearcher(Searcher):
         self.most = 1
         self.lanes, self.gpus = 1, 0.0  # of an array
         self.rungs: Sequence[int] = ()  # where an array needs to know how others did
-        self.saved_at: Sequence[int] = ()  # epochs after which trials have a checkpoint
+        self.saved: Mapping[str, int] = {}  # the epochs that trials of an earlier session have in a checkpoint
         self.running: set[str] = set()  # Tune's names of the trials that have a worker
         self.live: dict[str, list[Asked]] = {}
         self._array_gpus: dict[str, float] = {}
@@ -183,9 +183,8 @@ class StudySearcher(Searcher):
 
     def _key(self, asked: Asked) -> tuple[dict[str, Any], int]:
         """What lanes of an array have in common: their shape, and the epochs that they have in a checkpoint."""
-        lane, trial = asked
-        last = max(trial._cached_frozen_trial.intermediate_values, default=0)
-        return shape_of(lane["params"]), max((epochs for epochs in self.saved_at if epochs <= last), default=0)
+        lane, _ = asked
+        return shape_of(lane["params"]), self.saved.get(lane["trial_id"], 0)
 
     def _count_waiting(self) -> int:
         return sum(t.state == TrialState.WAITING for t in self._patiently(lambda: unfinished(self.study)))

@@ -74,7 +74,7 @@ def test_both_searchers_run_the_same_studies() -> None:
             assert 0.8 < best < 1 and (epochs < 250 if asha else epochs == 450)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_runs(mnist_dir: Path) -> None:
     command = [sys.executable, "tests/benchmarks/run.py", "--quick", "--only", "precision", "search", "growth"]
     environment = {**os.environ, "PODIUM_DATA_DIR": str(mnist_dir)}

@@ -120,3 +120,12 @@ def test_a_driver_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
     ray.kill(place.keeper)
     with pytest.raises(OSError, match="the driver's node does not answer"):
         place.save("a", {})
+
+
+def test_the_newest_of_every_trial_can_be_listed(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(Folder(tmp_path / "c"))
+    assert checkpoints.newest() == {}
+    for trial_id, epoch in (("a-1", 1), ("a-1", 3), ("mine@home", 27)):
+        checkpoints.save(trial_id, epoch, {})
+    checkpoints.mark_late("a-2", 0.0)
+    assert checkpoints.newest() == {"a-1": 3, "mine@home": 27}

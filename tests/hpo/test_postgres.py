@@ -126,6 +126,7 @@ def test_two_drivers_share_a_study_and_one_of_them_is_killed(postgres: Postgres,
         assert not file.is_file() or b"geheim" not in file.read_bytes(), file
 
 
+@pytest.mark.long
 def test_a_server_that_comes_back_is_waited_for_and_one_that_does_not_ends_the_run(
     postgres: Postgres, tmp_path: Path
 ) -> None:

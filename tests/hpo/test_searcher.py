@@ -469,7 +469,7 @@ def test_trials_that_were_cut_short_go_on_with_those_that_are_as_far(study: optu
     s.release()
     study.enqueue_trial({**lanes[0]["params"], "lr": 0.05})  # of the same shape, and not begun
     again = arrays(study, lanes=4, wanted=6)
-    again.saved_at = (1, 3)
+    again.saved = {"cnn-0000": 3, "cnn-0002": 3, "cnn-0003": 1}
     found = [[lane["number"] for lane in again.suggest(name)["lanes"]] for name in "bcd"]
     assert found == [[0, 2], [3], [4, 5, 6]] and again.wanted == 0
 
