@@ -45,9 +45,8 @@ def waits(journal: Path, trials: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    "trials", [pytest.param(120, marks=pytest.mark.slow), pytest.param(2000, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("trials", [120, 2000])
 def test_many_short_trials(four_nodes: LocalCluster, tmp_path: Path, trials: int) -> None:
     line = f"--address {four_nodes.address} --model mlp_small --trials {trials} --epochs 1 --dataset digits"
     line += " --finalists 0 --train-size 100 --sampler random --quiet --name a"

@@ -189,6 +189,7 @@ def proxy(port: int) -> Iterator[tuple[int, threading.Event]]:
         server.close()
 
 
+@pytest.mark.long
 def test_a_connection_that_drops_is_taken_up_again(three_nodes: LocalCluster, tmp_path: Path) -> None:
     with proxy(three_nodes.dashboard_port) as (port, cut):
         line = shlex.split("--model lenet5 --trials 16 --epochs 9 --dataset digits --scheduler none --finalists 0")

@@ -99,6 +99,7 @@ def test_one_signal_ends_a_run_well(tmp_path: Path, number: signal.Signals) -> N
     check_complete(tmp_path, 8)
 
 
+@pytest.mark.long
 def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, STUDY)
     wait_for(lambda: finished(tmp_path) >= 1, process)
