@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from hpo.checkpoints import Checkpoints
+from hpo.checkpoints import Checkpoints, begin_anew
 from hpo.lane import Lane
 from hpo.peers import Peers
 from hpo.timeout import Timeout
@@ -45,8 +45,9 @@ class Array:
         self.timeout = Timeout(settings, self.lanes, checkpoints)
         with self.timeout:
             self.trainer = make_array_trainer(data, settings, lanes, peers)
+            parameters = trainable_parameters(self.trainer.model)
             for lane in self.lanes:
-                lane.parameters, lane.lanes = trainable_parameters(self.trainer.model), lane.lane.get("lanes", 1)
+                lane.parameters, lane.lanes = parameters, lane.lane.get("lanes", 1)
             if all(states):
                 self.trainer.load(*(state["trainer"] for state in states if state))
         for lane in self.lanes:
@@ -74,8 +75,7 @@ class Array:
         fused = self.settings["lanes"] > 1
         if all(state is None or state.get("fused", False) == fused for state in states):
             return states, warnings
-        words = "its checkpoint is of another --fuse: the trial begins anew"
-        return [None] * len(states), ["; ".join(filter(None, (warning, words))) for warning in warnings]
+        return begin_anew("its checkpoint is of another --fuse: the trial begins anew", warnings)
 
     def _step(self) -> list[dict[str, Any]]:
         # What was finished when its worker died has nothing left to train.

@@ -200,7 +200,7 @@ class Checkpoints:
         if all(states) or not any(state for state, _ in found):
             return states, warnings
         words = "its checkpoint is of another epoch than those of the trials beside it: it begins anew"
-        return [None] * len(states), ["; ".join(filter(None, (warning, words))) for warning in warnings]
+        return begin_anew(words, warnings)
 
     def newest(self) -> dict[str, int]:
         """The last epoch that each trial has a checkpoint of."""
@@ -229,6 +229,11 @@ class Checkpoints:
         with suppress(OSError):
             return sorted((n for n in self.place.names(f"{trial_id}@") if n.endswith(".pt")), reverse=True)
         return []
+
+
+def begin_anew(why: str, warnings: Sequence[str]) -> tuple[list[dict[str, Any] | None], list[str]]:
+    """What `Checkpoints.load_alike` returns of trials whose states are of no use, and what is said of them."""
+    return [None] * len(warnings), ["; ".join(filter(None, (warning, why))) for warning in warnings]
 
 
 def _name(trial_id: str, epoch: int) -> str:

@@ -89,6 +89,11 @@ class Plan:
         return max(model.lanes for model in self.models)
 
     @property
+    def places(self) -> int:
+        """Trials, or arrays of fused ones, that are ever at work at once."""
+        return min(self.concurrency, -(-self.spec.search.trials // self.most_lanes))
+
+    @property
     def total_trials(self) -> int:
         return self.spec.search.trials * len(self.models)
 

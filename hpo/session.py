@@ -161,8 +161,7 @@ class Session:
             return self._outcome(before, False, "")
         with progress:
             records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
-        places = min(plan.concurrency, -(-plan.spec.search.trials // plan.most_lanes))
-        times = measure(records[len(before) :], places, progress.elapsed_s, progress.started_s)
+        times = measure(records[len(before) :], plan.places, progress.elapsed_s, progress.started_s)
         return replace(self._outcome(records, interrupted.is_set(), ""), times=times)
 
     def _finals(self, records: list[TrialRecord], interrupted: threading.Event) -> None:

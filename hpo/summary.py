@@ -53,8 +53,7 @@ def show_plan(plan: Plan) -> None:
 
 def _at_once(plan: Plan) -> str:
     """ "2 trials", or "1 array of up to 16 trials"."""
-    lanes, trials = plan.most_lanes, plan.spec.search.trials
-    count = min(plan.concurrency, -(-trials // lanes))
+    lanes, count = plan.most_lanes, plan.places
     plural = "s" if count > 1 else ""
     return f"{count} array{plural} of up to {lanes} trials" if lanes > 1 else f"{count} trial{plural}"
 

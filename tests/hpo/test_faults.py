@@ -136,14 +136,19 @@ def training_workers(process: subprocess.Popen[str]) -> list[int]:
     return [pid for pid in descendants(process.pid) if "Trainable" in command(pid)]
 
 
+def kill_worker(process: subprocess.Popen[str]) -> None:
+    """The only one that trains."""
+    wait_for(lambda: training_workers(process), process)
+    (worker,) = training_workers(process)
+    os.kill(worker, signal.SIGKILL)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc, which only Linux has")
 def test_a_killed_worker_is_replaced_and_its_trial_goes_on(tmp_path: Path) -> None:
     line = STUDY.replace("--epochs 9", "--epochs 27").replace("--trials 8", "--trials 3")
     process = start(tmp_path, f"{line} --scheduler none --concurrency 1")
     wait_for(lambda: (tmp_path / "a" / "checkpoints" / "lenet5-0001@000003.pt").exists(), process)
-    wait_for(lambda: training_workers(process), process)
-    (worker,) = training_workers(process)
-    os.kill(worker, signal.SIGKILL)
+    kill_worker(process)
     code, _out, err = end(process, 240)
     assert code == 0, err
     frame = check_complete(tmp_path, 3).set_index("trial_id")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hpo.journal import read_journal
-from tests.hpo.test_faults import check_complete, end, finished, start, training_workers, wait_for
+from tests.hpo.test_faults import check_complete, end, finished, kill_worker, start, wait_for
 
 pytestmark = pytest.mark.slow
 LINE = "--model lenet5 --finalists 0 --epochs 9 --dataset digits --name a --fuse 5 --concurrency 1"
@@ -65,9 +65,7 @@ def test_a_killed_worker_costs_its_array_the_epochs_since_its_checkpoint(tmp_pat
     process = start(tmp_path, f"{line} --trials 5")
     wait_for(lambda: finished(tmp_path) >= 3, process)  # three lanes left at the first rung
     wait_for(lambda: list((tmp_path / "a" / "checkpoints").glob("*@000003.pt")), process)
-    wait_for(lambda: training_workers(process), process)
-    (worker,) = training_workers(process)
-    os.kill(worker, signal.SIGKILL)
+    kill_worker(process)
     code, _, err = end(process, 240)
     assert code == 0, err
     frame = check_complete(tmp_path, 5).sort_values("epochs")
