@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # before a group is there: its defaults would keep the first one for good
 from torch import Tensor, nn
 from torch.distributed import GradBucket, PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.futures import Future
