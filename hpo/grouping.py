@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again
-OWN = ("lr", "weight_decay", "dropout")  # hyperparameters that each lane of an array has for itself
+OWN = ("lr", "weight_decay", "optimizer", "dropout")  # hyperparameters that each lane of an array has for itself
 
 
 def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from hpo.study import StudySpec
 
 LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
-GAIN = 2.0  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
-SHAPES = 10  # that a search tries at least
+GAIN = 1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
+ARRAYS = 3  # that a search is made of at least, each with a shape of its own
+FEWEST = 20  # trials of a search that are worth a probe
 MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
 MOST = 16  # processes on a GPU
 PROBE_IMAGES, PROBE_S = 4096, 180.0
@@ -47,7 +48,7 @@ def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], devic
     if device != "cuda":
         return Packing({})
     whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
-    worth = fuse == "auto" and whole and spec.search.trials >= 2 * SHAPES
+    worth = fuse == "auto" and whole and spec.search.trials >= FEWEST
     fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
     if not (fusible or auto_share):
         return Packing({})
@@ -81,7 +82,7 @@ def share_of(measured: Probe) -> float:
 
 def lanes_to_try(trials: int) -> tuple[int, ...]:
     """Numbers of lanes for a search of so many trials of an architecture."""
-    return tuple(sorted({min(count, trials // SHAPES) for count in LANES}))
+    return tuple(sorted({min(count, trials // ARRAYS) for count in LANES}))
 
 
 def lanes_of(measured: Probe) -> int:
@@ -127,13 +128,15 @@ def probe_on_ray(
     from cluster.connect import connect
 
     train, arch = _first(model)
+    distributions = model.space.distributions
     settings = {
         "model": model.name,
         "shape": (dataset.input_shape, len(dataset.classes)),
         "arch": arch,
         "train": {**train, "precision": model.precision, "device": device, "threads": spec.resources.cpus_per_trial},
         "lanes": lanes,
-        "largest_batch": _largest(model.space.distributions.get("batch_size")),
+        "largest_batch": _largest(distributions.get("batch_size")),
+        "optimizers": getattr(distributions.get("optimizer"), "choices", ()),
     }
     with connect(spec.resources.address):
         if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
@@ -154,7 +157,7 @@ def probe_on_ray(
 def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
     make = partial(build_model, settings["model"], *settings["shape"], **settings["arch"])
     data, config = TrainingData.from_arrays(arrays), TrainConfig(**settings["train"])
-    return probe(make, data, config, settings["lanes"], settings["largest_batch"])
+    return probe(make, data, config, settings["lanes"], settings["largest_batch"], settings["optimizers"])
 
 
 def _few(data: TrainingData) -> TrainingData:

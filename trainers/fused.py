@@ -1,7 +1,8 @@
 """The trainer for several models at once: lanes of one shape, stacked into one network.
 
 A small network leaves an accelerator idle. K of them with the same layers keep it busy; each lane has its own weights,
-learning rate, dropout, weight decay, order of images and statistics, and comes out as if it had been trained alone.
+learning rate, optimizer, dropout, weight decay, order of images and statistics, and comes out as if it had been
+trained alone.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from trainers.graphs import Steps
 from trainers.lanewise import LanewiseOptimizer
 from trainers.loop import EVAL_BATCH_CPU, autocast
 from trainers.optimizer import is_capturable
-from trainers.schedule import make_schedule
 from trainers.single import SUMS, batches_of, seeded
 from trainers.stacked import StackedNet
 
 EVAL_BATCH = 8000  # images at once, of all lanes together
-OWN = ("lr", "weight_decay", "seed")  # what lanes may differ in, of a TrainConfig; and in the rates of dropout
+OWN = (
+    "lr",
+    "weight_decay",
+    "optimizer",
+    "seed",
+)  # what lanes may differ in, of a TrainConfig; and in the rates of dropout
 
 
 class FusedTrainer:
@@ -51,8 +56,7 @@ class FusedTrainer:
         self.net = StackedNet(models, lambda shape: torch.rand(shape, generator=self.noise, device=device))
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
         self.augment = make_augmentation(self.config.augment, torch.tensor(data.black, device=device), self.noise)
-        self.optimizer = LanewiseOptimizer(list(self.net.parameters.values()), configs)
-        self.schedule = make_schedule(self.optimizer.inner, replace(self.config, lr=1.0), self.steps_per_epoch)
+        self.optimizer = LanewiseOptimizer(list(self.net.parameters.values()), configs, self.steps_per_epoch)
         self.epoch = 0
         self._prepare()
 
@@ -104,7 +108,6 @@ class FusedTrainer:
             "epoch": self.epoch,
             "stacked": self.weights(lane),
             "optimizer": self.optimizer.state(lane),
-            "schedule": self.schedule.state_dict() if self.schedule else None,
             "order": self.orders[lane].get_state(),
             "noise": self.noise.get_state(),
         }
@@ -115,15 +118,13 @@ class FusedTrainer:
             self.net.load(lane, state["stacked"])
             self.orders[lane].set_state(state["order"])
         self.optimizer.load([state["optimizer"] for state in states])
-        if self.schedule:
-            self.schedule.load_state_dict(states[0]["schedule"])
         self.noise.set_state(states[0]["noise"])
         self.epoch = states[0]["epoch"]
         self._prepare()
 
     def close(self) -> None:
         """Gives an accelerator's memory back, so that the next trials of this process find it free."""
-        del self.net, self.optimizer, self.schedule, self.augment, self.steps
+        del self.net, self.optimizer, self.augment, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -139,7 +140,7 @@ class FusedTrainer:
         order = torch.stack([torch.randperm(images, generator=order) for order in self.orders])
         batches = torch.split(order.to(self.config.device), self.config.batch_size, 1)[: self.steps_per_epoch]
         self.sums.zero_()
-        self.steps.run(batches, lambda _: self.schedule.step() if self.schedule else None)
+        self.steps.run(batches, lambda _: self.optimizer.advance())
         images = sum(batch.shape[1] for batch in batches)
         losses, accuracies = (self.sums / images).tolist()
         return losses, accuracies, images

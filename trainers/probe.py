@@ -37,10 +37,13 @@ def probe(
     config: TrainConfig,
     lanes: Sequence[int] = (),
     largest_batch: int | None = None,
+    optimizers: Sequence[str] = (),
 ) -> Probe:
     """Trains two epochs of `data`, the second one measured, alone and as each number of `lanes`; numbers that the
-    memory has no room for are left out. largest_batch: that memory is measured with. Raises what the network raises.
+    memory has no room for are left out. largest_batch: that memory is measured with. optimizers: that lanes have in
+    turn, if not that of `config`. Raises what the network raises.
     """
+    own = optimizers or (config.optimizer,)
     cuda = config.device.startswith("cuda")
     rates = {1: _rate(partial(SingleTrainer, make_model, data, config))}
     busy = _busy(make_model, data, config) if cuda else 1.0
@@ -51,7 +54,7 @@ def probe(
         _rate(partial(SingleTrainer, make_model, data, largest))
         peak, total = torch.cuda.max_memory_reserved() + CONTEXT_BYTES, torch.cuda.mem_get_info()[1]
     for count in lanes:
-        configs = [replace(config, seed=seed) for seed in range(count)]
+        configs = [replace(config, seed=lane, optimizer=own[lane % len(own)]) for lane in range(count)]
         try:
             rates[count] = _rate(partial(FusedTrainer, [make_model] * count, data, configs))
         except torch.OutOfMemoryError:

@@ -62,6 +62,7 @@ class Bench:
 def throughput(bench: Bench) -> Iterator[Row]:
     """Images a second of all trials together, cnn, batch 64."""
     from tests.benchmarks.peers.resident_loop import epochs_s
+    from trainers.config import OPTIMIZERS
     from trainers.single import SingleTrainer
 
     case, measure, images = "trials of cnn, batch 64", "images/s", bench.data.train.images
@@ -74,6 +75,7 @@ def throughput(bench: Bench) -> Iterator[Row]:
     }
     for count in bench.lanes:
         sides[f"podium, {count} lanes fused"] = partial(_fused, bench, count)
+    sides[f"podium, {count} lanes fused, of three optimizers"] = partial(_fused, bench, count, optimizers=OPTIMIZERS)
     for precision in ("float32", "bf16"):
         for side, make in sides.items():
             trainer = make(bench.config(precision=precision))
@@ -213,10 +215,11 @@ def _cnn() -> Any:
     return build_model("cnn", (1, 28, 28), 10)
 
 
-def _fused(bench: Bench, count: int, config: TrainConfig) -> Any:
+def _fused(bench: Bench, count: int, config: TrainConfig, optimizers: Sequence[str] = ("adam",)) -> Any:
     from trainers.fused import FusedTrainer
 
-    configs = [replace(config, seed=config.seed + lane, lr=1e-3 * (1 + lane / count)) for lane in range(count)]
+    own = [{"lr": 1e-3 * (1 + lane / count), "optimizer": optimizers[lane % len(optimizers)]} for lane in range(count)]
+    configs = [replace(config, seed=config.seed + lane, **changed) for lane, changed in enumerate(own)]
     return FusedTrainer([_cnn] * count, bench.data, configs)
 
 

@@ -26,7 +26,7 @@ from tests.benchmarks.table import Row, row
 
 TABLE = Path(__file__).with_name("surrogate.csv")
 EPOCHS, TRIALS, NEIGHBOURS = 9, 50, 5
-LANES = 5  # what --fuse auto takes of so many trials
+LANES = 16  # the most that --fuse auto takes of so many trials
 CONTINUOUS, CHOICES = ("lr", "dropout", "batch_size", "weight_decay"), ("activation", "optimizer")
 
 

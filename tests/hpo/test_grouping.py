@@ -21,7 +21,7 @@ PARAMS = st.fixed_dictionaries(
 
 def test_a_shape_is_what_lanes_share() -> None:
     params = {"lr": 0.1, "weight_decay": 0.0, "dropout": 0.2, "optimizer": "adam", "width_1": 4, "batch_size": 64}
-    assert shape_of(params) == {"optimizer": "adam", "width_1": 4, "batch_size": 64}
+    assert shape_of(params) == {"width_1": 4, "batch_size": 64}
 
 
 @given(st.lists(PARAMS, max_size=30), st.integers(1, 6))

@@ -47,7 +47,11 @@ def in_doubles(make_model: Make) -> Make:
 
 
 def configs(**shared: Any) -> list[TrainConfig]:
+    """Of three lanes; optimizer: of all, or "each" with one of its own."""
     own = [{"lr": 1e-3, "weight_decay": 1e-4}, {"lr": 4e-3, "weight_decay": 1e-2}, {"lr": 2e-4, "weight_decay": 0.0}]
+    if shared.get("optimizer") == "each":
+        shared.pop("optimizer")
+        own = [{**values, "optimizer": name} for values, name in zip(own, ("adam", "sgd", "adamw"), strict=True)]
     return [TrainConfig(**{"batch_size": 32, **values, **shared}, seed=seed) for seed, values in enumerate(own)]
 
 
@@ -82,7 +86,7 @@ FUSIBLE = [name for name in MODELS if name != "vgg16"]
 EACH = [
     pytest.param(name, optimizer, marks=[] if name in FAST else [pytest.mark.slow])
     for name in FUSIBLE
-    for optimizer in (("adam", "adamw", "sgd") if name in FAST else ("adam",))
+    for optimizer in (("adam", "adamw", "sgd", "each") if name in FAST else ("adam",))
 ]
 
 
@@ -107,7 +111,7 @@ def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "each"])
 def test_a_schedule_is_each_lanes_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
     settings = configs(optimizer=optimizer, schedule=schedule, step_epochs=1, epochs=3)
     network = in_doubles(make("mlp_small"))
@@ -208,21 +212,24 @@ def test_dropout_drops_what_it_should_and_keeps_the_mean(data: TrainingData) -> 
     assert torch.equal(_dropout(trainer.net, name, nn.Identity(), x, training=False), x)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_lanes_that_leave_change_nothing_for_those_that_stay(optimizer: str, doubles: TrainingData) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "each"])
+@pytest.mark.parametrize("stay", [(2, 0), (2, 1)])
+def test_lanes_that_leave_change_nothing_for_those_that_stay(
+    optimizer: str, stay: tuple[int, int], doubles: TrainingData
+) -> None:
     settings = configs(optimizer=optimizer, schedule="cosine", epochs=4)
     network = in_doubles(make("lenet5_bn", dropout=0.0))
     trainer, _ = fused([network] * 3, doubles, settings)
-    trainer.keep([2, 0])
+    trainer.keep(stay)
     rest = [trainer.step() for _ in range(2)]
     assert len(rest[0]) == 2 and trainer.net.parameters["0.weight"].shape[0] == 2
-    for place, lane in enumerate((2, 0)):
+    for place, lane in enumerate(stay):
         alone, curve = single(network, doubles, settings[lane], epochs=4)
         assert_equal([epoch[place] for epoch in rest], curve[2:])
         assert_same(trainer.weights(place), alone.weights())
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw", "each"])
 def test_a_lane_goes_on_from_its_checkpoint_among_others(optimizer: str, doubles: TrainingData, tmp_path: Path) -> None:
     settings = configs(optimizer=optimizer, schedule="one-cycle", epochs=4)
     network = in_doubles(make("lenet5"))
@@ -298,5 +305,5 @@ def test_other_networks_are_not_stacked(network: Make, data: TrainingData) -> No
 def test_lanes_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
-    with pytest.raises(ValueError, match="lanes differ in more than lr, weight_decay, seed and dropout"):
+    with pytest.raises(ValueError, match="lanes differ in more than lr, weight_decay, optimizer, seed and dropout"):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])

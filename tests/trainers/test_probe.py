@@ -23,3 +23,10 @@ def test_it_raises_what_the_network_raises() -> None:
     data = load_dataset("digits", Path("x"), train_size=150).training
     with pytest.raises(ValueError, match="activation 'swish'"):
         probe(partial(build_model, "mlp", (1, 28, 28), 10, activation="swish"), data, TrainConfig())
+
+
+def test_lanes_have_the_optimizers_in_turn() -> None:
+    data = load_dataset("digits", Path("x"), train_size=150).training
+    make = partial(build_model, "mlp_small", (1, 28, 28), 10)
+    with pytest.raises(ValueError, match="optimizer 'lion'"):
+        probe(make, data, TrainConfig(), lanes=(2,), optimizers=("adam", "lion"))
