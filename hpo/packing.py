@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
 GAIN = 1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
-ARRAYS = 3  # that a search is made of at least, each with a shape of its own
+ARRAYS = 3  # that a search is made of at least: each draws a shape
 FEWEST = 20  # trials of a search that are worth a probe
 MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
 MOST = 16  # processes on a GPU
@@ -37,8 +37,8 @@ class Packing:
     notes: tuple[str, ...] = ()
 
 
-def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str) -> Packing:
-    """What --fuse and --gpus-per-trial come to for these architectures on this device.
+def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int = 0) -> Packing:
+    """What --fuse and --gpus-per-trial come to for these architectures on this device, of which there are `gpus`.
 
     Raises ValueError where lanes are asked for, and no architecture can be fused.
     """
@@ -54,7 +54,7 @@ def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], devic
         return Packing({})
     if spec.output.dry_run:
         return Packing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
-    return _by_probe(spec, dataset, models, fusible)
+    return _by_probe(spec, dataset, models, fusible, min(gpus, spec.resources.concurrency or gpus))
 
 
 def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
@@ -80,9 +80,11 @@ def share_of(measured: Probe) -> float:
     return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
 
 
-def lanes_to_try(trials: int) -> tuple[int, ...]:
-    """Numbers of lanes for a search of so many trials of an architecture."""
-    return tuple(sorted({min(count, trials // ARRAYS) for count in LANES}))
+def lanes_to_try(trials: int, at_once: int = 1) -> tuple[int, ...]:
+    """Numbers of lanes for a search of so many trials of an architecture, on GPUs that train so many arrays at once:
+    there is one for each."""
+    most = trials // max(ARRAYS, at_once)
+    return tuple(count for count in LANES if count <= most) or (most,)
 
 
 def lanes_of(measured: Probe) -> int:
@@ -101,8 +103,10 @@ def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[Model
     return Packing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
 
 
-def _by_probe(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str]) -> Packing:
-    tried = lanes_to_try(spec.search.trials)
+def _by_probe(
+    spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str], at_once: int
+) -> Packing:
+    tried = lanes_to_try(spec.search.trials, at_once)
     measured = {m.name: probe_on_ray(spec, dataset, m, tried if m.name in fusible else ()) for m in models}
     lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
     lanes = {name: count for name, count in lanes.items() if count > 1}

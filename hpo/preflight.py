@@ -116,7 +116,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
     device = _device(spec, resources)
     models = _with_precision(models, spec, device, stored)
     gpus = _gpus_per_trial(spec, device, resources)
-    packing = pack(spec, dataset, models, device)
+    packing = pack(spec, dataset, models, device, int(resources["GPU"]))
     models = tuple(replace(model, lanes=packing.lanes.get(model.name, 1)) for model in models)
     gpus = packing.gpus or gpus
     concurrency, cut = _concurrency(spec, gpus, resources)

@@ -28,12 +28,8 @@ from trainers.single import SUMS, batches_of, seeded
 from trainers.stacked import StackedNet
 
 EVAL_BATCH = 8000  # images at once, of all lanes together
-OWN = (
-    "lr",
-    "weight_decay",
-    "optimizer",
-    "seed",
-)  # what lanes may differ in, of a TrainConfig; and in the rates of dropout
+# What lanes may differ in, of a TrainConfig; and in the rates of dropout.
+OWN = ("lr", "weight_decay", "optimizer", "seed")
 
 
 class FusedTrainer:

@@ -106,13 +106,12 @@ class _Group:
 
     def keep(self, lanes: Sequence[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
         """Goes on with those of its lanes that are among these: `parameters` and `configs` are of these alone."""
-        left = torch.tensor([self.lanes.index(lane) for lane in lanes if lane in self.lanes], device=self.device)
-        moments = self._moments()
+        left = [self.lanes.index(lane) for lane in lanes if lane in self.lanes]
+        moments = [{key: _part(value, left) for key, value in values.items()} for values in self._moments()]
         self._take([place for place, lane in enumerate(lanes) if lane in self.lanes], parameters, configs)
         self.inner.param_groups[0]["params"] = self.moves
         self.inner.state.clear()
-        for move, values in zip(self.moves, moments, strict=True):
-            self.inner.state[move] = {key: _part(value, left) for key, value in values.items()}
+        self.inner.state.update(zip(self.moves, moments, strict=True))
 
     def changed(self) -> dict[str, Tensor]:
         moments = enumerate(self._moments())
@@ -140,15 +139,14 @@ class _Group:
             self.schedule.load_state_dict(states[0]["schedule"])
 
     def _take(self, lanes: list[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
-        self.lanes, self.device = lanes, parameters[0].device
-        self.index = None if len(lanes) == len(configs) else torch.tensor(lanes, device=self.device)
+        self.lanes = lanes
+        self.index = None if len(lanes) == len(configs) else torch.tensor(lanes, device=parameters[0].device)
         own = [configs[lane] for lane in lanes]
-        decoupled = [config.optimizer == "adamw" for config in own]
+        penalties = [0.0 if config.optimizer == "adamw" else config.weight_decay for config in own]
+        decays = [config.lr * config.weight_decay if config.optimizer == "adamw" else 0.0 for config in own]
         self.lrs = _by_lane([config.lr for config in own], parameters)
-        decays = [config.lr * config.weight_decay * apart for config, apart in zip(own, decoupled, strict=True)]
-        penalties = [config.weight_decay * (not apart) for config, apart in zip(own, decoupled, strict=True)]
-        self.decays = _by_lane(decays, parameters) if any(decays) else []
         self.penalties = _by_lane(penalties, parameters) if any(penalties) else []
+        self.decays = _by_lane(decays, parameters) if any(decays) else []
         self.moves = [nn.Parameter(torch.zeros_like(self._own(parameter))) for parameter in parameters]
 
     def _own(self, values: Tensor) -> Tensor:
@@ -157,8 +155,7 @@ class _Group:
 
     def _moments(self) -> list[dict[str, Tensor]]:
         """What the optimizer keeps of each parameter."""
-        every = [self.inner.state.get(move, {}) for move in self.moves]
-        return [{key: value for key, value in values.items() if value is not None} for values in every]
+        return [self.inner.state.get(move, {}) for move in self.moves]
 
 
 def _rule(config: TrainConfig) -> str:

@@ -42,14 +42,9 @@ def test_lanes_are_those_that_train_most_if_it_is_worth_it() -> None:
     found = Probe(images_per_s={1: 1000.0, 8: 5000.0, 16: 9000.0, 32: 8000.0})
     assert lanes_of(found) == 16
     assert lanes_of(Probe(images_per_s={1: 1000.0, 8: 1400.0})) == lanes_of(Probe(images_per_s={1: 1000.0})) == 1
-    # A search tries three shapes at least.
-    assert [lanes_to_try(trials) for trials in (20, 30, 50, 100, 500)] == [
-        (6,),
-        (8, 10),
-        (8, 16),
-        (8, 16, 32),
-        (8, 16, 32),
-    ]
+    # A search is made of three arrays at least, and of one for each GPU.
+    assert [lanes_to_try(trials) for trials in (20, 30, 50, 100)] == [(6,), (8,), (8, 16), (8, 16, 32)]
+    assert [lanes_to_try(50, at_once=gpus) for gpus in (4, 8)] == [(8,), (6,)]
 
 
 def test_on_a_cpu_nothing_is_fused_unless_it_is_asked_for() -> None:
@@ -81,15 +76,17 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
 
     monkeypatch.setattr(packing, "probe_on_ray", measured)
 
-    def packed(models: list[str], **settings: Any) -> Packing:
+    def packed(models: list[str], gpus: int = 1, **settings: Any) -> Packing:
         spec = StudySpec.of(**{"model": models, "dataset": "digits", **settings})
         plans = tuple(replace(made.models[0], name=name, space=plan(model=name).models[0].space) for name in models)
-        return pack(spec, made.dataset, plans, "cuda")
+        return pack(spec, made.dataset, plans, "cuda", gpus)
 
     both = packed(["lenet5", "vgg16"], trials=50)
     assert both.lanes == {"lenet5": 8} and both.notes == ("lenet5: 8 trials at a time as one network",)
     assert asked == [("lenet5", (8, 16)), ("vgg16", ())]
     assert packed(["vgg16"]).lanes == {} and len(asked) == 2  # nothing to decide
+    assert packed(["lenet5"], gpus=8, trials=50).lanes == {"lenet5": 6}  # all GPUs have one
+    assert packed(["lenet5"], gpus=8, trials=50, concurrency=2).lanes == {"lenet5": 8}
     assert packed(["vgg16"], gpus_per_trial="auto") == Packing(
         {}, 0.3333, ("each trial takes 0.3333 of a GPU, as measured",)
     )
