@@ -116,7 +116,8 @@ class Jobs:
             answer = requests.get(
                 f"{self.address}/api/v0/logs/file", params=wanted, headers=headers(), timeout=REQUEST_S
             )
-        return answer.content if answer.ok else None
+        # Of a file that is not there Ray's dashboard now and then says that it is empty.
+        return (answer.content or None) if answer.ok else None
 
 
 class _Log:

@@ -18,7 +18,8 @@ import tarfile
 import tempfile
 import time
 import zlib
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -70,14 +71,15 @@ def unpack(content: bytes, folder: Path) -> bool:
     Raises ValueError for what is no whole archive, where a driver is at work in the folder and where it holds another
     run of this name, OSError where the disk does not take it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-    with (folder / ".lock").open("a") as lock:  # a driver's, too
-        try:
-            _lock(lock, folder)
-            return _unpack(content, new, folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    with _opened(content) as archive:
+        folder.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+        with (folder / ".lock").open("a") as lock:  # a driver's, too
+            try:
+                _lock(lock, folder)
+                return _unpack(archive, new, folder)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
 
 
 def trials_in(folder: Path) -> int:
@@ -116,13 +118,8 @@ def _lock(lock: IO[str], folder: Path) -> None:
             time.sleep(0.2)
 
 
-def _unpack(content: bytes, new: Path, folder: Path) -> bool:
-    try:
-        whole = gzip.decompress(content)  # checks the sum over all of it, which tarfile does not
-        with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
-            _extract(tar, new)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"the results did not arrive whole ({error})") from error
+def _unpack(archive: tarfile.TarFile, new: Path, folder: Path) -> bool:
+    _extract(archive, new)
     check_same(new, folder)
     if trials_in(new) < trials_in(folder):
         return False
@@ -134,6 +131,16 @@ def _unpack(content: bytes, new: Path, folder: Path) -> bool:
         _sync(path)
         os.replace(path, target)
     return True
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[tarfile.TarFile]:
+    try:
+        whole = gzip.decompress(content)  # checks the sum over all of it, which tarfile does not
+        with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+            yield archive
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"the results did not arrive whole ({error})") from error
 
 
 def _extract(tar: tarfile.TarFile, new: Path) -> None:

@@ -134,7 +134,7 @@ def test_data_a_configuration_and_an_own_architecture_travel(
 
 def test_the_exit_code_is_the_jobs(three_nodes: LocalCluster, tmp_path: Path) -> None:
     done = three_nodes.run(three_nodes.submit("--", *SHORT, "--cpus-per-trial", "9"), tmp_path)
-    assert done.returncode == 2 and "hpo: --cpus-per-trial 9: there are" in done.stdout
+    assert (done.returncode, done.stderr) == (2, "") and "hpo: --cpus-per-trial 9: there are" in done.stdout
     assert not (tmp_path / "results").exists()
 
 
