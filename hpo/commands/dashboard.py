@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -46,4 +48,9 @@ def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: 
     from optuna_dashboard import run_server
 
     print(f"{name}: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
-    run_server(f"sqlite:///{(results_dir / name / 'study.db').resolve()}", host="127.0.0.1", port=port)
+    storage = f"sqlite:///{(results_dir / name / 'study.db').resolve()}"
+    # Not in the main thread, which has the interrupt: wsgiref swallows one that comes while it answers.
+    server = Thread(target=run_server, args=(storage, "127.0.0.1", port), daemon=True)
+    server.start()
+    with suppress(KeyboardInterrupt):
+        server.join()

@@ -6,7 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -55,10 +58,21 @@ def test_a_study_is_served_until_ctrl_c(tmp_path: Path) -> None:
     try:
         studies = json.loads(_answer(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"]
         assert [study["study_name"] for study in studies] == ["cnn"]
+        busy = [Thread(target=_ask_on, args=(f"http://127.0.0.1:{port}/api/studies",), daemon=True) for _ in range(4)]
+        for browser in busy:
+            browser.start()
+        time.sleep(1)
     finally:
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
     assert f"a: http://127.0.0.1:{port}" in out and "Traceback" not in err
+
+
+def _ask_on(url: str) -> None:
+    """Without a pause, until nobody answers."""
+    with suppress(OSError, HTTPException):
+        while True:
+            urlopen(url, timeout=5).read()
 
 
 def _answer(url: str) -> bytes:
