@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from trainers.config import OWN
+
 Item = TypeVar("Item")
 OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again
-OWN = ("lr", "weight_decay", "optimizer", "dropout")  # hyperparameters that each lane of an array has for itself
 
 
 def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters that all lanes of an array share."""
-    return {key: value for key, value in params.items() if key not in OWN}
+    return {key: value for key, value in params.items() if key not in (*OWN, "dropout")}
 
 
 def group_alike(items: Sequence[Item], key: Callable[[Item], Any], most: int) -> list[list[Item]]:

@@ -37,7 +37,7 @@ class Packing:
     notes: tuple[str, ...] = ()
 
 
-def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int = 0) -> Packing:
+def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int) -> Packing:
     """What --fuse and --gpus-per-trial come to for these architectures on this device, of which there are `gpus`.
 
     Raises ValueError where lanes are asked for, and no architecture can be fused.

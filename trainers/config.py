@@ -11,6 +11,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("none", "step", "cosine", "one-cycle")
 AUGMENTATIONS = ("none", "rotate-crop")
 PRECISIONS = ("float32", "bf16")
+OWN = ("lr", "weight_decay", "optimizer")  # what each of several fused trials has for itself, beside seed and dropout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers.augment import make_augmentation
-from trainers.config import EpochResult, TrainConfig
+from trainers.config import OWN, EpochResult, TrainConfig
 from trainers.data import TrainingData
 from trainers.graphs import Steps
 from trainers.lanewise import LanewiseOptimizer
@@ -28,8 +28,6 @@ from trainers.single import SUMS, batches_of, seeded
 from trainers.stacked import StackedNet
 
 EVAL_BATCH = 8000  # images at once, of all lanes together
-# What lanes may differ in, of a TrainConfig; and in the rates of dropout.
-OWN = ("lr", "weight_decay", "optimizer", "seed")
 
 
 class FusedTrainer:
@@ -37,7 +35,7 @@ class FusedTrainer:
 
     A lane's initial weights and order of images are those that `SingleTrainer` gives its seed. Dropout and augmentation
     draw from the first lane's seed for all, so a lane that has them depends on its neighbours. Raises ValueError where
-    the configurations differ in more than `OWN`, or where the networks cannot be stacked.
+    the configurations differ in more than `OWN` and the seed, or where the networks cannot be stacked.
     """
 
     def __init__(
@@ -186,9 +184,9 @@ def _shared(configs: Sequence[TrainConfig]) -> TrainConfig:
     """What all lanes have in common: the first one's; ValueError where they differ in what they must share."""
     first = configs[0]
     for config in configs:
-        own = {name: getattr(config, name) for name in OWN}
+        own = {name: getattr(config, name) for name in (*OWN, "seed")}
         if config != replace(first, **own):
-            raise ValueError(f"lanes differ in more than {', '.join(OWN)} and dropout: {first} and {config}")
+            raise ValueError(f"lanes differ in more than {', '.join(OWN)}, seed and dropout: {first} and {config}")
     return first
 
 

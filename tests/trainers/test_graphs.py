@@ -98,8 +98,9 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def trainers(data: TrainingData, optimizer: str) -> list[SingleTrainer | FusedTrainer]:
     config = TrainConfig(batch_size=32, optimizer=optimizer)
     make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
-    other = replace(config, seed=1, optimizer="sgd")
-    return [SingleTrainer(make, data, config), FusedTrainer([make] * 2, data, [config, other])]
+    others = replace(config, seed=1), replace(config, seed=1, optimizer="sgd")
+    fused = [FusedTrainer([make] * 2, data, [config, other]) for other in others]
+    return [SingleTrainer(make, data, config), *fused]
 
 
 @pytest.mark.usefixtures("no_cuda")
