@@ -26,6 +26,16 @@ def use_token() -> None:
         raise ConnectionError(f"RAY_AUTH_MODE=token, but there is no token: {HOW}")
 
 
+def own_token() -> None:
+    """Gives a Ray of this process a token of its own where it could not write one: a home that is read-only."""
+    if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token") != "token":
+        return
+    try:
+        ensure_token()
+    except OSError:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
 def headers() -> dict[str, str]:
     """What a request to the dashboard needs to carry; empty without a token."""
     token = os.environ.get("RAY_AUTH_TOKEN") or (token_file().read_text().strip() if token_file().is_file() else "")

@@ -6,14 +6,16 @@ import json
 import logging
 import os
 import platform
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.auth import HOW, use_token
+from cluster.auth import HOW, own_token, use_token
 from cluster.ports import reach
+from cluster.processes import descendants, end_all
+from cluster.scratch import scratch_folder
+from cluster.workerlogs import keep_worker_logs
 
 # Read by Ray's processes when they start, and by Tune when it runs. Each can be overridden. (RAY_AUTH_MODE
 # is left alone: a local Ray then makes and asks for a token, which its ports, open on every interface, need.)
@@ -24,6 +26,9 @@ ENVIRONMENT = {
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
+    # What a network prints is kept up to so much, of each worker and stream, and as much again in an older file.
+    "RAY_ROTATION_MAX_BYTES": "5000000",
+    "RAY_ROTATION_BACKUP_COUNT": "1",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours tells the run to end and remembers that it was asked
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
@@ -32,6 +37,7 @@ ENVIRONMENT = {
 }
 
 PATIENCE_S = 5.0
+END_S = 5.0  # for Ray's processes to end by themselves
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +47,8 @@ def connect(address: str | None, cpus: int | None = None, logs: Path | None = No
 
     Where Ray is already initialized (a notebook, a test), that one is used and left running. A local one is
     ended on leaving, and its session folder removed; what its workers printed is kept in `logs`.
-    Yields the folder of Ray's session. Raises ConnectionError, in one line, if the cluster does not answer.
+    Yields the folder of Ray's session. Raises ConnectionError, in one line, if the cluster does not answer, or where
+    a local one has no folder for its temporary files.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -50,16 +57,74 @@ def connect(address: str | None, cpus: int | None = None, logs: Path | None = No
     if ray.is_initialized():
         yield _session(ray._private.worker.global_worker.node)
         return
-    session = _start(address, cpus)
+    with _started(cpus, logs) if address is None else _joined(address) as session, _quiet():
+        yield session
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[Path]:
+    import ray
+
+    resolved = check_cluster(address)
     try:
-        with _quiet():
-            yield session
+        session = _init(address=resolved)
+    except (ConnectionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConnectionError(f"--address {address}: the cluster there cannot be joined ({reason})") from error
+    try:
+        yield session
     finally:
         ray.shutdown()
-        if address is None:
+
+
+@contextmanager
+def _started(cpus: int | None, logs: Path | None) -> Iterator[Path]:
+    """A Ray of our own, in a folder of its own: nothing of it is left."""
+    import ray
+
+    own_token()
+    with scratch_folder() as folder:
+        try:
+            # "local" also where a file of a Ray that was killed still names a cluster to join.
+            yield _init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=str(folder))
+        finally:
+            processes = _processes()
+            ray.shutdown()
+            end_all(processes, END_S)
             with suppress(OSError):  # a full disk must not hide how the run ended
-                _keep_worker_logs(session / "logs", logs)
-            shutil.rmtree(session, ignore_errors=True)
+                keep_worker_logs(folder, logs)
+
+
+def session_folder() -> Path:
+    """Of the Ray that this process is connected to; on another machine it may not be there."""
+    import ray
+
+    return _session(ray._private.worker.global_worker.node)
+
+
+def _processes() -> list[int]:
+    """Ray's own, and those that they started."""
+    import ray
+
+    node = ray._private.worker._global_node
+    kinds: list[Any] = list(node.all_processes.values()) if node else []
+    started = [info.process.pid for kind in kinds for info in kind]
+    return [*started, *(pid for parent in started for pid in descendants(parent))]
+
+
+def _init(**options: Any) -> Path:
+    """ray.init, after which the signals are still ours; returns the session's folder."""
+    import ray
+    from ray._private import utils
+
+    mask = os.umask(0o077)  # Ray writes its token and its logs readable for everyone
+    taken, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
+    try:
+        context: Any = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    finally:
+        utils.set_sigterm_handler = taken
+        os.umask(mask)
+    return Path(context.address_info["session_dir"])
 
 
 def _session(node: Any) -> Path:
@@ -77,31 +142,6 @@ def check_cluster(address: str) -> str:
     resolved = _answering(address)
     _check_versions(address, _metadata(address, resolved))
     return resolved
-
-
-def _start(address: str | None, cpus: int | None) -> Path:
-    import ray
-
-    if address is not None:
-        address = check_cluster(address)
-    mask = os.umask(0o077)  # Ray writes its token and its logs readable for everyone
-    try:
-        # "local" also where a file of a Ray that was killed still names a cluster to join.
-        context: Any = ray.init(
-            address=address or "local",
-            num_cpus=cpus if address is None else None,
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError) as error:
-        if address is None:
-            raise
-        reason = " ".join(str(error).split())
-        raise ConnectionError(f"--address {address}: the cluster there cannot be joined ({reason})") from error
-    finally:
-        os.umask(mask)
-    return Path(context.address_info["session_dir"])
 
 
 def _answering(address: str) -> str:
@@ -175,13 +215,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         worker.print_to_stdstream = before
-
-
-def _keep_worker_logs(session_logs: Path, logs: Path | None) -> None:
-    if logs is None:
-        return
-    for file in session_logs.glob("worker-*"):
-        lines = file.read_bytes().splitlines()
-        # Lines that begin with a colon are Ray's own marks of which actor wrote the next ones.
-        if any(not line.startswith(b":") for line in lines):
-            shutil.copy(file, logs / file.name)

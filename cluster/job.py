@@ -30,7 +30,7 @@ REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", 
 def main(argv: Sequence[str]) -> int:
     """Runs hpo/run.py with the flags that came along; returns its exit code."""
     job, name = argv
-    flags = json.loads((Path(EXTRA) / FLAGS).read_text())
+    flags = json.loads((Path(EXTRA) / FLAGS).read_text(encoding="utf-8"))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the run gets them too, and ends well; this waits for it
     if missing := [module for module in REQUIREMENTS if find_spec(module) is None]:

@@ -101,7 +101,7 @@ def check_same(one: Path, other: Path) -> None:
 
 def _run_id(folder: Path) -> str | None:
     try:
-        return str(json.loads((folder / "study.json").read_text())["id"])
+        return str(json.loads((folder / "study.json").read_text(encoding="utf-8"))["id"])
     except (OSError, ValueError, KeyError):
         return None
 

@@ -21,6 +21,17 @@ COMMANDS = {
 }
 
 
+def console() -> int:
+    """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
+    from hpo.interrupt import answer_signals
+    from hpo.streams import prepare_streams
+
+    prepare_streams()
+    if sys.argv[1:2] == ["run"]:
+        answer_signals()
+    return main()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Dispatches `hpo COMMAND ...`; returns the command's exit code, 2 for an unknown one."""
     words = list(sys.argv[1:] if argv is None else argv)

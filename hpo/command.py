@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from hpo.interrupt import INTERRUPTED
+from hpo.streams import leads_nowhere, prepare_streams
 
 FAILED, BAD_INPUT = 1, 2
 OwnModel = Annotated[
@@ -26,6 +27,7 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
     A ValueError is the user's mistake, or a file's: one line on stderr, exit code 2. An OSError is the machine's: one
     line, exit code 1.
     """
+    prepare_streams()
     app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
     app.default(function)
     if os.getcwd() not in sys.path:
@@ -39,9 +41,8 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
         return INTERRUPTED
     except BrokenPipeError:
         return reader_gone()
-    except OSError as error:  # a disk that is full, a path that is too long
-        print(f"hpo: {one_line(error)}", file=sys.stderr)
-        return FAILED
+    except OSError as error:
+        return machine_fails(error)
 
 
 def one_line(error: Exception) -> str:
@@ -51,8 +52,18 @@ def one_line(error: Exception) -> str:
 
 
 def reader_gone() -> int:
-    """Whoever read our output has gone (`| head`): Python would complain of it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Whoever read our output has gone (`| head`)."""
+    leads_nowhere()
+    return FAILED
+
+
+def machine_fails(error: OSError) -> int:
+    """A disk that is full, a path that is too long: one line on stderr; returns the exit code."""
+    print(f"hpo: {one_line(error)}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        leads_nowhere()
     return FAILED
 
 

@@ -6,10 +6,11 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hpo.journal import read_journal
+from hpo.journal import scan
 from hpo.ranking import Ranked
 from hpo.records import TrialRecord
 from hpo.significance import Measured, measure, tied_with
@@ -66,13 +67,24 @@ def order(finalists: Sequence[Finalist]) -> list[Finalist]:
 
 def read_finalists(journal: Path, chosen: Sequence[TrialRecord], seeds: Sequence[int]) -> list[Finalist]:
     """The finalists among the chosen whose test is in the journal, with as many seeds as are asked for."""
-    rows = {row["trial_id"]: row for row in read_journal(journal) if row["what"] == "tested"}
+    entries = scan(journal, check_row).entries
+    rows = {row["trial_id"]: row for row in entries if row["what"] == "tested"}
     found = ((record, rows.get(record.trial_id)) for record in chosen)
     return [
         Finalist(record, tuple(row["seeds"]), _unpacked(row["right"], row["images"]))
         for record, row in found
         if row is not None and set(row["asked"]) >= set(seeds)
     ]
+
+
+def check_row(row: dict[str, Any]) -> None:
+    """ValueError, KeyError or TypeError for an entry of finals.jsonl that is not what it must be."""
+    if not isinstance(row["trial_id"], str) or row["what"] not in ("trained", "tested"):
+        raise ValueError("no entry of finals")
+    if row["what"] == "tested":
+        right = _unpacked(row["right"], row["images"])
+        if right.shape != (len(row["seeds"]), row["images"]) or not set(row["seeds"]) <= set(row["asked"]):
+            raise ValueError("its parts do not fit together")
 
 
 def packed(right: np.ndarray) -> str:

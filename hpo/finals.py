@@ -23,12 +23,15 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpo.checkpoints import Checkpoints, Place
-from hpo.finalists import Finalist, final_seeds, packed, read_finalists
+from hpo.endings import how_it_ended
+from hpo.finalists import Finalist, check_row, final_seeds, packed, read_finalists
 from hpo.folder import RunFolder
-from hpo.journal import Journal
+from hpo.journal import Journal, scan, set_aside
+from hpo.lastwords import trains
 from hpo.peers import Peers
 from hpo.records import TrialRecord
 from hpo.study import rungs
+from hpo.words import one_line
 from hpo.worker import make_trainer, prepare
 from models import build_model
 from trainers import checkpoint
@@ -72,8 +75,7 @@ def run_finals(
     """
     finals = _Finals(plan, folder, tell)
     try:
-        with_data = _Tasks(plan, place)
-        for network, outcome in with_data.run(finals.untrained(chosen), interrupted):
+        for network, outcome in _Tasks(plan, place).run(finals.untrained(chosen), interrupted):
             finals.keep(network, outcome)
             finals.test_if_whole(network.record)
         for record in chosen:  # those that a kill cut off between training and test
@@ -94,6 +96,7 @@ class _Finals:
         self.plan, self.folder, self.tell = plan, folder, tell
         self.seeds = seeds(plan)
         folder.final_weights.mkdir(exist_ok=True)
+        set_aside(folder.finals, scan(folder.finals, check_row))
         self.journal = Journal(folder.finals)
         self.failed: set[str] = set()
 
@@ -103,7 +106,7 @@ class _Finals:
     def untrained(self, chosen: Sequence[TrialRecord]) -> list[Network]:
         done = {finalist.record.trial_id for finalist in self.finished(chosen)}
         networks = [Network(record, seed) for record in chosen if record.trial_id not in done for seed in self.seeds]
-        missing = [network for network in networks if not self._weights(network).exists()]
+        missing = [network for network in networks if not self._is_trained(network)]
         self.total, self.done = len(missing), 0
         return missing
 
@@ -130,9 +133,9 @@ class _Finals:
             return
         try:
             right = np.stack([self._right(network) for network in trained])
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, OSError) as error:
             logger.exception("%s cannot be tested", record.trial_id)
-            self.tell(f"{record.trial_id} cannot be tested: {' '.join(str(error).split())[:200]}")
+            self.tell(f"{record.trial_id} cannot be tested: {one_line(error, 200)}")
             return
         self.journal.append(
             {
@@ -146,6 +149,19 @@ class _Finals:
         )
         for network in trained:
             self._weights(network).unlink()
+
+    def _is_trained(self, network: Network) -> bool:
+        """Whether its weights lie there; what is damaged of them is removed, because they can be made again."""
+        path = self._weights(network)
+        try:
+            checkpoint.load(path)
+        except FileNotFoundError:
+            return False
+        except ValueError as error:
+            logger.warning("%s: trained again", error)
+            path.unlink()
+            return False
+        return True
 
     def _weights(self, network: Network) -> Path:
         return self.folder.final_weights / f"{network.name}.pt"
@@ -189,7 +205,7 @@ class _Tasks:
                 done, _ = ray.wait(list(running), timeout=LISTEN_S)
                 for reference in done:
                     network, place = running.pop(reference)
-                    outcome = _outcome(reference)
+                    outcome = _outcome(reference, network.name)
                     remove_placement_group(place)
                     yield network, outcome
         finally:
@@ -240,10 +256,13 @@ def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> d
     """
     peers = Peers(data[0], settings) if settings["workers"] > 1 else None
     training = prepare(ray.get(data[0]), settings)
+    trains(settings["name"])
     trainer = None
     try:
         trainer = make_trainer(training, settings, settings["params"], settings["seed"], peers)
         return _trained(trainer, settings)
+    except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
+        return {"error": one_line(error)}
     except Exception as error:
         raise (peers.cause(error) if peers else error) from error
     finally:
@@ -271,13 +290,13 @@ def _trained(trainer: SingleTrainer, settings: dict[str, Any]) -> dict[str, Any]
     return outcome
 
 
-def _outcome(reference: Any) -> dict[str, Any]:
-    """What a task returned, or why it returned nothing."""
+def _outcome(reference: Any, name: str) -> dict[str, Any]:
+    """What the task of a network returned, or why it returned nothing."""
     try:
         return dict(ray.get(reference))
     except ray.exceptions.RayTaskError as error:
         logger.error("a final failed", exc_info=error)
         cause = error.cause if getattr(error, "cause", None) else error
-        return {"error": f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:500]}
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        return {"error": f"its worker was lost ({type(error).__name__})"}
+        return {"error": one_line(cause)}
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+        return {"error": how_it_ended(name)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from cyclopts.config import Dict
 
 from hpo.command import one_line
 from hpo.study import OF_ONE_CALL, StudySpec
+from hpo.studyfile import WAY_ON, read_study
 
 
 @Parameter(name="*")
@@ -68,19 +68,19 @@ def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLi
 
 def _stored(folder: Path) -> dict[str, Any]:
     try:
-        spec = dict(json.loads((folder / "study.json").read_text())["spec"])
+        spec = dict(read_study(folder / "study.json")["spec"])
     except FileNotFoundError:
         names = sorted(path.parent.name for path in folder.parent.glob("*/study.json"))
         raise ValueError(
             f"--resume {folder.name}: no such run in {folder.parent}; there are {', '.join(names) or 'none'}"
         ) from None
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"--resume {folder.name}: its study.json cannot be read ({error})") from error
+    except (ValueError, OSError) as error:
+        raise ValueError(f"--resume {folder.name}: its study.json cannot be read ({error}); {WAY_ON}") from error
     return {key: value for key, value in spec.items() if key not in OF_ONE_CALL}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"--config {path}: {error}") from error

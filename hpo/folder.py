@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.journal import write_atomically, write_json
+from hpo.studyfile import read_study
 from hpo.tables import trials_frame
 
 
@@ -37,8 +37,8 @@ class RunFolder:
         self.tune = path / ".tune"
 
     def read_study(self) -> dict[str, Any]:
-        study: dict[str, Any] = json.loads(self.study_json.read_text())
-        return study
+        """Raises ValueError, in one line, where it is damaged."""
+        return read_study(self.study_json)
 
     @property
     def run_id(self) -> str:

@@ -1,4 +1,9 @@
-"""Ctrl-C and SIGTERM: the first asks the run to end well, the second ends it at once."""
+"""Ctrl-C and SIGTERM: the first asks a run to end well, the second ends it at once.
+
+The command answers from its first line on (`answer_signals`). It raises no KeyboardInterrupt, which could strike in a
+destructor or within Ray: a thread of its own hears of a signal, also while the main one is in C code. What can end well
+by itself says so (`interruptible`) and is asked to; everything else has nothing to lose and is ended.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +11,120 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # after Ctrl-C; after SIGTERM 143, as shells have it
+GRACE_S = 6.0  # for what ends by itself
+_NATIVE = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"  # Ray's own, in C++, would abort the process at a SIGTERM
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Guard:
+    """Answers the signals of a command. first: the number of the first one, 0 before."""
+
+    def __init__(self) -> None:
+        self.first, self.event = 0, threading.Event()
+        self.patient = False
+        self._word = threading.Lock()  # who has it says how the run ended, and nobody else
+        self.last_words: Callable[[], str] = lambda: "interrupted; nothing was begun"
+
+    def install(self) -> None:
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        for number in _SIGNALS:
+            signal.signal(number, _noted)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._listen, args=(reader,), name="signals", daemon=True).start()
+
+    def _listen(self, reader: int) -> None:
+        while True:
+            for number in os.read(reader, 64):
+                if number in _SIGNALS:
+                    self._answer(number)
+
+    def take_the_word(self) -> bool:
+        return self._word.acquire(blocking=False)
+
+    def _answer(self, number: int) -> None:
+        if self.first:
+            _end_at_once(exit_code(self.first))
+        if self._word.locked():
+            return  # the run is over, and says so just now
+        self.first = number
+        self.event.set()
+        timer = threading.Timer(GRACE_S if self.patient else 0.0, self._end)
+        timer.daemon = True
+        timer.start()
+
+    def _end(self) -> None:
+        """Says what is to be said, and leaves."""
+        if not self.take_the_word():
+            return
+        with suppress(Exception):  # nothing may keep the process from ending
+            print(f"hpo: {self.last_words()}", file=sys.stderr, flush=True)
+        _end_at_once(exit_code(self.first))
+
+
+_guard: _Guard | None = None
+
+
+def answer_signals() -> None:
+    """From now on this process answers SIGINT and SIGTERM as a command does. Its main thread calls it, once."""
+    global _guard
+    if _guard is None:
+        os.environ.setdefault(_NATIVE, "1")
+        _guard = _Guard()
+        _guard.install()
+
+
+def ignore_signals() -> None:
+    """The run is over: a signal that comes now has nothing to interrupt. Where one has and its grace is over, this does
+    not return: what there is to say is being said, and the process ends."""
+    if _guard is not None and not _guard.take_the_word():
+        threading.Event().wait()
+
+
+@contextmanager
+def saying(words: Callable[[], str]) -> Iterator[None]:
+    """What is done and said last where a command is ended within the block: `words` is called in another thread."""
+    if _guard is None:
+        yield
+        return
+    before, _guard.last_words = _guard.last_words, words
+    try:
+        yield
+    finally:
+        _guard.last_words = before
 
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process.
 
-    Entered after Ray has started, because Ray puts a SIGTERM handler of its own in place. Outside the main
-    thread, where Python delivers no signals, the event is never set.
+    A command whose block has not ended `GRACE_S` later is ended. Outside the main thread, where Python delivers no
+    signals, the event is never set.
     """
+    if _guard is not None:
+        _guard.patient = True
+        try:
+            yield _guard.event
+        finally:
+            # What comes after the block is as quick as it was slow: it is not cut off in the middle.
+            _guard.patient = _guard.event.is_set()
+        return
     event = threading.Event()
 
     def handle(number: int, frame: Any) -> None:
         if event.is_set():
-            _end_at_once()
+            _end_at_once(exit_code(number))
         event.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield event
     finally:
@@ -55,20 +149,35 @@ def interrupting() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def interrupted_code() -> int:
+    """The exit code of what was interrupted: by which signal, as far as that is known."""
+    return exit_code(_guard.first) if _guard is not None and _guard.first else INTERRUPTED
+
+
+def exit_code(number: int) -> int:
+    """What a shell has for a process that a signal ended."""
+    return 128 + number
+
+
 def in_prompt() -> bool:
     """Whether a person works in this process: a notebook or a Python prompt, which must not end with a run."""
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules
 
 
-def _end_at_once() -> None:
-    """Leaves like a kill does, which every file here survives, and takes Ray's processes along.
+def _noted(number: int, frame: Any) -> None:
+    """The signal's number is in the pipe already."""
+
+
+def _end_at_once(code: int) -> None:
+    """Leaves like a kill does, which every file here survives; the kernel ends Ray's processes with this one.
 
     An exception could be swallowed wherever it happens to strike, in a destructor say. In a notebook or a
     Python prompt it is raised all the same: these must not end with the run.
     """
     if in_prompt():
         raise KeyboardInterrupt
-    if sys.stdout.isatty():
-        sys.stdout.write("\x1b[?25h\n")  # the live display had hidden the cursor
-        sys.stdout.flush()
-    os._exit(INTERRUPTED)
+    with suppress(Exception):
+        if sys.stdout.isatty():
+            sys.stdout.write("\x1b[?25h\n")  # the live display had hidden the cursor
+            sys.stdout.flush()
+    os._exit(code)

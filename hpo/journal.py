@@ -6,15 +6,21 @@ import errno
 import fcntl
 import json
 import os
+import re
 import tempfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_CHECKED = re.compile(rb'(?s)(\{.+), "crc": "([0-9a-f]{8})"\}')  # a line with its checksum, the last key
+
 
 class Journal:
-    """One JSON object a line, flushed to disk before `append` returns.
+    """One JSON object a line, with a checksum, flushed to disk before `append` returns.
 
-    A last line that a kill tore is cut off when the journal is opened; every line before it is whole.
+    A last line that a kill tore is cut off when the journal is opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,7 +31,7 @@ class Journal:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Adds one line; OSError (a full disk) leaves no part of it behind."""
-        line = json.dumps(entry, allow_nan=False).encode() + b"\n"
+        line = _line(entry)
         end = os.fstat(self._file.fileno()).st_size
         try:
             if self._file.write(line) != len(line):
@@ -43,17 +49,52 @@ class Journal:
         self._file.close()
 
 
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Every whole line, in order; nothing where there is no file. ValueError for a line that is damaged."""
-    if not path.exists():
-        return []
-    entries = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+@dataclass
+class Scan:
+    """What a journal holds: its entries and, of each, the line; the lines that are damaged."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    damaged: list[bytes] = field(default_factory=list)
+
+
+def scan(path: Path, check: Callable[[dict[str, Any]], object] = lambda _: None) -> Scan:
+    """Reads every line that a newline ends; nothing where there is no file.
+
+    check: raises ValueError, KeyError or TypeError for an entry that is not what it must be. A line is damaged where it
+    is no JSON object, where its checksum is another, or where `check` says so.
+    """
+    found = Scan()
+    for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
+        if not line:
+            continue
         try:
-            entries += [json.loads(line)] if line else []
-        except ValueError as error:
-            raise ValueError(f"{path}: line {number} is damaged ({error})") from error
-    return entries
+            entry = _entry(line)
+            check(entry)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            found.damaged.append(line)
+            continue
+        found.entries.append(entry)
+        found.lines.append(line)
+    return found
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """The entries of every whole line, in order; nothing where there is no file."""
+    return scan(path).entries
+
+
+def set_aside(path: Path, found: Scan) -> Path | None:
+    """Moves the damaged lines of a journal into a file beside it, which is returned; None where there are none."""
+    if not found.damaged:
+        return None
+    aside = path.with_name(f"{path.name}.damaged")
+    with aside.open("ab") as file:
+        file.write(_joined(found.damaged))
+        file.flush()
+        os.fsync(file.fileno())
+    write_atomically(path, _joined(found.lines))
+    return aside
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -75,6 +116,27 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """`write_atomically` of a dictionary, as people read it."""
     write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    body = json.dumps(entry, allow_nan=False).encode()
+    return body[:-1] + b', "crc": "%08x"}\n' % zlib.crc32(body)
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """The object in a line, without its checksum (earlier versions wrote none). ValueError where it is damaged."""
+    if checked := _CHECKED.fullmatch(line):
+        line = checked[1] + b"}"
+        if zlib.crc32(line) != int(checked[2], 16):
+            raise ValueError("its checksum is another")
+    entry = json.loads(line)
+    if not isinstance(entry, dict):
+        raise ValueError(f"a {type(entry).__name__} is no entry")
+    return entry
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -67,6 +67,7 @@ class Lane:
             "elapsed_s": self.elapsed_s,
             "queue_s": self.queue_s,
             "asked_at": self.lane["asked_at"],
+            "params": self.lane["params"],  # so that it can be asked for again where the study is lost
         }
         try:
             self.checkpoints.save(self.lane["trial_id"], len(self.fitted.curve), state)

@@ -11,7 +11,7 @@ from pathlib import Path
 @contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Sends all log records and warnings to `path`, and to nothing else, until the end of the block."""
-    handler = _LogFile(path)
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     loggers = [root, *(logging.getLogger(name) for name in ("ray", "ray.tune", "ray.data", "optuna"))]

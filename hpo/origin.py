@@ -72,7 +72,7 @@ def _from_recipe(recipe: Recipe) -> Origin:
 def of_winner(folder: Path, model: str | None) -> Origin:
     """The winner that best.json of a run's folder describes; ValueError where there is none."""
     try:
-        best = json.loads((folder / "best.json").read_text())
+        best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
         description = Description.from_dict(best)
         trial = TrialRecord.from_dict(best["trial"])
         choice("precision", trial.precision, PRECISIONS)

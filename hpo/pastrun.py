@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.journal import read_journal
+from hpo.journal import scan
 from hpo.ranking import RankBy, Ranked, rank
 from hpo.records import TrialRecord
+from hpo.studyfile import check_whole, read_study
 
 if TYPE_CHECKING:
     from hpo.finalists import Finalist
@@ -51,23 +52,35 @@ class PastRun:
         return int(self.spec.get("finalists", 0))
 
 
+_WITHOUT: dict[str, Any] = {"state": "unknown", "machine": {}, "versions": {}}  # what a page can do without
+
+
 def read_run(path: Path) -> PastRun:
-    """Raises ValueError, in one line, where there is no run or it cannot be read."""
+    """What can be read of the run in `path`; damaged lines of its journal are passed over, with a note on stderr.
+
+    Raises ValueError, in one line, where there is no run or its study.json cannot be read.
+    """
     try:
-        study = json.loads((path / "study.json").read_text())
-        records = read_records(path / "trials.jsonl")
-        hashes, name = study["data"]["hashes"], study["data"]["name"]
-        assert isinstance(hashes, dict) and isinstance(name, str)
+        study = read_study(path / "study.json")
+        check_whole(study)
+        found = scan(path / "trials.jsonl", TrialRecord.from_dict)
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{path}: is no run; give a results/NAME with a study.json in it") from None
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ValueError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
-    return PastRun(path, study, records)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read ({error})") from error
+    if found.damaged:
+        lines = f"{len(found.damaged)} damaged line{'s' if len(found.damaged) > 1 else ''}"
+        print(f"note: {path}/trials.jsonl: {lines} passed over; a resume mends it", file=sys.stderr)
+    return PastRun(path, {**_WITHOUT, **study}, _records(found.entries))
 
 
 def read_records(journal: Path) -> list[TrialRecord]:
-    """The journal's rows, one for each trial."""
-    rows = {row["trial_id"]: row for row in read_journal(journal)}
+    """The journal's whole rows, one for each trial."""
+    return _records(scan(journal, TrialRecord.from_dict).entries)
+
+
+def _records(entries: Sequence[dict[str, Any]]) -> list[TrialRecord]:
+    rows = {row["trial_id"]: row for row in entries}
     return [TrialRecord.from_dict(row) for row in rows.values()]
 
 

@@ -17,6 +17,7 @@ from hpo.ranking import RankBy
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
+from hpo.studyfile import WAY_ON, check_whole
 from hpo.trackers import check_mlflow
 from hpo.training import check_device
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
@@ -106,6 +107,10 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # where a user's own architecture lies
     if stored:
+        try:
+            check_whole(stored)
+        except ValueError as error:
+            raise ValueError(f"--resume {spec.output.resume}: its study.json is damaged ({error}); {WAY_ON}") from error
         spec = _resumable(spec, stored)
     spaces = {name: search_space(name, spec.search) for name in spec.search.model}
     dataset = _load(spec)

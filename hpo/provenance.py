@@ -90,6 +90,7 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
     now = describe(plan)
     kept = {key: study["spec"][key] for key in ("name", "results_dir", "dataset") if key in study["spec"]}
     return {
+        **now,  # what the file has lost
         **study,
         "state": "running",
         "spec": {**now["spec"], **kept},
@@ -103,7 +104,7 @@ def ended(
 ) -> dict[str, Any]:
     """The study.json with how this session ended: "complete", "interrupted", "out of time" or "failed"; and where its
     time went (hpo/timing.py)."""
-    *before, last = study["sessions"]
+    *before, last = study["sessions"] or [_session()]
     last = {**last, "ended": _now(), "outcome": state, **({"times": times} if times else {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}
 
@@ -137,7 +138,7 @@ def _machine() -> dict[str, Any]:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,16 +41,24 @@ def restore(
     records: dict[str, Any],
     distributions: dict[str, BaseDistribution],
     objective: Sequence[str] = ("accuracy",),
+    cut_short: Mapping[str, dict[str, Any]] | None = None,
 ) -> None:
-    """Adds the journaled trials that the study does not know, where a database was lost or is behind: their numbers
-    would be given out again otherwise.
+    """Adds the trials that the study does not know, where a database was lost or is behind: their numbers would be
+    given out again otherwise.
 
-    records: `TrialRecord`s by trial id. A trial whose space was another one, or that is in neither, is added as failed.
+    records: `TrialRecord`s by trial id. cut_short: the configurations of trials that were interrupted, by trial id, as
+    far as they are known. These and all that are in neither wait, to be handed out again under their numbers. A trial
+    whose space was another one is added as failed.
     """
-    numbers = {int(name.rpartition("-")[2]): record for name, record in records.items()}
-    for number in range(len(study.get_trials(deepcopy=False)), max(numbers, default=-1) + 1):
+    numbers = {_number(name): record for name, record in records.items()}
+    waiting = {_number(name): params for name, params in (cut_short or {}).items()}
+    for number in range(len(study.get_trials(deepcopy=False)), max((*numbers, *waiting), default=-1) + 1):
         record = numbers.get(number)
-        if record is None or set(record.config) != set(distributions) or record.state.value == "failed":
+        if record is None:
+            fixed = {"fixed_params": waiting.get(number, {})}  # as Study.enqueue_trial has it
+            study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=fixed))
+            continue
+        if set(record.config) != set(distributions) or record.state.value == "failed":
             study.add_trial(create_trial(state=TrialState.FAIL))
             continue
         done = record.state.value == "completed"
@@ -65,6 +73,10 @@ def restore(
                 intermediate_values={k: v for k, v in curve.items() if v is not None and math.isfinite(v)},
             )
         )
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-")[2])
 
 
 def trial_id(study: optuna.Study, number: int) -> str:

@@ -69,11 +69,35 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialRecord:
-        """The inverse of `to_dict`; keys of another version of Podium are left out."""
+        """The inverse of `to_dict`; keys of another version of Podium are left out.
+
+        Raises ValueError, KeyError or TypeError where something is missing or of another kind.
+        """
         known = {item.name for item in fields(cls)}
         kept = {key: value for key, value in values.items() if key in known}
+        for key, kind in _KINDS.items():
+            if key in kept and (not isinstance(kept[key], kind) or isinstance(kept[key], bool)):
+                raise ValueError(f"{key} is {kept[key]!r}")
+        if not all(isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int) for epoch in kept.get("curve", ())):
+            raise ValueError("its curve is damaged")
         return cls(**{**kept, "state": TrialState(values["state"])})
 
+
+_TEXTS = ("trial_id", "model", "dataset", "precision", "device", "node", "error")
+_COUNTS = ("seed", "parameters", "epochs", "workers", "lanes", "retries")
+_TIMES = ("wall_time_s", "queue_s", "setup_s", "train_s", "eval_s", "share_s")
+_MEASURED = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "images_per_s")
+# What each field must be; a file is not taken at its word.
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(_TEXTS, str),
+    **dict.fromkeys(_COUNTS, int),
+    **dict.fromkeys(_TIMES, int | float),
+    **dict.fromkeys(_MEASURED, int | float | None),
+    "best_epoch": int | None,
+    "config": dict,
+    "before": dict,
+    "curve": list,
+}
 
 _FIRST = (
     "rank",

@@ -12,13 +12,19 @@ if __name__ == "__main__":
     # As a script, hpo/ itself leads sys.path and Ray hands that on to its workers; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+    from hpo.interrupt import answer_signals
+    from hpo.streams import prepare_streams
+
+    prepare_streams()
+    answer_signals()
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.command import BAD_INPUT, FAILED, reader_gone
+from hpo.command import BAD_INPUT, FAILED, machine_fails, reader_gone
 from hpo.flags import parse_spec
-from hpo.interrupt import INTERRUPTED
+from hpo.interrupt import ignore_signals, interrupted_code
 from hpo.study import StudySpec
 
 if TYPE_CHECKING:
@@ -37,9 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"hpo: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interrupted_code()
     except BrokenPipeError:
         return reader_gone()
+    except OSError as error:
+        return machine_fails(error)
     if result and result.error:
         print(f"hpo: {result.error}", file=sys.stderr)
     return result.exit_code if result else 0
@@ -66,7 +74,8 @@ def run_study(spec: StudySpec) -> StudyResult | None:
             outcome = session.run()
             ranked = rank(outcome.records, plan.rank_by)
             outcome = session.write(ranked, outcome)
-            show_results(ranked, session.folder, plan, outcome)
+        ignore_signals()
+        show_results(ranked, session.folder, plan, outcome)
     return StudyResult.of(ranked, outcome, session.folder.path)
 
 
@@ -107,7 +116,7 @@ class StudyResult:
 
     @property
     def exit_code(self) -> int:
-        return {"interrupted": INTERRUPTED, "failed": FAILED}.get(self.state, 0)
+        return {"interrupted": interrupted_code(), "failed": FAILED}.get(self.state, 0)
 
 
 if __name__ == "__main__":

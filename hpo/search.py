@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,13 +22,14 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.checkpoints import Checkpoints, Folder, Place, WithDriver
+from hpo.endings import how_it_ended
 from hpo.folder import RunFolder
 from hpo.journal import Journal
 from hpo.objectives import directions, values
 from hpo.pastrun import read_records
 from hpo.preflight import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.progress import Progress
-from hpo.reconcile import Value, reconcile, restore, unfinished
+from hpo.reconcile import Value, reconcile, unfinished
 from hpo.recorder import Constants, Recorder
 from hpo.records import TrialRecord
 from hpo.searcher import StudySearcher
@@ -38,6 +38,7 @@ from hpo.study import GRACE_EPOCHS, REDUCTION_FACTOR, ResourceSpec, rungs, secon
 from hpo.tables import LiveTrials
 from hpo.trackers import make_trackers
 from hpo.trial import Trial
+from hpo.words import MOST, one_line, plain
 from models import count_parameters
 from trainers.config import split_config
 
@@ -140,8 +141,6 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     done = [record for record in search.recorder.records if record.model == model.name]
     if shared and SHARED not in study.user_attrs:
         study.set_user_attr(SHARED, shared_by_drivers(search.plan, model))
-    if not shared:
-        restore(study, {record.trial_id: record for record in done}, model.space.distributions, spec.objective)
     told = {r.trial_id: (r.state.value, _value(r, spec.objective)) for r in done}
     reconcile(study, told, run if shared else None)
     wanted = spec.trials - len(done)
@@ -205,7 +204,7 @@ def _fault(error: BaseException) -> SearchFault:
     """A fault in the words of its first cause, in one line."""
     while error.__cause__:
         error = error.__cause__
-    return SearchFault(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return SearchFault(one_line(error))
 
 
 def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: TrialScheduler) -> Exception | None:
@@ -366,7 +365,8 @@ class _Failures(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.searcher.running.discard(trial.trial_id)
         try:
-            self.searcher.fail(trial.trial_id, _words(trial), trial.num_failures - 1)
+            words = _words(trial, self.searcher.first_of(trial.trial_id))
+            self.searcher.fail(trial.trial_id, words, trial.num_failures - 1)
         except Exception:
             logger.exception("on_trial_error")
 
@@ -379,14 +379,14 @@ class _Failures(tune.Callback):
         return {}
 
 
-def _words(trial: Any) -> str:
-    """The telling line of Tune's error file: the last of a traceback, else the first."""
+def _words(trial: Any, name: str) -> str:
+    """The telling line of Tune's error file, the last of a traceback, else the first; of a worker that died, how."""
     try:
-        text = Path(trial.error_file).read_text()
+        text = Path(trial.error_file).read_text(encoding="utf-8")
     except (OSError, TypeError):
         text = ""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    lines = [line.strip() for line in plain.splitlines() if line.strip() and not line.startswith("Failure #")]
-    if not lines:
-        return "its worker was lost"
-    return lines[-1 if lines[0].startswith("ray::") else 0][:500]
+    lines = [plain(line) for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Failure #")]
+    if not lines or lines[0].startswith("The actor died unexpectedly"):
+        return how_it_ended(name)
+    return lines[-1 if lines[0].startswith("ray::") else 0][:MOST]

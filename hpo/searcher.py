@@ -134,6 +134,10 @@ class StudySearcher(Searcher):
         self.live[trial_id] = [asked for asked in self.live.get(trial_id, []) if asked[0]["trial_id"] not in self._over]
         return [lane for lane, _ in self.live[trial_id]]
 
+    def first_of(self, trial_id: str) -> str:
+        """Our own name of the array's first lane that was not over when its worker began."""
+        return next((lane["trial_id"] for lane, _ in self.live.get(trial_id, [])), "")
+
     def release(self) -> None:
         """Hands the trials that still run back to the study, to be resumed: nothing is left running."""
         for array in [*self.live.values(), *self._waiting, *(array for array, _ in self._again)]:

@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from types import TracebackType
 from typing import Self
 
+from optuna.exceptions import OptunaError
 from ray.exceptions import RayError
+from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.connect import connect
 from cluster.watch import watched
@@ -29,19 +30,22 @@ from hpo.estimate import Work
 from hpo.finalists import Finalist, choose, order, read_finalists
 from hpo.finals import run_finals, seeds
 from hpo.folder import RunFolder
-from hpo.interrupt import in_prompt, interruptible
+from hpo.interrupt import in_prompt, interruptible, saying
 from hpo.journal import write_atomically
 from hpo.logs import logged_to
+from hpo.mending import mend
 from hpo.pastrun import read_records
 from hpo.preflight import Plan
 from hpo.progress import Progress, make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
 from hpo.search import SearchFault, for_workers, run_search
+from hpo.streams import say
 from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.timing import Times, measure
-from hpo.winner import has_weights, write_winner
+from hpo.winner import write_winner
+from hpo.words import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -96,10 +100,29 @@ class Session:
             name = output.name or folders.free_name(output.results_dir, self.plan.spec.search.model)
             self.folder = folders.create(output.results_dir, name, study)
             self._exits.callback(self.folder.unlock)
-        self.folder.logs.mkdir(exist_ok=True)
-        self.checkpoints = _checkpoints(self.plan.spec, self.folder)
-        self._exits.enter_context(logged_to(self.folder.logs / "hpo.log"))
+        self._exits.enter_context(saying(self._interrupted))
+        try:
+            self.folder.logs.mkdir(exist_ok=True)
+            self.checkpoints = _checkpoints(self.plan.spec, self.folder)
+            self._exits.enter_context(logged_to(self.folder.logs / "hpo.log"))
+            self._mend()
+        except BaseException:
+            self._exits.close()
+            raise
         return self
+
+    def _mend(self) -> None:
+        """What a resumed run's files have lost is brought back, as far as one of them still has it."""
+        output = self.plan.spec.output
+        if not self._existing:
+            return
+        try:
+            done = mend(self.plan, self.folder, self.checkpoints)
+        except (OSError, OptunaError, SQLAlchemyError) as error:
+            words = one_line(error)
+            raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be mended ({words})") from error
+        for words in done if not output.quiet else ():
+            say(f"note: {words}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -107,7 +130,7 @@ class Session:
         if error is not None:
             logger.error("the session ends with an error", exc_info=error)
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 self.folder.write_study(provenance.ended(self.folder.read_study(), state, {}))
         self._exits.close()
         if isinstance(error, ValueError):
@@ -118,27 +141,29 @@ class Session:
         """Runs what is missing: trials, and the finals of those that came out best."""
         plan, before = self.plan, read_records(self.folder.journal)
         if before and not plan.spec.output.quiet:
-            print(f"resumes: {len(before)} of {plan.total_trials} trials are finished", flush=True)
+            say(f"resumes: {len(before)} of {plan.total_trials} trials are finished")
         finished = self._outcome(before, False, "")
         if finished.state == "complete" and not self._without_finals(finished):
             return finished
-        progress = self._progress(before)
-        try:
-            with (
-                connect(plan.spec.resources.address, plan.cpus, self.folder.logs),
-                watched(self._lost),
-                interruptible() as interrupted,
-            ):
-                outcome = self._search(before, progress, interrupted)
-                if outcome.state != "complete":
-                    return outcome
-                started = time.monotonic()
-                self._finals(outcome.records, interrupted)
-        except (SearchFault, ConnectionError) as fault:
-            return self._outcome(read_records(self.folder.journal), False, str(fault))
-        except (OSError, RayError) as fault:
-            words = " ".join(str(fault).split())
-            return self._outcome(read_records(self.folder.journal), False, f"{type(fault).__name__}: {words}")
+        with interruptible() as interrupted:
+            try:
+                return self._run(before, interrupted)
+            except (SearchFault, ConnectionError) as fault:
+                words = str(fault)
+            except (OSError, RayError) as fault:
+                words = one_line(fault)
+            # An interrupt ends the workers and whatever waits for them, in an error at times.
+            words = "" if interrupted.is_set() else words
+            return self._outcome(read_records(self.folder.journal), interrupted.is_set(), words)
+
+    def _run(self, before: list[TrialRecord], interrupted: threading.Event) -> Outcome:
+        plan, progress = self.plan, self._progress(before)
+        with connect(plan.spec.resources.address, plan.cpus, self.folder.logs), watched(self._lost):
+            outcome = self._search(before, progress, interrupted)
+            if outcome.state != "complete":
+                return outcome
+            started = time.monotonic()
+            self._finals(outcome.records, interrupted)
         ended = self._outcome(outcome.records, interrupted.is_set(), "")
         if ended.state == "complete" and (missing := self._without_finals(ended)):
             ended = self._outcome(outcome.records, False, f"no final of {', '.join(missing)}, logs/hpo.log says why")
@@ -157,7 +182,7 @@ class Session:
 
     def _search(self, before: list[TrialRecord], progress: Progress, interrupted: threading.Event) -> Outcome:
         plan = self.plan
-        if len(before) == plan.total_trials:
+        if len(before) >= plan.total_trials:
             return self._outcome(before, False, "")
         with progress:
             records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
@@ -168,7 +193,7 @@ class Session:
         chosen = self._chosen(records)
         if not chosen:
             return
-        tell = (lambda _: None) if self.plan.spec.output.quiet else partial(print, flush=True)
+        tell = (lambda _: None) if self.plan.spec.output.quiet else say
         place = for_workers(self.checkpoints.place, self.plan.spec.resources.address is not None)
         run_finals(self.plan, self.folder, place, chosen, interrupted, tell)
 
@@ -199,14 +224,14 @@ class Session:
         write_atomically(folder.trials_csv, trials_frame(ranked).to_csv(index=False))
         write_atomically(folder.curves_csv, curves_frame(outcome.records).to_csv(index=False))
         write_atomically(folder.leaderboard_csv, leaderboard_frame(ranked, outcome.finalists).to_csv(index=False))
-        write_winner(ranked, folder, self.plan, self.checkpoints)
+        settled = write_winner(ranked, folder, self.plan, self.checkpoints)
         counts = Counter(record.state.value for record in outcome.records)
         times = outcome.times.to_dict() if outcome.times else None
         folder.write_study(provenance.ended(folder.read_study(), outcome.state, dict(counts), times))
-        self._write_report()
+        if outcome.state != "interrupted":  # whoever interrupts waits for the end, and the page takes seconds
+            self._write_report()
         shutil.rmtree(folder.tune, ignore_errors=True)
-        kept = not ranked or not ranked[0].record.usable or has_weights(folder.path, ranked[0].record)
-        if outcome.state == "complete" and kept:
+        if outcome.state == "complete" and settled:
             self.checkpoints.place.clear()
             shutil.rmtree(folder.final_weights, ignore_errors=True)
 
@@ -225,18 +250,26 @@ class Session:
     def _lost(self, address: str) -> None:
         """The cluster is gone, and with it every call that the search is waiting in: all that is left to do is to
         write what is finished, say so and leave."""
-        outcome = self._outcome(
-            read_records(self.folder.journal), False, f"the Ray cluster at {address} does not answer any more"
-        )
-        logger.error("%s", outcome.error)
-        with suppress(OSError):
-            write_atomically(
-                self.folder.trials_csv, trials_frame(rank(outcome.records, self.plan.rank_by)).to_csv(index=False)
-            )
-            self.folder.write_study(provenance.ended(self.folder.read_study(), outcome.state, {}))
-        print(f"\nhpo: {outcome.error}", file=sys.stderr, flush=True)
+        error = f"the Ray cluster at {address} does not answer any more"
+        words = self._abandon(interrupted=False, error=error)
+        print(f"\nhpo: {words}", file=sys.stderr, flush=True)
         if not in_prompt():
             os._exit(FAILED)
+
+    def _interrupted(self) -> str:
+        """The last words of a run that is ended at once."""
+        return self._abandon(interrupted=True, error="")
+
+    def _abandon(self, interrupted: bool, error: str) -> str:
+        """Writes what is finished, from whichever thread, while the main one may be anywhere; returns what is said."""
+        records = read_records(self.folder.journal)
+        state, words = self._state(records, interrupted, error)
+        logger.error("%s", words)
+        with suppress(OSError):
+            write_atomically(self.folder.trials_csv, trials_frame(rank(records, self.plan.rank_by)).to_csv(index=False))
+        with suppress(OSError, ValueError):
+            self.folder.write_study(provenance.ended(self.folder.read_study(), state, {}))
+        return words
 
     def _outcome(self, records: list[TrialRecord], interrupted: bool, error: str) -> Outcome:
         state, words = self._state(records, interrupted, error)

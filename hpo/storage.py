@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -25,6 +27,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 LOCK_TIMEOUT_S = 60
+logger = logging.getLogger(__name__)
 
 
 def masked(url: str) -> str:
@@ -64,6 +67,38 @@ def open_storage(url: str) -> RDBStorage:
         event.listen(storage.engine, "connect", _tune_sqlite)
         storage.engine.dispose()
     return storage
+
+
+def is_sound(path: Path) -> bool:
+    """Whether SQLite finds no fault in the database, and Optuna can read every trial in it. One that is only locked
+    is sound."""
+    try:
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S)
+        try:
+            if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                return False
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        return "locked" in str(error)
+    return _is_readable(path)
+
+
+def _is_readable(path: Path) -> bool:
+    storage = None
+    try:
+        with quiet_optuna():
+            storage = open_storage(f"sqlite:///{path}")
+            for name in optuna.get_all_study_names(storage):
+                optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    except Exception as error:  # whatever the bytes made of Optuna's tables
+        logger.warning("%s cannot be read: %r", path, error)
+        return "locked" in str(error)
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+    return True
 
 
 def _made(url: str, options: dict[str, Any]) -> RDBStorage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,8 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
     if outcome.times and outcome.state == "complete":
         _show_times(outcome, plan)
     print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
-    print(f"report:  {folder.report_html}")
+    made = folder.report_html.exists()
+    print(f"report:  {folder.report_html if made else f'hpo report {shlex.quote(str(folder.path))} makes it'}")
     winner = ranked[0].record
     if winner.usable:
         kept = has_weights(folder.path, winner)

@@ -15,7 +15,9 @@ from ray import tune
 
 from hpo.array import Array
 from hpo.grouping import OUT_OF_MEMORY
+from hpo.lastwords import trains
 from hpo.peers import Peers
+from hpo.words import one_line
 from hpo.worker import prepare
 from trainers.config import TrainConfig
 
@@ -63,6 +65,7 @@ class Trial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.lanes, self.known = config["lanes"], config.get("known")
+        trains(self.lanes[0]["trial_id"])
         self.run: Array | None = None
         self.failure: list[dict[str, Any]] | None = None
         # The array is made in its first step: Tune gives up a trial whose worker is lost before.
@@ -84,8 +87,10 @@ class Trial(tune.Trainable):
         if self.failure is None:
             try:
                 return action()
-            except Exception as error:
-                self.failure = self._failed(self.peers.cause(error) if self.peers else error)
+            # A network's sys.exit, or its KeyboardInterrupt, is its error, and not the end of the worker.
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
+                to_blame = self.peers.cause(error) if self.peers and isinstance(error, Exception) else error
+                self.failure = self._failed(to_blame)
             if any(report["state"] == OUT_OF_MEMORY for report in self.failure):
                 self._free_memory()
         return self.failure
@@ -99,11 +104,11 @@ class Trial(tune.Trainable):
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
 
-    def _failed(self, error: Exception) -> list[dict[str, Any]]:
+    def _failed(self, error: BaseException) -> list[dict[str, Any]]:
         """Of the lanes that were still trained."""
         failure = {
             "state": OUT_OF_MEMORY if isinstance(error, torch.OutOfMemoryError) else "failed",
-            "error": f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"[:500],
+            "error": one_line(error),
             "traceback": "".join(traceback.format_exception(error)),
         }
         if self.run:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def prepare(arrays: dict[str, Any], settings: dict[str, Any]) -> TrainingData:
     """The data set on this process's device, where it stays for all that is trained here; no test split opens from now
     on, and a user's own architecture is found where the driver found it."""
+    from hpo.lastwords import write_last_words
     from trainers.data import TrainingData, seal
     from trainers.memory import keep_freed_memory
 
+    write_last_words()
     seal()
     keep_freed_memory()
     if settings["import_from"] not in sys.path:

@@ -73,7 +73,7 @@ def _compile(library: Path) -> None:
 
 def _identity() -> str:
     """What a compiled library depends on: a home folder may be shared by machines that are not alike."""
-    parts = [_SOURCE.read_text(), *_FLAGS, *_compiler(), platform.platform(), _processor()]
+    parts = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *_compiler(), platform.platform(), _processor()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -84,7 +84,7 @@ def _compiler() -> list[str]:
 def _processor() -> str:
     """What -march=native looks at."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine() + platform.processor()
     return "\n".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))

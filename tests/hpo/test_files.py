@@ -139,7 +139,7 @@ def test_records_go_through_json_and_unknown_keys_are_left_out() -> None:
 def test_a_folder_is_made_whole_locked_and_never_overwritten(tmp_path: Path) -> None:
     folder = folders.create(tmp_path / "results", "a", {"spec": {}})
     assert [p.name for p in (tmp_path / "results").iterdir()] == ["a"]
-    assert pd.read_csv(folder.trials_csv).empty and folder.read_study() == {"spec": {}}
+    assert pd.read_csv(folder.trials_csv).empty and folder.read_study() == {"spec": {}, "sessions": []}
     with pytest.raises(ValueError, match=r"--name a: .*a is there already; go on with it by --resume a"):
         folders.create(tmp_path / "results", "a", {})
     with pytest.raises(ValueError, match="--resume a: another driver is at work in"):

@@ -183,11 +183,22 @@ def test_a_study_that_is_behind_its_journal_gives_no_number_twice(study: optuna.
     s.on_trial_complete("a", result("completed", (1, 0.4)))
     rows = {"cnn-0000": row("completed", 0.001), "cnn-0002": row("stopped", 0.01), "cnn-0003": row("completed", 0.02)}
     restore(study, rows, SPACE)
-    assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "PRUNED", "COMPLETE"]
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "WAITING", "PRUNED", "COMPLETE"]
     assert study.trials[3].params == {"lr": 0.02} and study.trials[2].intermediate_values == {1: 0.5, 2: 0.6}
-    assert searcher(study).suggest("b")["lanes"][0]["trial_id"] == "cnn-0004"
+    s = searcher(study)
+    assert [s.suggest(name)["lanes"][0]["trial_id"] for name in "bc"] == ["cnn-0001", "cnn-0004"]
     restore(study, rows, SPACE)
     assert len(study.trials) == 5
+
+
+def test_a_study_that_is_lost_hands_interrupted_trials_out_again_as_they_were(study: optuna.Study) -> None:
+    restore(study, {}, SPACE, cut_short={"cnn-0002": {"lr": 0.03}, "cnn-0000": {"lr": 0.04}})
+    assert [t.state.name for t in study.trials] == ["WAITING"] * 3
+    s = searcher(study)
+    s.set_max_concurrency(3)
+    handed_out = [s.suggest(name)["lanes"][0] for name in "abc"]
+    assert [lane["trial_id"] for lane in handed_out] == ["cnn-0000", "cnn-0001", "cnn-0002"]
+    assert [handed_out[n]["params"] for n in (0, 2)] == [{"lr": 0.04}, {"lr": 0.03}]
 
 
 def test_a_storage_that_fails_ends_the_search_and_raises_nothing(study: optuna.Study, monkeypatch: Any) -> None:

@@ -1,0 +1,50 @@
+"""How a worker's process ended, written down by itself: nobody else on its machine is told.
+
+A fault (a segmentation fault in a user's network, say) leaves Python's traceback in a file beside Ray's logs, a call of
+os._exit its code. A process that was killed leaves nothing. cluster/workerlogs.py reads it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from typing import IO
+
+from cluster.workerlogs import CRASH
+
+_exit = os._exit
+_file: IO[str] | None = None
+
+
+def write_last_words() -> None:
+    """From now on this process's end is written down; only the first call does something."""
+    global _file
+    if _file is not None:
+        return
+    import ray
+
+    logs = ray._private.worker._global_node.get_logs_dir_path()  # type: ignore[attr-defined]
+    _file = open(f"{logs}/{CRASH}{os.getpid()}.err", "a", buffering=1)  # noqa: SIM115 - until the process ends
+    faulthandler.enable(_file)
+    os._exit = _announced(os.getpid())  # type: ignore[assignment]
+
+
+def trains(name: str) -> None:
+    """Says what is trained in this process from now on."""
+    if _file is not None:
+        _file.write(f":trains {name}\n")
+
+
+def leave(code: int) -> None:
+    """Ends the process without a word, as Podium does where another one takes over."""
+    _exit(code)
+
+
+def _announced(pid: int) -> object:
+    def announce(code: int) -> None:
+        if os.getpid() == pid and _file is not None:  # a forked child ends in this way by itself
+            _file.write(f"os._exit({code})\n")
+            faulthandler.dump_traceback(_file)
+        _exit(code)
+
+    return announce

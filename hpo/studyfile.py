@@ -1,0 +1,47 @@
+"""study.json as it is read: whole, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# What a resume, a comparison and the page ask for; what else is missing can be made again.
+_NEEDED: dict[str, dict[str, type]] = {
+    "data": {"name": str, "hashes": dict, "sizes": dict, "notice": str},
+    "models": {},
+}
+WAY_ON = "put a whole one back, or begin a new run; its trials are in trials.csv"
+
+
+def read_study(path: Path) -> dict[str, Any]:
+    """The study.json at `path`, with a list of sessions in it.
+
+    Raises FileNotFoundError, and ValueError where it cannot be read or has no settings.
+    """
+    try:
+        study = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(study, dict) or not isinstance(study.get("spec"), dict):
+        raise ValueError("it holds no settings")
+    sessions = study.get("sessions")
+    kept = [each for each in sessions if isinstance(each, dict)] if isinstance(sessions, list) else []
+    return {**study, "sessions": kept}
+
+
+def check_whole(study: Mapping[str, Any]) -> None:
+    """ValueError unless the study says which images and architectures it is of. What else is missing can be made again
+    or done without."""
+    for key, inner in _NEEDED.items():
+        part = study.get(key)
+        if not isinstance(part, dict):
+            raise ValueError(f"it has no {key}")
+        for name, kind in inner.items():
+            if not isinstance(part.get(name), kind):
+                raise ValueError(f"its {key} have no {name}")
+    if not all(isinstance(model, dict) for model in study["models"].values()):
+        raise ValueError("its models are no tables")
