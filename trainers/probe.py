@@ -12,6 +12,7 @@ from torch import nn
 
 from trainers.config import TrainConfig
 from trainers.data import TrainingData
+from trainers.faults import is_out_of_memory
 from trainers.fused import FusedTrainer
 from trainers.single import SingleTrainer
 
@@ -57,7 +58,9 @@ def probe(
         configs = [replace(config, seed=lane, optimizer=own[lane % len(own)]) for lane in range(count)]
         try:
             rates[count] = _rate(partial(FusedTrainer, [make_model] * count, data, configs))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             break
     return Probe(peak_bytes=peak, total_bytes=total, busy=busy, images_per_s=rates)
 
