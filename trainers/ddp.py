@@ -78,7 +78,11 @@ class DistributedTrainer(SingleTrainer):
             dist.destroy_process_group()
             raise
         self.replica.register_comm_hook(self, _add_up)
-        self.noise.manual_seed(config.seed + seat.rank * 1_000_003)  # the leader's is that of a single process
+
+    @property
+    def noise_seed(self) -> int:
+        """Another one in each process; the leader's is that of a single process."""
+        return self.config.seed + self.seat.rank * 1_000_003
 
     @property
     def steps_per_epoch(self) -> int:
@@ -109,9 +113,13 @@ class DistributedTrainer(SingleTrainer):
         self._tell(_SAVE)
         return {**super().save(), "noises": self._gather_noise()}
 
-    def load(self, *states: dict[str, Any]) -> None:
+    def load(self, *states: dict[str, Any]) -> str:
         self._tell(_LOAD)
-        self._take_over(*states)
+        try:
+            return self._take_over(*states)
+        except BaseException:
+            self.broken = True
+            raise
 
     def close(self) -> None:
         if not self.broken:
@@ -130,11 +138,11 @@ class DistributedTrainer(SingleTrainer):
         dist.broadcast(word, LEADER)
         return int(word.item())
 
-    def _take_over(self, state: dict[str, Any]) -> None:
+    def _take_over(self, state: dict[str, Any]) -> str:
         box = [state]
         dist.broadcast_object_list(box, LEADER, device=torch.device(self.config.device))
         noises = box[0]["noises"]
-        super().load({**box[0], "noise": noises[self.seat.rank]})
+        return super().load({**box[0], "noise": noises[self.seat.rank]})
 
     def _gather_noise(self) -> list[Tensor]:
         """The states of all processes' noise, by rank."""
