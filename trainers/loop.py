@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -22,8 +22,10 @@ def train_epoch(
     batches: Iterable[tuple[Tensor, Tensor]],
     precision: str,
     schedule: LRScheduler | None = None,
+    counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
-    """Trains on every batch (images, labels) once; returns the epoch's mean loss and accuracy.
+    """Trains on every batch (images, labels) once; returns the mean loss and accuracy of the epoch, or of those batches
+    after which `counts` says that they are part of it (0 and 0 where none is).
 
     What is measured stays on the device until the end: an accelerator is not waited for between steps, and on a CPU
     a small network's step is as long as a few dozen operations.
@@ -39,9 +41,13 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         if schedule is not None:
             schedule.step()
+        if not counts():
+            continue
         losses.append(loss.detach())
         answers.append(logits.detach().argmax(1))
         truth.append(labels)
+    if not losses:
+        return 0.0, 0.0
     sizes = torch.tensor([len(labels) for labels in truth], device=losses[0].device)
     right = torch.cat(answers) == torch.cat(truth)
     return float((torch.stack(losses) * sizes).sum() / sizes.sum()), float(right.double().mean())
