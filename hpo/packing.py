@@ -145,7 +145,7 @@ def probe_on_ray(
     with connect(spec.resources.address):
         if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             return None  # nodes with GPUs are still to join
-        task = ray.remote(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
+        task = ray.remote(max_calls=1)(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
         reference = task.remote(_few(dataset.training).to_arrays(), settings)
         try:
             found: Probe = ray.get(reference, timeout=PROBE_S)
