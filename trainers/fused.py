@@ -22,7 +22,7 @@ from trainers.config import OWN, EpochResult, TrainConfig
 from trainers.data import TrainingData
 from trainers.graphs import Steps
 from trainers.lanewise import LanewiseOptimizer
-from trainers.loop import EVAL_BATCH_CPU, autocast
+from trainers.loop import EVAL_BATCH_CPU, autocast, use_whole_float32
 from trainers.noise import take_up
 from trainers.optimizer import is_capturable
 from trainers.single import SUMS, batches_of, seeded
@@ -48,6 +48,7 @@ class FusedTrainer:
         self.data = data.to(device)
         self.noise = torch.Generator(device).manual_seed(self.config.seed)
         models = [_made(make, config) for make, config in zip(make_models, configs, strict=True)]
+        use_whole_float32()  # so that what is timed below is timed in one precision, too
         self.net = StackedNet(models, lambda shape: torch.rand(shape, generator=self.noise, device=device))
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
         self.augment = make_augmentation(self.config.augment, torch.tensor(data.black, device=device), self.noise)

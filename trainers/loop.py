@@ -71,6 +71,7 @@ def predict(model: nn.Module, data: Split, precision: str) -> Tensor:
 
 def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
     """(logits, labels) of large batches, in order."""
+    use_whole_float32()
     model.eval()
     most = EVAL_BATCH_CPU if data.images.device.type == "cpu" else EVAL_BATCH
     for images, labels in zip(torch.split(data.images, most), torch.split(data.labels, most), strict=True):
@@ -82,6 +83,15 @@ def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Te
 def autocast(images: Tensor, precision: str) -> AbstractContextManager[None]:
     """bfloat16 autocast for precision "bf16", nothing for "float32"."""
     return torch.autocast(images.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def use_whole_float32() -> None:
+    """Makes "float32" mean IEEE's in this process: PyTorch's default lets cuDNN's convolutions round to 10 bits (TF32),
+    and matrix products not, and a user's module may have asked for either."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False  # the older switch: PyTorch raises where it contradicts the newer ones
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 class _Sum:

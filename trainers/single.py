@@ -16,7 +16,7 @@ from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
 from trainers.graphs import Steps, decides_nothing
-from trainers.loop import autocast, evaluate, train_epoch
+from trainers.loop import autocast, evaluate, train_epoch, use_whole_float32
 from trainers.noise import lend, take_up
 from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
 from trainers.pooling import fuse_pooling
@@ -40,6 +40,7 @@ class SingleTrainer:
         self.data = data.to(config.device)
         with seeded(config.seed, config.device):
             model = make_model().to(memory_format=torch.channels_last).to(config.device)
+        use_whole_float32()  # after the user's own module has been imported
         self.model = fuse_pooling(model, config.threads) if config.device == "cpu" else model
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(config.device).manual_seed(self.noise_seed)
