@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from hpo.checkpoints import Checkpoints, begin_anew
-from hpo.lane import Lane
+from hpo.lane import Lane, check
 from hpo.peers import Peers
 from hpo.timeout import Timeout
-from hpo.worker import make_array_trainer
+from hpo.worker import make_array_trainer, take_up
 from models import trainable_parameters
 from trainers.fused import FusedTrainer
 from trainers.halving import survivors
@@ -35,23 +35,18 @@ class Array:
     ) -> None:
         began = time.perf_counter()
         self.settings, self.known = settings, known or {}
-        checkpoints = Checkpoints(settings["checkpoints"])
+        checkpoints = Checkpoints(settings["checkpoints"], check)
         states, warnings = self._checkpointed([lane["trial_id"] for lane in lanes], checkpoints)
-        self.lanes = [
-            Lane(settings, lane, began, state, warning)
-            for lane, state, warning in zip(lanes, states, warnings, strict=True)
-        ]
-        self.left = list(self.lanes)  # as the trainer has them
+        self.lanes = self._make_lanes(lanes, began, states, warnings)
         self.timeout = Timeout(settings, self.lanes, checkpoints)
         with self.timeout:
-            self.trainer = make_array_trainer(data, settings, lanes, peers)
-            parameters = trainable_parameters(self.trainer.model)
-            for lane in self.lanes:
-                lane.parameters, lane.lanes = parameters, lane.lane.get("lanes", 1)
-            if all(states):
-                self.trainer.load(*(state["trainer"] for state in states if state))
-        for lane in self.lanes:
-            lane.setup_s = time.perf_counter() - began
+            make = partial(make_array_trainer, data, settings, lanes, peers)
+            saved = [state["trainer"] for state in states if state]
+            self.trainer, said, goes_on = take_up(make, saved, peers)
+        if saved and not goes_on:
+            self.lanes = self._make_lanes(lanes, began, [None] * len(lanes), warnings)
+        self.left = list(self.lanes)  # as the trainer has them
+        self._describe_lanes(said, began)
         self._shared_until = began
 
     @property
@@ -66,6 +61,22 @@ class Array:
 
     def close(self) -> None:
         self.trainer.close()
+
+    def _make_lanes(
+        self, lanes: Sequence[dict[str, Any]], began: float, states: Sequence[Any], warnings: Sequence[str]
+    ) -> list[Lane]:
+        return [
+            Lane(self.settings, lane, began, state, warning)
+            for lane, state, warning in zip(lanes, states, warnings, strict=True)
+        ]
+
+    def _describe_lanes(self, said: str, began: float) -> None:
+        """What each lane's row says of the trainer, now that there is one."""
+        parameters = trainable_parameters(self.trainer.model)
+        for lane in self.lanes:
+            lane.warn(said)
+            lane.parameters, lane.lanes = parameters, lane.lane.get("lanes", 1)
+            lane.setup_s = time.perf_counter() - began
 
     def _checkpointed(
         self, trial_ids: Sequence[str], checkpoints: Checkpoints

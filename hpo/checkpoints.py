@@ -6,7 +6,7 @@ damaged file costs the epochs since the one before and no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -167,10 +167,14 @@ class _Keeper:
 
 
 class Checkpoints:
-    """The checkpoints of trials in a `Place`: TRIAL@EPOCH.pt."""
+    """The checkpoints of trials in a `Place`: TRIAL@EPOCH.pt.
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    check: raises KeyError, TypeError or ValueError for a state that its reader can do nothing with, which is then
+    passed over like a damaged one.
+    """
+
+    def __init__(self, place: Place, check: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
+        self.place, self.check = place, check
 
     def save(self, trial_id: str, epoch: int, state: dict[str, Any]) -> None:
         """Writes the state after an epoch; of the trial's earlier ones the newest stays. Raises OSError."""
@@ -185,7 +189,7 @@ class Checkpoints:
             if last is not None and name > _name(trial_id, last):
                 continue
             try:
-                return self.place.load(name), "; ".join(damaged)
+                return self._checked(name), "; ".join(damaged)
             except (OSError, ValueError) as error:
                 damaged.append(f"{error}: passed over")
         return None, "; ".join(damaged)
@@ -221,8 +225,16 @@ class Checkpoints:
     def is_late(self, trial_id: str, asked_at: float) -> bool:
         """Whether the trial that was asked for at `asked_at` ran out of time on a worker."""
         with suppress(OSError, ValueError):
-            return bool(self.place.load(f"{trial_id}@late")["asked_at"] == asked_at)
+            return bool(self.place.load(f"{trial_id}@late").get("asked_at") == asked_at)
         return False
+
+    def _checked(self, name: str) -> dict[str, Any]:
+        state = self.place.load(name)
+        try:
+            self.check(state)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: not a trial's checkpoint ({type(error).__name__}: {error})") from error
+        return state
 
     def _names(self, trial_id: str) -> list[str]:
         """Newest first."""

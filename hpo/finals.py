@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from hpo.peers import Peers
 from hpo.records import TrialRecord
 from hpo.study import rungs
 from hpo.words import one_line
-from hpo.worker import make_trainer, prepare
+from hpo.worker import make_trainer, prepare, take_up
 from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
@@ -119,6 +120,8 @@ class _Finals:
             self.failed.add(network.name)
             logger.error("%s: %s", network.name, outcome["error"])
         self.journal.append({"what": "trained", "trial_id": network.record.trial_id, "seed": network.seed, **outcome})
+        if outcome.get("warning"):
+            logger.warning("%s: %s", network.name, outcome["warning"])
         self.done += 1
         how = outcome.get("error") or f"{outcome['epochs']} epochs, {outcome['train_s']:.1f} s"
         self.tell(f"[{self.done}/{self.total}] final of {network.record.trial_id}, seed {network.seed}: {how}")
@@ -216,7 +219,9 @@ class _Tasks:
     def _start(self, network: Network) -> tuple[ray.ObjectRef[Any], PlacementGroup]:
         place = placement_group(self.plan.spec.resources.bundles(self.plan.gpus_per_trial))
         first = PlacementGroupSchedulingStrategy(place, placement_group_bundle_index=0)
-        train = ray.remote(train_network).options(
+        # A process that has used a GPU ends with its task: what befell the device there is not the next one's.
+        calls = 1 if self.plan.gpus_per_trial else 0
+        train = ray.remote(max_calls=calls)(train_network).options(
             num_cpus=self.plan.spec.resources.cpus_per_trial,
             num_gpus=self.plan.gpus_per_trial,
             max_retries=WORKERS_LOST,
@@ -251,16 +256,20 @@ class _Tasks:
 def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> dict[str, Any]:
     """On a worker: trains one network, from its last checkpoint where there is one.
 
-    Returns its weights, epochs, seconds of training, and whether its loss stopped being finite: it is tested all the
-    same, because a configuration that breaks with some seeds is as good as it is with all of them.
+    Returns its weights, epochs, seconds of training, a warning (mostly empty), and whether its loss stopped being
+    finite: it is tested all the same, because a configuration that breaks with some seeds is as good as it is with all
+    of them.
     """
     peers = Peers(data[0], settings) if settings["workers"] > 1 else None
     training = prepare(ray.get(data[0]), settings)
     trains(settings["name"])
-    trainer = None
+    checkpoints, trainer = Checkpoints(settings["checkpoints"], _check), None
     try:
-        trainer = make_trainer(training, settings, settings["params"], settings["seed"], peers)
-        return _trained(trainer, settings)
+        state, damaged = checkpoints.load(settings["name"])
+        make = partial(make_trainer, training, settings, settings["params"], settings["seed"], peers)
+        trainer, said, goes_on = take_up(make, [state["trainer"]] if state else [], peers)
+        outcome = _trained(trainer, settings, checkpoints, state["train_s"] if state and goes_on else 0.0)
+        return {**outcome, "warning": "; ".join(filter(None, (damaged, said)))}
     except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
         return {"error": one_line(error)}
     except Exception as error:
@@ -270,13 +279,16 @@ def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> d
             trainer.close()
 
 
-def _trained(trainer: SingleTrainer, settings: dict[str, Any]) -> dict[str, Any]:
-    checkpoints = Checkpoints(settings["checkpoints"])
-    state, _ = checkpoints.load(settings["name"])
-    train_s, finite = 0.0, True
-    if state:
-        trainer.load(state["trainer"])
-        train_s = state["train_s"]
+def _check(state: dict[str, Any]) -> None:
+    """Raises KeyError or TypeError for a state that no network can be taken up from."""
+    if not (isinstance(state["train_s"], float) and isinstance(state["trainer"]["epoch"], int)):
+        raise TypeError("its times are no numbers")
+
+
+def _trained(
+    trainer: SingleTrainer, settings: dict[str, Any], checkpoints: Checkpoints, train_s: float
+) -> dict[str, Any]:
+    finite = True
     while trainer.epoch < settings["best_epoch"] and finite:
         (result,) = trainer.step()
         train_s += result.train_s

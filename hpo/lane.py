@@ -21,7 +21,7 @@ class Lane:
     def __init__(self, settings: dict[str, Any], lane: dict[str, Any], began: float, state: Any, warning: str) -> None:
         self.settings, self.lane, self.began, self.warning = settings, lane, began, warning
         self.queue_s = max(0.0, time.time() - lane["asked_at"])
-        self.checkpoints = Checkpoints(settings["checkpoints"])
+        self.checkpoints = Checkpoints(settings["checkpoints"], check)
         self.fitted, self.unreported = FitResult(), 0
         self.setup_s, self.share_s, self.parameters, self.lanes = 0.0, 0.0, 0, 1
         self.earlier_s = state["elapsed_s"] if state else 0.0
@@ -73,20 +73,39 @@ class Lane:
             self.checkpoints.save(self.lane["trial_id"], len(self.fitted.curve), state)
         except OSError as error:
             # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
-            self.warning = f"{self.checkpoints.place}: no checkpoint written ({error.strerror or error})"
+            self.warn(f"{self.checkpoints.place}: no checkpoint written ({error.strerror or error})")
+
+    def warn(self, words: str) -> None:
+        """Says something in its row and in the log, once."""
+        if words not in self.warning:
+            self.warning = "; ".join(filter(None, (self.warning, words)))
 
     @property
     def elapsed_s(self) -> float:
         return self.earlier_s + time.perf_counter() - self.began
 
     def _take_up(self, state: dict[str, Any]) -> None:
-        curve = [EpochResult(**result) for result in state["curve"]]
-        best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
-        self.fitted = FitResult(curve, best, state["best_weights"])
+        self.fitted = _fitted(state)
         self.queue_s = state["queue_s"]  # not the time the first worker took
         if state.get("asked_at") != self.lane["asked_at"]:
             spent = {name: self.fitted.measured()[name] for name in ("train_s", "eval_s")}
             self.before = {**spent, "wall_time_s": self.earlier_s, "queue_s": self.queue_s}
+
+
+def check(state: dict[str, Any]) -> None:
+    """Raises KeyError, TypeError or ValueError for a state that no lane can take up."""
+    fitted = _fitted(state)
+    fitted.measured()
+    if not all(isinstance(state[key], float) for key in ("elapsed_s", "queue_s")):
+        raise TypeError("its times are no numbers")
+    if state["trainer"]["epoch"] != len(fitted.curve):
+        raise ValueError(f"{len(fitted.curve)} epochs reported, {state['trainer']['epoch']} trained")
+
+
+def _fitted(state: dict[str, Any]) -> FitResult:
+    curve = [EpochResult(**result) for result in state["curve"]]
+    best = next((result for result in curve if result.epoch == state["best_epoch"]), None)
+    return FitResult(curve, best, dict(state["best_weights"]))
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

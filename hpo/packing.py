@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from hpo.sharing import largest_batch
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data import Dataset, Split, TrainingData
@@ -139,13 +142,13 @@ def probe_on_ray(
         "arch": arch,
         "train": {**train, "precision": model.precision, "device": device, "threads": spec.resources.cpus_per_trial},
         "lanes": lanes,
-        "largest_batch": _largest(distributions.get("batch_size")),
+        "largest": (largest_architecture(model), largest_batch(model)),
         "optimizers": getattr(distributions.get("optimizer"), "choices", ()),
     }
     with connect(spec.resources.address):
         if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             return None  # nodes with GPUs are still to join
-        task = ray.remote(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
+        task = ray.remote(max_calls=1)(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
         reference = task.remote(_few(dataset.training).to_arrays(), settings)
         try:
             found: Probe = ray.get(reference, timeout=PROBE_S)
@@ -159,9 +162,11 @@ def probe_on_ray(
 
 
 def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
-    make = partial(build_model, settings["model"], *settings["shape"], **settings["arch"])
+    make = partial(build_model, settings["model"], *settings["shape"])
+    arch, batch_size = settings["largest"]
     data, config = TrainingData.from_arrays(arrays), TrainConfig(**settings["train"])
-    return probe(make, data, config, settings["lanes"], settings["largest_batch"], settings["optimizers"])
+    own, largest = partial(make, **settings["arch"]), (partial(make, **arch), batch_size)
+    return probe(own, data, config, settings["lanes"], largest, settings["optimizers"])
 
 
 def _few(data: TrainingData) -> TrainingData:
@@ -174,12 +179,24 @@ def _bytes(data: TrainingData) -> int:
 
 
 def _first(model: ModelPlan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The architecture's first trial: what of it is the training's, and what the architecture's."""
-    return split_config({key: model.space.default[key] for key in model.space.distributions})
+    """The architecture's first trial, but with dropout where others have some: what is the training's of it, and what
+    the architecture's."""
+    config = {key: model.space.default[key] for key in model.space.distributions}
+    if "dropout" in config:
+        config["dropout"] = _largest(model.space.distributions["dropout"], config["dropout"])
+    return split_config(config)
 
 
-def _largest(batch_sizes: Any) -> int | None:
-    """Of a distribution of batch sizes."""
-    if batch_sizes is None:
-        return None
-    return int(max(batch_sizes.choices) if hasattr(batch_sizes, "choices") else batch_sizes.high)
+def largest_architecture(model: ModelPlan) -> dict[str, Any]:
+    """The architecture's hyperparameters, numbers (widths, dropout) as large as a trial can have them."""
+    distributions = model.space.distributions
+    _, arch = split_config({key: model.space.default[key] for key in distributions})
+    return {key: _largest(distributions[key], value) for key, value in arch.items()}
+
+
+def _largest(distribution: BaseDistribution, default: Any) -> Any:
+    """The largest number of a distribution; the default where it is one of other things."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution.high  # type: ignore[attr-defined]
+    numbers = [choice for choice in distribution.choices if isinstance(choice, int | float)]
+    return max(numbers) if len(numbers) == len(distribution.choices) else default

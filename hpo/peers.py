@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from hpo.lastwords import leave
 from trainers.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -29,14 +29,21 @@ class Peer:
     """One of the further workers: keeps the data, and follows one trial's leader after the other."""
 
     def __init__(self, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+        self.arrays, self.settings = arrays, settings
+        self.data: TrainingData | None = None
+
+    def prepare(self) -> None:
+        """No part of its start: an actor that raises there is one that died, and its error is lost."""
         from hpo.worker import prepare
 
-        self.data = prepare(arrays, settings)
+        if self.data is None:
+            self.data = prepare(self.arrays, self.settings)
 
     def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: Seat) -> None:
         """Trains a network until its leader closes."""
         from trainers.ddp import DistributedTrainer
 
+        assert self.data is not None
         DistributedTrainer(make, self.data, config, seat).serve()
 
 
@@ -53,6 +60,7 @@ class Peers:
         """The trainer of a network, which all peers follow until it closes."""
         from trainers.ddp import DistributedTrainer, Seat, open_meeting
 
+        ray.get([actor.prepare.remote() for actor in self.actors])
         host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         meeting = open_meeting(host)
         leader, *others = (Seat(host, meeting.port, rank, self.size) for rank in range(self.size))
@@ -68,18 +76,18 @@ class Peers:
         Where it is that a peer's process is gone, this one goes too, and the trial is started again from its last
         checkpoint, as if its one worker had died.
         """
-        errors, lost = [error], False
+        errors, lost = [_cause(error)], isinstance(error, RayActorError) and not self.ended
         for reference in ray.wait(self.following, num_returns=len(self.following), timeout=END_S)[0]:
             try:
                 ray.get(reference)
             except RayActorError:
                 lost = not self.ended
             except RayTaskError as raised:
-                errors.append(raised.cause if isinstance(raised.cause, Exception) else raised)
+                errors.append(_cause(raised))
         if lost:
-            os._exit(LOST)
+            leave(LOST)
         self._end_all()
-        return next((each for each in errors if not _is_of_the_connection(each)), error)
+        return next((each for each in errors if not _is_of_the_connection(each)), errors[0])
 
     def close(self) -> None:
         """The trial is over: peers that do not end it, or were ended, are replaced by new ones."""
@@ -118,6 +126,12 @@ class Peers:
         cpus, gpus = self.settings["train"]["threads"], self.settings["gpus"]
         options = ray.remote(Peer).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
         return options.remote(self.data, self.settings)
+
+
+def _cause(error: Exception) -> Exception:
+    """What was raised, where it was in another process."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    return cause if isinstance(cause, Exception) else error
 
 
 def _is_of_the_connection(error: Exception) -> bool:

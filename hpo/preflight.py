@@ -14,6 +14,7 @@ from hpo.nodes import check_nodes
 from hpo.packing import pack
 from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.ranking import RankBy
+from hpo.sharing import check_batches
 from hpo.spaces import Space, search_space
 from hpo.storage import check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
@@ -125,6 +126,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
     models = tuple(replace(model, lanes=packing.lanes.get(model.name, 1)) for model in models)
     gpus = packing.gpus or gpus
     concurrency, cut = _concurrency(spec, gpus, resources)
+    check_batches(models, dataset, spec.resources.workers_per_trial)
     plan = Plan(
         spec=spec,
         dataset=dataset,

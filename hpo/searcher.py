@@ -126,7 +126,7 @@ class StudySearcher(Searcher):
 
     def restarted(self, trial_id: str, retries: int) -> None:
         """The trial's worker died and another one goes on with it."""
-        for lane, _ in self.live.get(trial_id, []):
+        for lane in self.left(trial_id):
             self._retries[lane["trial_id"]] = retries
 
     def left(self, trial_id: str) -> list[dict[str, Any]]:

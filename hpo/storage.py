@@ -152,7 +152,11 @@ def seed_sampler(study: optuna.Study, sampler: str, seed: int) -> None:
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """tpe (multivariate, with a constant liar), random, gp, cmaes or nsgaii, as Optuna sets them up."""
+    """tpe, random, gp, cmaes or nsgaii, as Optuna sets them up.
+
+    Optuna's TPE is multivariate for one objective; for several it draws each hyperparameter by itself. For both it has
+    a constant liar: trials that still run count as bad ones, so that those at work at once are not alike.
+    """
     makers: dict[str, Any] = {
         "tpe": lambda: TPESampler(seed=seed),
         "random": lambda: RandomSampler(seed=seed),

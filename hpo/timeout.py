@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from hpo.checkpoints import Checkpoints
 from hpo.lane import Lane
+from hpo.lastwords import leave
 
 HANGS_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
 
@@ -60,4 +60,4 @@ class Timeout:
             for mark in self.marks:
                 mark()
         faulthandler.dump_traceback(all_threads=True)
-        os._exit(1)
+        leave(1)

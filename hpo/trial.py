@@ -15,11 +15,13 @@ from ray import tune
 
 from hpo.array import Array
 from hpo.grouping import OUT_OF_MEMORY
-from hpo.lastwords import trains
-from hpo.peers import Peers
+from hpo.lastwords import leave, trains
+from hpo.peers import LOST, Peers
 from hpo.words import one_line
 from hpo.worker import prepare
 from trainers.config import TrainConfig
+from trainers.data import TrainingData
+from trainers.faults import breaks_device, is_out_of_memory
 
 
 class Trial(tune.Trainable):
@@ -27,14 +29,19 @@ class Trial(tune.Trainable):
     no error leaves it, because Tune would end the actor and lose what the trial had measured."""
 
     peers: Peers | None = None  # the further workers of each trial, where it has several
+    data: TrainingData | None = None
+    broken = False  # whether this process can use its accelerator no more
 
     def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
         """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
         self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
+        self.arrays = data[0]
         if settings["workers"] > 1:
             self.peers = Peers(data[0], self.settings)
-        self.data = prepare(ray.get(data[0]), settings)
-        self._warm_up()
+        # An error here is one of the trial, which is where it becomes a state: its first step tries again.
+        with contextlib.suppress(Exception):
+            self._prepared()
+            self._warm_up()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -43,13 +50,17 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        reports = self._guarded(lambda: self._run().step())
+        if self.broken:
+            leave(LOST)  # what befell the trial is told; another process is to take the next one
+        # Where a process was left so, its trial is started again only for that: no lane of it goes on.
+        reports = self._guarded(lambda: self._run().step()) if self.lanes else []
         values = [report["values"][-1][1] for report in reports if report["values"]]
         return {
             "lanes": reports,
             "value": max(values, default=-1.0),
-            "epochs": max(report["epochs"] for report in reports),
-            "done": all(report["state"] != "running" for report in reports),
+            # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
+            "epochs": 0 if self.broken else max((report["epochs"] for report in reports), default=0),
+            "done": not self.broken and all(report["state"] != "running" for report in reports),
         }
 
     def cleanup(self) -> None:
@@ -59,20 +70,23 @@ class Trial(tune.Trainable):
         """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
         from trainers.single import warm_up
 
-        # An error here is one of the trial too, which is where it becomes a state.
-        with contextlib.suppress(Exception):
-            warm_up(self.data, TrainConfig(**self.settings["train"]))
+        warm_up(self._prepared(), TrainConfig(**self.settings["train"]))
+
+    def _prepared(self) -> TrainingData:
+        if self.data is None:
+            self.data = prepare(ray.get(self.arrays), self.settings)
+        return self.data
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.lanes, self.known = config["lanes"], config.get("known")
-        trains(self.lanes[0]["trial_id"])
+        trains(self.lanes[0]["trial_id"] if self.lanes else "")
         self.run: Array | None = None
         self.failure: list[dict[str, Any]] | None = None
         # The array is made in its first step: Tune gives up a trial whose worker is lost before.
 
     def _run(self) -> Array:
         if self.run is None:
-            self.run = Array(self.data, self.settings, self.lanes, self.known, self.peers)
+            self.run = Array(self._prepared(), self.settings, self.lanes, self.known, self.peers)
         return self.run
 
     def _end(self) -> None:
@@ -89,8 +103,8 @@ class Trial(tune.Trainable):
                 return action()
             # A network's sys.exit, or its KeyboardInterrupt, is its error, and not the end of the worker.
             except (Exception, SystemExit, KeyboardInterrupt) as error:
-                to_blame = self.peers.cause(error) if self.peers and isinstance(error, Exception) else error
-                self.failure = self._failed(to_blame)
+                cause = self.peers.cause(error) if self.peers and isinstance(error, Exception) else error
+                self.failure, self.broken = self._failed(cause), breaks_device(cause)
             if any(report["state"] == OUT_OF_MEMORY for report in self.failure):
                 self._free_memory()
         return self.failure
@@ -107,7 +121,7 @@ class Trial(tune.Trainable):
     def _failed(self, error: BaseException) -> list[dict[str, Any]]:
         """Of the lanes that were still trained."""
         failure = {
-            "state": OUT_OF_MEMORY if isinstance(error, torch.OutOfMemoryError) else "failed",
+            "state": OUT_OF_MEMORY if is_out_of_memory(error) else "failed",
             "error": one_line(error),
             "traceback": "".join(traceback.format_exception(error)),
         }

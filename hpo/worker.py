@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from trainers.config import TrainConfig, split_config
 
@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 
     from hpo.peers import Peers
     from trainers.data import TrainingData
+    from trainers.fit import Trainer
     from trainers.fused import FusedTrainer
     from trainers.single import SingleTrainer
+
+AnyTrainer = TypeVar("AnyTrainer", bound="Trainer")
+# What a trainer raises where it makes nothing of a state.
+_OF_THE_STATE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def prepare(arrays: dict[str, Any], settings: dict[str, Any]) -> TrainingData:
@@ -54,6 +59,33 @@ def make_array_trainer(
         return make_trainer(data, settings, lane["params"], settings["seed"] + lane["number"], peers)
     configured = [_configured(settings, lane["params"], settings["seed"] + lane["number"]) for lane in lanes]
     return FusedTrainer([make for make, _ in configured], data, [config for _, config in configured])
+
+
+def take_up(
+    make: Callable[[], AnyTrainer], states: Sequence[dict[str, Any]], peers: Peers | None
+) -> tuple[AnyTrainer, str, bool]:
+    """A trainer that goes on from what trainers saved, where there is anything; one that begins anew where it can make
+    nothing of that. Returns what is to be said of it, too, and whether it goes on."""
+    trainer = make()
+    if not states:
+        return trainer, "", False
+    try:
+        return trainer, trainer.load(*states), True
+    except Exception as error:
+        trainer.close()
+        cause = peers.cause(error) if peers else error
+        if not _is_of_the_state(cause):
+            raise
+    if peers:
+        peers.close()
+    words = f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:200]
+    return make(), f"its checkpoint is of no use ({words}): it begins anew", False
+
+
+def _is_of_the_state(error: Exception) -> bool:
+    from trainers.faults import breaks_device, is_out_of_memory
+
+    return isinstance(error, _OF_THE_STATE) and not (is_out_of_memory(error) or breaks_device(error))
 
 
 def _configured(

@@ -63,11 +63,13 @@ class Normalized(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout (Srivastava et al., 2014) that draws from `generator` instead of the global one.
+    """Dropout (Srivastava et al., 2014) that draws from a generator that it is given, until then from the global one.
 
-    The trainer sets `generator`, so that a trial's random numbers depend on its own seed alone and not
+    The trainer gives it one (trainers/noise.py), so that a trial's random numbers depend on its own seed alone and not
     on what else its process ran. Input and output have the same, arbitrary shape.
     """
+
+    stacked_as = nn.Dropout  # what fused trials compute in its place (trainers/stacked.py)
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -75,6 +77,9 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout {p}: must be at least 0 and under 1")
         self.p = p
         self.generator: torch.Generator | None = None
+
+    def use_random_generator(self, generator: torch.Generator) -> None:
+        self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0.0:

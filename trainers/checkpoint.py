@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -44,8 +43,8 @@ def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Reads what `save` wrote. No code in the file can run (weights_only).
 
-    Raises ValueError for a file that is truncated, no checkpoint, or holds anything but tensors and plain
-    values; FileNotFoundError where there is none.
+    Raises ValueError for a file that is truncated or damaged, no checkpoint, or holds anything but a dict of tensors
+    and plain values; FileNotFoundError where there is none; OSError where the disk does not give it.
     """
     with path.open("rb") as file:
         return _read(file, str(path))
@@ -65,6 +64,10 @@ def loads(content: bytes, name: str) -> dict[str, Any]:
     return _read(io.BytesIO(content), name)
 
 
+class _Damaged(ValueError):
+    """A checksum is wrong."""
+
+
 def _read(file: IO[bytes], name: str) -> dict[str, Any]:
     import torch
 
@@ -73,9 +76,15 @@ def _read(file: IO[bytes], name: str) -> dict[str, Any]:
         with zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
         if broken:
-            raise ValueError(f"{name}: damaged, the checksum of {broken} is wrong")
+            raise _Damaged(f"{name}: damaged, the checksum of {broken} is wrong")
         file.seek(0)
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except _Damaged:
+        raise
+    except Exception as error:  # what damage brings about is any error of zip's, of its compressions' or of pickle's
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's own
         raise ValueError(f"{name}: not a readable checkpoint ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{name}: not a checkpoint, but a {type(state).__name__}")
     return state

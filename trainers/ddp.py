@@ -51,7 +51,8 @@ class DistributedTrainer(SingleTrainer):
 
     Dropout and augmentation draw other numbers in each process. BatchNorm takes the statistics of each process's part,
     as is usual; its running ones are averaged at each epoch's end. A last batch with less than two images for each
-    process is left out. Raises RuntimeError where a process is lost or does not come.
+    process is left out; another one that small (see `images_needed`) is of some processes alone. Raises RuntimeError
+    where a process is lost or does not come.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class DistributedTrainer(SingleTrainer):
         seat: Seat,
         meeting: TCPStore | None = None,
     ) -> None:
-        self.seat, self.share, self.broken = seat, 1.0, False
+        self.seat, self.share, self.least, self.broken = seat, 1.0, 1, False
         store = meeting or TCPStore(seat.host, seat.port, is_master=False, timeout=timedelta(seconds=JOIN_S))
         dist.init_process_group(
             "nccl" if config.device.startswith("cuda") else "gloo",
@@ -73,12 +74,17 @@ class DistributedTrainer(SingleTrainer):
         )
         try:
             super().__init__(make_model, data, config)
+            self.least = images_needed(self.model)
             self.replica = DistributedDataParallel(self.model, forward_sync_buffers=False)
         except BaseException:
             dist.destroy_process_group()
             raise
         self.replica.register_comm_hook(self, _add_up)
-        self.noise.manual_seed(config.seed + seat.rank * 1_000_003)  # the leader's is that of a single process
+
+    @property
+    def noise_seed(self) -> int:
+        """Another one in each process; the leader's is that of a single process."""
+        return self.config.seed + self.seat.rank * 1_000_003
 
     @property
     def steps_per_epoch(self) -> int:
@@ -109,9 +115,13 @@ class DistributedTrainer(SingleTrainer):
         self._tell(_SAVE)
         return {**super().save(), "noises": self._gather_noise()}
 
-    def load(self, *states: dict[str, Any]) -> None:
+    def load(self, *states: dict[str, Any]) -> str:
         self._tell(_LOAD)
-        self._take_over(*states)
+        try:
+            return self._take_over(*states)
+        except BaseException:
+            self.broken = True
+            raise
 
     def close(self) -> None:
         if not self.broken:
@@ -130,11 +140,11 @@ class DistributedTrainer(SingleTrainer):
         dist.broadcast(word, LEADER)
         return int(word.item())
 
-    def _take_over(self, state: dict[str, Any]) -> None:
+    def _take_over(self, state: dict[str, Any]) -> str:
         box = [state]
         dist.broadcast_object_list(box, LEADER, device=torch.device(self.config.device))
         noises = box[0]["noises"]
-        super().load({**box[0], "noise": noises[self.seat.rank]})
+        return super().load({**box[0], "noise": noises[self.seat.rank]})
 
     def _gather_noise(self) -> list[Tensor]:
         """The states of all processes' noise, by rank."""
@@ -143,8 +153,9 @@ class DistributedTrainer(SingleTrainer):
         return states
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
+        batches, precision = self._batches(indices), self.config.precision
         loss, accuracy = train_epoch(
-            self.replica, self.optimizer, self._batches(indices), self.config.precision, self.schedule
+            self.replica, self.optimizer, batches, precision, self.schedule, lambda: self.share > 0
         )
         own = sum(len(self._part(batch)) for batch in indices)
         for buffer in self.model.buffers():
@@ -162,14 +173,17 @@ class DistributedTrainer(SingleTrainer):
         return self._mean(loss, accuracy, len(own))
 
     def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        parts = tuple(self._part(batch) for batch in indices)
-        for whole, batch in zip(indices, super()._batches(parts), strict=True):
-            self.share = len(batch[1]) / len(whole)
+        parts = [self._part(batch) for batch in indices]
+        # A process that has no part takes its steps all the same, on images that count for nothing.
+        used = tuple(part if len(part) else whole[: self.least] for part, whole in zip(parts, indices, strict=True))
+        for whole, part, batch in zip(indices, parts, super()._batches(used), strict=True):
+            self.share = len(part) / len(whole)
             yield batch
 
     def _part(self, values: Tensor) -> Tensor:
-        """This process's part of what all share."""
-        return values.tensor_split(self.seat.size)[self.seat.rank]
+        """This process's part of what all share: empty where there is not enough for all."""
+        sharing = max(1, min(self.seat.size, len(values) // self.least))
+        return values.tensor_split(sharing)[self.seat.rank] if self.seat.rank < sharing else values[:0]
 
     def _mean(self, loss: float, accuracy: float, count: int) -> tuple[float, float]:
         """Of all processes' images, from the means over so many of this one's."""
@@ -179,10 +193,16 @@ class DistributedTrainer(SingleTrainer):
         return loss_sum / images, right / images
 
 
+def images_needed(model: nn.Module) -> int:
+    """How many images a training step of the model needs: BatchNorm has no variance of one."""
+    return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()) else 1
+
+
 def _add_up(trainer: DistributedTrainer, bucket: GradBucket) -> Future[Tensor]:
     """Adds up the processes' gradients, each a mean over its part of the batch, weighted by the size of that part:
     the gradient of the whole batch's mean, also where it cannot be shared evenly."""
-    gradients = bucket.buffer().mul_(trainer.share)
+    # Not a product with 0: nothing of what a process without a part computes, finite or not, is the others'.
+    gradients = bucket.buffer().mul_(trainer.share) if trainer.share else bucket.buffer().zero_()
     done = dist.all_reduce(gradients, async_op=True).get_future()
     return done.then(lambda future: future.value()[0])
 

@@ -10,7 +10,8 @@ from trainers.config import EpochResult, FitResult
 
 class Trainer(Protocol):
     """What every trainer can do. `step` trains an epoch and returns its result, one for each lane; there is one, 0,
-    unless it was made for several. `load` takes what `save` returned, one for each lane too."""
+    unless it was made for several. `load` takes what `save` returned, one for each lane too; its warning is empty
+    where it goes on as if nothing had happened."""
 
     def step(self) -> list[EpochResult]: ...
 
@@ -18,7 +19,7 @@ class Trainer(Protocol):
 
     def save(self, lane: int = 0) -> dict[str, Any]: ...
 
-    def load(self, *states: dict[str, Any]) -> None: ...
+    def load(self, *states: dict[str, Any]) -> str: ...
 
     def close(self) -> None: ...
 

@@ -22,7 +22,8 @@ from trainers.config import OWN, EpochResult, TrainConfig
 from trainers.data import TrainingData
 from trainers.graphs import Steps
 from trainers.lanewise import LanewiseOptimizer
-from trainers.loop import EVAL_BATCH_CPU, autocast
+from trainers.loop import EVAL_BATCH_CPU, autocast, use_whole_float32
+from trainers.noise import take_up
 from trainers.optimizer import is_capturable
 from trainers.single import SUMS, batches_of, seeded
 from trainers.stacked import StackedNet
@@ -47,6 +48,7 @@ class FusedTrainer:
         self.data = data.to(device)
         self.noise = torch.Generator(device).manual_seed(self.config.seed)
         models = [_made(make, config) for make, config in zip(make_models, configs, strict=True)]
+        use_whole_float32()  # so that what is timed below is timed in one precision, too
         self.net = StackedNet(models, lambda shape: torch.rand(shape, generator=self.noise, device=device))
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
         self.augment = make_augmentation(self.config.augment, torch.tensor(data.black, device=device), self.noise)
@@ -106,15 +108,17 @@ class FusedTrainer:
             "noise": self.noise.get_state(),
         }
 
-    def load(self, *states: dict[str, Any]) -> None:
-        """Continues each lane from what `save` returned for it; RuntimeError if one is of another architecture."""
+    def load(self, *states: dict[str, Any]) -> str:
+        """Continues each lane from what `save` returned for it, on whatever device. Returns a warning where they do not
+        go on as if nothing had happened, else an empty text; RuntimeError if one is of another architecture."""
         for lane, state in enumerate(states):
             self.net.load(lane, state["stacked"])
             self.orders[lane].set_state(state["order"])
         self.optimizer.load([state["optimizer"] for state in states])
-        self.noise.set_state(states[0]["noise"])
         self.epoch = states[0]["epoch"]
+        warning = take_up(self.noise, states[0]["noise"], self.config.seed, self.epoch)
         self._prepare()
+        return warning
 
     def close(self) -> None:
         """Gives an accelerator's memory back, so that the next trials of this process find it free."""

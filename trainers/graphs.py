@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor, nn
 
+from trainers.faults import is_out_of_memory
+
 WARM_UP = 3  # steps before a capture, in which libraries choose their kernels and allocate what they need
 _KNOWN = ("torch", "torchvision", "models")
 logger = logging.getLogger(__name__)
@@ -53,9 +55,9 @@ class Steps:
             self.batches, self.next = batches.clone(), torch.zeros(1, dtype=torch.int64, device=batches.device)
             try:
                 self.graph = self._captured()
-            except torch.OutOfMemoryError:
-                raise  # the graph is not what there is no memory for
             except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise  # the graph is not what there is no memory for
                 logger.warning("a training step cannot be captured as a CUDA graph: %s", error)
                 self.capture = False
                 return None

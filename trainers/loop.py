@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -22,8 +22,10 @@ def train_epoch(
     batches: Iterable[tuple[Tensor, Tensor]],
     precision: str,
     schedule: LRScheduler | None = None,
+    counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
-    """Trains on every batch (images, labels) once; returns the epoch's mean loss and accuracy.
+    """Trains on every batch (images, labels) once; returns the mean loss and accuracy of the epoch, or of those batches
+    after which `counts` says that they are part of it (0 and 0 where none is).
 
     What is measured stays on the device until the end: an accelerator is not waited for between steps, and on a CPU
     a small network's step is as long as a few dozen operations.
@@ -39,9 +41,13 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         if schedule is not None:
             schedule.step()
+        if not counts():
+            continue
         losses.append(loss.detach())
         answers.append(logits.detach().argmax(1))
         truth.append(labels)
+    if not losses:
+        return 0.0, 0.0
     sizes = torch.tensor([len(labels) for labels in truth], device=losses[0].device)
     right = torch.cat(answers) == torch.cat(truth)
     return float((torch.stack(losses) * sizes).sum() / sizes.sum()), float(right.double().mean())
@@ -65,6 +71,7 @@ def predict(model: nn.Module, data: Split, precision: str) -> Tensor:
 
 def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
     """(logits, labels) of large batches, in order."""
+    use_whole_float32()
     model.eval()
     most = EVAL_BATCH_CPU if data.images.device.type == "cpu" else EVAL_BATCH
     for images, labels in zip(torch.split(data.images, most), torch.split(data.labels, most), strict=True):
@@ -76,6 +83,15 @@ def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Te
 def autocast(images: Tensor, precision: str) -> AbstractContextManager[None]:
     """bfloat16 autocast for precision "bf16", nothing for "float32"."""
     return torch.autocast(images.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def use_whole_float32() -> None:
+    """Makes "float32" mean IEEE's in this process: PyTorch's default lets cuDNN's convolutions round to 10 bits (TF32),
+    and matrix products not, and a user's module may have asked for either."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False  # the older switch: PyTorch raises where it contradicts the newer ones
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 class _Sum:

@@ -38,14 +38,22 @@ def kernels() -> ctypes.CDLL | None:
 def _cached() -> ctypes.CDLL | None:
     """The library in the user's cache, put there if it is missing; None where there is no use in such a folder."""
     try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podium"
-        folder.mkdir(parents=True, exist_ok=True)
-        library = folder / f"kernels-{_identity()}.so"
+        library = cache_folder() / f"kernels-{_identity()}.so"
         if not library.exists():
             _compile(library)
         return ctypes.CDLL(str(library))
     except (OSError, RuntimeError):  # no home, one that cannot be written, or a file that is damaged
         return None
+
+
+def cache_folder() -> Path:
+    """The user's folder for what is found out once on a machine; made where it is missing.
+
+    Raises OSError or RuntimeError where there is no home, or one that cannot be written.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podium"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _private() -> ctypes.CDLL:
@@ -73,7 +81,7 @@ def _compile(library: Path) -> None:
 
 def _identity() -> str:
     """What a compiled library depends on: a home folder may be shared by machines that are not alike."""
-    parts = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *_compiler(), platform.platform(), _processor()]
+    parts = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *_compiler(), platform.platform(), processor()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -81,8 +89,8 @@ def _compiler() -> list[str]:
     return shlex.split(os.environ.get("CXX") or "c++")
 
 
-def _processor() -> str:
-    """What -march=native looks at."""
+def processor() -> str:
+    """The processor's model and what it can do, at which -march=native looks too."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

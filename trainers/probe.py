@@ -12,6 +12,7 @@ from torch import nn
 
 from trainers.config import TrainConfig
 from trainers.data import TrainingData
+from trainers.faults import is_out_of_memory
 from trainers.fused import FusedTrainer
 from trainers.single import SingleTrainer
 
@@ -36,12 +37,13 @@ def probe(
     data: TrainingData,
     config: TrainConfig,
     lanes: Sequence[int] = (),
-    largest_batch: int | None = None,
+    largest: tuple[Callable[[], nn.Module], int] | None = None,
     optimizers: Sequence[str] = (),
 ) -> Probe:
     """Trains two epochs of `data`, the second one measured, alone and as each number of `lanes`; numbers that the
-    memory has no room for are left out. largest_batch: that memory is measured with. optimizers: that lanes have in
-    turn, if not that of `config`. Raises what the network raises.
+    memory has no room for are left out. largest: the network and the batch size that memory is measured with, where
+    these are not the others. optimizers: that lanes have in turn, if not that of `config`. Raises what the network
+    raises.
     """
     own = optimizers or (config.optimizer,)
     cuda = config.device.startswith("cuda")
@@ -49,15 +51,15 @@ def probe(
     busy = _busy(make_model, data, config) if cuda else 1.0
     peak, total = 0, 0
     if cuda:
-        torch.cuda.reset_peak_memory_stats()
-        largest = replace(config, batch_size=largest_batch or config.batch_size)
-        _rate(partial(SingleTrainer, make_model, data, largest))
-        peak, total = torch.cuda.max_memory_reserved() + CONTEXT_BYTES, torch.cuda.mem_get_info()[1]
+        make_largest, batch_size = largest or (make_model, config.batch_size)
+        peak, total = _memory(partial(SingleTrainer, make_largest, data, replace(config, batch_size=batch_size)))
     for count in lanes:
         configs = [replace(config, seed=lane, optimizer=own[lane % len(own)]) for lane in range(count)]
         try:
             rates[count] = _rate(partial(FusedTrainer, [make_model] * count, data, configs))
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             break
     return Probe(peak_bytes=peak, total_bytes=total, busy=busy, images_per_s=rates)
 
@@ -71,6 +73,13 @@ def _rate(make_trainer: Callable[[], SingleTrainer | FusedTrainer]) -> float:
         return sum(result.images for result in results) / sum(result.train_s for result in results)
     finally:
         trainer.close()
+
+
+def _memory(make_trainer: Callable[[], SingleTrainer]) -> tuple[int, int]:
+    """Bytes that a process takes of the device at its most, and that there are."""
+    torch.cuda.reset_peak_memory_stats()
+    _rate(make_trainer)
+    return torch.cuda.max_memory_reserved() + CONTEXT_BYTES, torch.cuda.mem_get_info()[1]
 
 
 def _busy(make_model: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> float:

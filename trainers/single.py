@@ -16,7 +16,8 @@ from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import Split, TrainingData
 from trainers.graphs import Steps, decides_nothing
-from trainers.loop import autocast, evaluate, train_epoch
+from trainers.loop import autocast, evaluate, train_epoch, use_whole_float32
+from trainers.noise import lend, take_up
 from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
 from trainers.pooling import fuse_pooling
 from trainers.schedule import make_schedule
@@ -39,18 +40,22 @@ class SingleTrainer:
         self.data = data.to(config.device)
         with seeded(config.seed, config.device):
             model = make_model().to(memory_format=torch.channels_last).to(config.device)
+        use_whole_float32()  # after the user's own module has been imported
         self.model = fuse_pooling(model, config.threads) if config.device == "cpu" else model
         self.order = torch.Generator().manual_seed(config.seed)
-        self.noise = torch.Generator(config.device).manual_seed(config.seed)
-        for module in self.model.modules():
-            if hasattr(module, "generator"):
-                setattr(module, "generator", self.noise)  # noqa: B010 - a Module's attributes are untyped
+        self.noise = torch.Generator(config.device).manual_seed(self.noise_seed)
+        lend(self.noise, self.model)
         self.augment = make_augmentation(config.augment, torch.tensor(data.black, device=config.device), self.noise)
         self.optimizer = make_optimizer(self.model.parameters(), config)
         self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
         self.watch: Callable[[float], object] | None = None
         self.epoch = 0
         self._prepare()
+
+    @property
+    def noise_seed(self) -> int:
+        """Of dropout and augmentation."""
+        return self.config.seed
 
     @property
     def steps_per_epoch(self) -> int:
@@ -93,17 +98,19 @@ class SingleTrainer:
             "noise": self.noise.get_state(),
         }
 
-    def load(self, *states: dict[str, Any]) -> None:
-        """Continues from what `save` returned; RuntimeError if it is of another architecture."""
+    def load(self, *states: dict[str, Any]) -> str:
+        """Continues from what `save` returned, on whatever device. Returns a warning where it does not go on as if
+        nothing had happened, else an empty text; RuntimeError if it is of another architecture."""
         (state,) = states
         self.model.load_state_dict(state["model"])
         load_optimizer(self.optimizer, state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
         self.order.set_state(state["order"])
-        self.noise.set_state(state["noise"])
         self.epoch = state["epoch"]
+        warning = take_up(self.noise, state["noise"], self.noise_seed, self.epoch)
         self._prepare()
+        return warning
 
     def close(self) -> None:
         """Gives an accelerator's memory back, so that the next trial of this process finds it free."""

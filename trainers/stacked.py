@@ -156,8 +156,8 @@ def _dropout(net: StackedNet, name: str, layer: nn.Module, x: Tensor, training: 
 
 
 def _is_dropout(layer: nn.Module) -> bool:
-    """torch's, or one like it that draws from a generator that it is given."""
-    return type(layer) is nn.Dropout or (hasattr(layer, "generator") and hasattr(layer, "p"))
+    """torch's, or one whose class says itself, and not a parent's, that it is the same but for what it draws from."""
+    return type(layer) is nn.Dropout or vars(type(layer)).get("stacked_as") is nn.Dropout
 
 
 def _rate(layer: nn.Module) -> float:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainers.faults import is_out_of_memory
+
 Form = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 TIMED = 5  # runs of each form
 
@@ -106,8 +108,10 @@ def seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:
     memory enough."""
     try:
         return min([_seconds(x, weight, padding, form) for _ in range(1 + TIMED)][1:])
-    except torch.OutOfMemoryError:
-        return math.inf
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return math.inf
+        raise
 
 
 def _seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:

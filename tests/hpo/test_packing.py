@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo import packing
-from hpo.packing import Packing, lanes_of, lanes_to_try, pack, probe_on_ray, share_of
+from hpo.packing import Packing, lanes_of, lanes_to_try, largest_architecture, pack, probe_on_ray, share_of
 from hpo.preflight import Plan, preflight
 from hpo.study import StudySpec
 from trainers.probe import Probe
@@ -102,6 +103,44 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
     assert packed(["lenet5"], gpus_per_trial=0.5) == Packing({})  # the user packs
     assert packed(["lenet5"], fuse="off") == packed(["lenet5"], workers_per_trial=2) == Packing({})
     assert len(asked) == count
+
+
+def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    (model,) = plan(model="cnn", search_widths=True, range=("dropout=0.1:0.7", "batch_size=16:512")).models
+    (fixed,) = plan(model="cnn", set=("dropout=0.2", "activation=gelu")).models
+    assert largest_architecture(model) == {
+        "activation": "relu",
+        "dropout": 0.7,
+        "width_1": 64,
+        "width_2": 128,
+        "width_3": 256,
+        "width_4": 128,
+    }
+    assert largest_architecture(fixed) == {"activation": "gelu", "dropout": 0.2}
+    probed: dict[str, Any] = {}
+
+    def probe(make: Any, data: Any, config: Any, lanes: Any, largest: Any, optimizers: Any) -> Probe:
+        probed.update(make=make.keywords, largest=largest[0].keywords, batch_size=largest[1])
+        return Probe()
+
+    made = plan(model="cnn")
+    monkeypatch.setattr(packing, "probe", probe)
+    monkeypatch.setattr("ray.remote", lambda **_: lambda task: Task(task))
+    monkeypatch.setattr("ray.get", lambda found, **_: found)
+    monkeypatch.setattr("cluster.connect.connect", lambda _: contextlib.nullcontext())
+    probe_on_ray(made.spec, made.dataset, model, (), device="cpu")
+    assert probed["batch_size"] == 512 and probed["largest"] == largest_architecture(model)
+    assert probed["make"]["dropout"] == 0.7 and probed["make"]["width_1"] == 32  # the published one
+
+
+class Task:
+    """A remote function that is called at once."""
+
+    def __init__(self, call: Any) -> None:
+        self.remote = call
+
+    def options(self, **_: Any) -> Task:
+        return self
 
 
 SOMETIMES = """

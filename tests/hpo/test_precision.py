@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from hpo import precision, preflight
-from hpo.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision
+from hpo.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision, measured_speedup
 from hpo.provenance import describe
 from hpo.study import StudySpec
 from models import MODELS
@@ -29,10 +30,57 @@ def test_auto_wants_a_fast_processor_and_a_measured_architecture() -> None:
 
 def test_the_speed_is_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
-    assert bf16_speedup() > 0
+    assert measured_speedup() > 0
     assert torch.get_num_threads() == threads
     monkeypatch.setattr(precision, "_seconds", lambda one, _: 3.0 if one.dtype == torch.float32 else 2.0)
-    assert bf16_speedup() == 1.5
+    assert measured_speedup() == 1.5
+
+
+@pytest.mark.parametrize("busy", ["first", "second"])
+def test_a_machine_that_is_busy_for_a_while_decides_as_one_that_is_not(
+    busy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds(one: torch.Tensor, _: torch.Tensor) -> float:
+        calls.append(one.dtype)
+        slow = (len(calls) <= whole / 2) == (busy == "first") if whole else False
+        return (3.0 if one.dtype == torch.float32 else 2.0) * (7.0 if slow else 1.0)
+
+    calls: list[torch.dtype] = []
+    whole = 0
+    monkeypatch.setattr(precision, "_seconds", seconds)
+    assert measured_speedup() == 1.5
+    whole, calls = len(calls), []
+    assert measured_speedup() == 1.5
+
+
+def test_only_the_time_of_the_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: pytest.fail("it also runs while others have the processor"))
+    assert precision._seconds(torch.ones(2, 2), torch.ones(2, 2)) >= 0
+
+
+def test_it_is_measured_once_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([2.5, 0.9, 1.7])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "measured_speedup", lambda: next(measured))
+    assert [bf16_speedup() for _ in range(3)] == [2.5] * 3
+    (file,) = (tmp_path / "podium").iterdir()
+    monkeypatch.setattr(precision, "processor", lambda: "model name: another one")
+    assert [bf16_speedup() for _ in range(2)] == [0.9] * 2
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "measured_speedup", lambda: next(measured))
+    for damaged in ("", "nan", "-1", "fast"):
+        file.write_text(damaged)
+        assert precision._read(file) is None
+    assert bf16_speedup() == 1.7 and float(file.read_text()) == 1.7
+
+
+def test_without_a_cache_it_is_measured_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = iter([2.5, 0.9])
+    (tmp_path / "podium").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(precision, "measured_speedup", lambda: next(measured))
+    assert [bf16_speedup() for _ in range(2)] == [2.5, 0.9]
 
 
 @pytest.mark.parametrize(("speedup", "expected"), [(4.0, ["bf16", "float32"]), (0.7, ["float32", "float32"])])

@@ -570,3 +570,15 @@ def test_an_array_that_runs_out_of_memory_is_halved(study: optuna.Study) -> None
     s.on_trial_complete("c", reports(OOM))
     assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "FAIL"]
     assert s.suggest("d") == Searcher.FINISHED
+
+
+@pytest.mark.parametrize(("directions", "together"), [(["maximize"], {"x", "y"}), (["maximize", "minimize"], set())])
+def test_tpe_draws_all_hyperparameters_together_for_one_objective_alone(
+    directions: list[str], together: set[str]
+) -> None:
+    study = optuna.create_study(sampler=make_sampler("tpe", 0), directions=directions)
+    space = {name: FloatDistribution(0.0, 1.0) for name in ("x", "y")}
+    for _ in range(3):
+        study.tell(study.ask(fixed_distributions=dict(space)), [0.5] * len(directions))
+    waiting = study.ask()._cached_frozen_trial
+    assert set(study.sampler.infer_relative_search_space(study, waiting)) == together

@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from hpo import trial as trials
 from hpo.array import Array
 from hpo.checkpoints import Checkpoints, Folder
+from hpo.peers import LOST
 from hpo.trial import Trial
+from trainers import checkpoint
 from trainers.data import TrainingData, load_dataset
+from trainers.single import SingleTrainer
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,81 @@ def test_a_damaged_checkpoint_means_from_the_one_before(data: TrainingData, tmp_
     for path in tmp_path.iterdir():
         path.write_bytes(b"half a checkp")
     assert array(data, settings(tmp_path), lane()).step()["epochs"] == 1
+
+
+def change(path: Path, **changes: Any) -> None:
+    """A checkpoint with other values, or (None) without them."""
+    state = {**checkpoint.load(path), **changes}
+    checkpoint.save(path, {key: value for key, value in state.items() if value is not None})
+
+
+OLD_CURVE = [{"epoch": n, "loss": 0.5} for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"curve": None},
+        {"best_epoch": None, "best_weights": None},
+        {"trainer": None},
+        {"queue_s": "soon"},
+        {"curve": OLD_CURVE},
+        {"curve": []},
+        {"trainer": {"epoch": 2}},
+        {"best_weights": 7},
+    ],
+    ids=str,
+)
+def test_a_whole_checkpoint_that_says_too_little_means_from_the_one_before(
+    changes: dict[str, Any], data: TrainingData, tmp_path: Path
+) -> None:
+    cut = array(data, settings(tmp_path), lane())
+    for _ in range(3):
+        cut.step()
+    change(tmp_path / "mlp-0000@000003.pt", **changes)
+    first = array(data, settings(tmp_path), lane()).step()
+    assert first["epochs"] == 2 and "mlp-0000@000003.pt: not a trial's checkpoint" in first["warning"]
+
+
+@pytest.mark.parametrize("trainer", [{"epoch": 3}, {"epoch": 3, "model": {}}, {"epoch": 3, "model": 5}], ids=str)
+def test_a_checkpoint_that_the_trainer_makes_nothing_of_means_from_the_beginning(
+    trainer: dict[str, Any], data: TrainingData, tmp_path: Path
+) -> None:
+    for name, shared in (("a", settings(tmp_path / "a")), ("b", several(tmp_path / "b"))):
+        cut = Array(data, shared, [lane()])
+        for _ in range(3):
+            cut.step()
+        for path in (tmp_path / name).iterdir():
+            change(path, trainer={**trainer, "epoch": int(path.stem[-1])})
+        run = Array(data, shared, [lane()])
+        (report,) = run.step()
+        assert report["epochs"] == 1 and report["state"] == "running"
+        assert "its checkpoint is of no use (" in report["warning"] and "it begins anew" in report["warning"]
+        assert report["val_loss"] == cut.lanes[0].fitted.curve[0].val_loss and report["wall_time_s"] < 60
+
+
+def test_no_memory_for_a_checkpoint_does_not_cost_it(data: TrainingData, tmp_path: Path) -> None:
+    def full(*_: Any) -> str:
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    array(data, settings(tmp_path), lane()).step()
+    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SingleTrainer, "load", full)
+        assert trial.step()["lanes"][0]["state"] == "out of memory"
+    assert array(data, settings(tmp_path), lane()).step()["epochs"] == 2
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_checkpoint_of_another_device_goes_on_and_says_so(fused: bool, data: TrainingData, tmp_path: Path) -> None:
+    shared, asked = (several(tmp_path), ASKED) if fused else (settings(tmp_path), [lane()])
+    Array(data, shared, asked).step()
+    for path in tmp_path.iterdir():
+        state = checkpoint.load(path)
+        change(path, trainer={**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)})
+    for report in Array(data, shared, asked).step():
+        assert report["epochs"] == 2 and report["state"] == "running"
+        assert report["warning"].startswith("its checkpoint is of another device than cpu: dropout and augmentation")
 
 
 def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: TrainingData, tmp_path: Path) -> None:
@@ -311,6 +390,73 @@ def test_no_memory_left_is_a_state_of_its_own(data: TrainingData, tmp_path: Path
     other = trainable(data, {"lanes": ASKED}, several(tmp_path))
     other._run = _no_memory  # type: ignore[method-assign]
     assert [r["state"] for r in other.step()["lanes"]] == ["out of memory"] * 4
+
+
+OTHERS_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    torch.AcceleratorError("CUDA error: out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", OTHERS_MEMORY, ids=str)
+def test_no_memory_for_the_data_is_the_trials_too(
+    error: Exception, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(arrays: Any, shared: dict[str, Any]) -> TrainingData:
+        if full:
+            raise error
+        return data
+
+    full = True
+    monkeypatch.setattr(trials.ray, "get", lambda reference: reference)
+    monkeypatch.setattr(trials, "prepare", prepare)
+    trial = Trial.__new__(Trial)
+    trial.setup({"lanes": [lane()]}, data=["reference"], settings=settings(tmp_path))
+    result = trial.step()
+    (report,) = result["lanes"]
+    assert result["done"] and (report["state"], report["epochs"]) == ("out of memory", 0)
+    assert report["error"].startswith(f"{type(error).__name__}: CUDA")
+    full = False
+    assert trial.reset_config({"lanes": [lane(1)]})
+    assert trial.step()["lanes"][0]["state"] == "running"
+    trial.cleanup()
+
+
+def test_a_worker_that_cannot_start_says_why(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(arrays: Any, shared: dict[str, Any]) -> TrainingData:
+        raise OSError("the data is gone")
+
+    monkeypatch.setattr(trials.ray, "get", lambda reference: reference)
+    monkeypatch.setattr(trials, "prepare", prepare)
+    trial = Trial.__new__(Trial)
+    trial.setup({"lanes": [lane()]}, data=["reference"], settings=settings(tmp_path))
+    (report,) = trial.step()["lanes"]
+    assert (report["state"], report["error"]) == ("failed", "OSError: the data is gone")
+
+
+def test_a_process_that_lost_its_device_reports_and_ends(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost() -> Array:
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+    ended: list[int] = []
+    monkeypatch.setattr(trials.os, "_exit", lambda code: ended.append(code))
+    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    trial.step()
+    trial._run = lost  # type: ignore[method-assign]
+    result = trial.step()
+    (report,) = result["lanes"]
+    assert report["state"] == "failed" and report["epochs"] == 1 and "device-side assert" in report["error"]
+    assert not result["done"] and result["epochs"] == 0  # so Tune asks again, and does not keep the process
+    assert not ended
+    trial.step()
+    assert ended == [LOST]
+    after = trainable(data, {"lanes": []}, settings(tmp_path)).step()  # what Tune starts again has nothing to do
+    assert after["done"] and after["lanes"] == []
 
 
 def _no_memory() -> Array:

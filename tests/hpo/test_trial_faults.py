@@ -23,6 +23,8 @@ import os, signal, sys, time
 import torch
 from torch import nn
 
+broken = []  # of this process
+
 
 class Net(nn.Module):
     def __init__(self, input_shape, num_classes, *, fault="none"):
@@ -38,6 +40,10 @@ class Net(nn.Module):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.fault == "memory":
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+            if self.fault == "assert":
+                broken.append(True)
+            if broken:  # CUDA answers so to whatever the process does next
+                raise torch.AcceleratorError("CUDA error: device-side assert triggered")
         return self.layers(x)
 """
 
@@ -71,6 +77,18 @@ def test_trials_that_hang_die_and_raise_are_rows_and_the_others_go_on(tmp_path: 
     assert by["memory"]["error"].str.startswith("OutOfMemoryError: CUDA out of memory").all()
     logs = "".join(file.read_text(errors="replace") for file in (tmp_path / "a" / "logs").glob("worker-*.err"))
     assert "most recent call first" in logs and "faulty.py" in logs  # where it hung
+
+
+def test_a_process_that_lost_its_device_takes_no_other_trial(tmp_path: Path) -> None:
+    line = "--trials 5 --finalists 0 --epochs 3 --sampler random --seed 2 --concurrency 1"
+    code, _, err = faulty(tmp_path, '["none", "assert"]', line)
+    assert (code, err) == (0, ""), err
+    frame = pd.read_csv(tmp_path / "a" / "trials.csv").sort_values("trial_id")
+    lost = frame["config_fault"] == "assert"
+    assert list(lost) == [False, True, True, False, False]
+    assert set(frame["retries"]) == {0}
+    assert set(frame[lost]["state"]) == {"failed"} and "failed" not in set(frame[~lost]["state"])
+    assert set(frame[lost]["error"]) == {"AcceleratorError: CUDA error: device-side assert triggered"}
 
 
 @pytest.mark.long

@@ -108,7 +108,7 @@ def test_dropout_draws_from_its_own_generator() -> None:
     x, layer = torch.ones(10_000), Dropout(0.3)
     masks = []
     for disturb in (False, True):
-        layer.generator = torch.Generator().manual_seed(1)
+        layer.use_random_generator(torch.Generator().manual_seed(1))
         if disturb:
             torch.rand(7)
         masks.append(layer(x))
@@ -121,7 +121,7 @@ def test_dropout_draws_from_its_own_generator() -> None:
 @pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.9, 1 - 1e-9])
 def test_dropout_drops_every_element_as_often(p: float) -> None:
     layer = Dropout(p)
-    layer.generator = torch.Generator().manual_seed(2)
+    layer.use_random_generator(torch.Generator().manual_seed(2))
     dropped = (layer(torch.ones(5, 40_001)) == 0).double()  # a size that four do not divide
     assert dropped.mean() == pytest.approx(p, abs=0.003)
     for places in (dropped.flatten()[:200_000].view(-1, 4), dropped[:, :40_000].reshape(-1, 4)):

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trainers import checkpoint
 
@@ -47,3 +52,62 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"evil\.pt: not a readable checkpoint"):
         checkpoint.load(tmp_path / "evil.pt")
     assert not (tmp_path / "ran").exists()
+
+
+WHOLE = checkpoint.dumps(
+    {"epoch": 3, "w": torch.arange(40.0), "curve": [{"epoch": 1, "loss": 0.5}], "name": "lenet5", "none": None}
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A checkpoint that is cut, has other bytes, bits, zeros or blocks in other places, or several of these."""
+    content = bytearray(WHOLE)
+    place = st.integers(0, len(WHOLE) - 1)
+    for how in draw(st.lists(st.sampled_from(["cut", "bit", "byte", "zeros", "swap", "drop"]), min_size=1, max_size=3)):
+        at, length = draw(place) % max(1, len(content)), draw(st.sampled_from([1, 4, 64, 512]))
+        block = content[at : at + length]
+        if how == "cut":
+            del content[at:]
+        elif how == "drop":
+            del content[at : at + length]
+        elif how == "zeros":
+            content[at : at + length] = bytes(len(block))
+        elif how == "swap":
+            other = draw(place)
+            content[at : at + length], content[other : other + length] = content[other : other + length], block
+        elif content:
+            content[at] = draw(st.integers(0, 255)) if how == "byte" else content[at] ^ (1 << draw(st.integers(0, 7)))
+    return bytes(content)
+
+
+@settings(max_examples=400, deadline=None)
+@given(damaged())
+def test_whatever_is_damaged_only_a_value_error_leaves(content: bytes) -> None:
+    with suppress(ValueError):
+        assert isinstance(checkpoint.loads(content, "c.pt"), dict)
+
+
+def _with(method: int, content: bytes) -> bytes:
+    """An archive of one file that says it is compressed so, and is not."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", content)
+    raw = bytearray(file.getvalue())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        raw[raw.index(mark) + place] = method
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 99])
+def test_what_cannot_be_decompressed_is_damage(method: int) -> None:
+    with pytest.raises(ValueError, match=r"^c\.pt: not a readable checkpoint"):
+        checkpoint.loads(_with(method, b"\x5d\x00\x00\x00" * 40), "c.pt")
+
+
+@pytest.mark.parametrize("state", [[1, 2], 7, "text", None, torch.zeros(3)], ids=str)
+def test_what_is_no_dict_is_no_checkpoint(state: object) -> None:
+    file = io.BytesIO()
+    torch.save(state, file)
+    with pytest.raises(ValueError, match=rf"^c\.pt: not a checkpoint, but a {type(state).__name__}$"):
+        checkpoint.loads(file.getvalue(), "c.pt")

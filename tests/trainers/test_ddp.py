@@ -13,12 +13,13 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import nn
 
 from models import build_model
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
 from trainers.data import load_dataset
-from trainers.ddp import DistributedTrainer, Seat, open_meeting
+from trainers.ddp import DistributedTrainer, Seat, images_needed, open_meeting
 from trainers.single import SingleTrainer
 
 
@@ -136,3 +137,45 @@ def test_a_last_batch_too_small_for_all_is_left_out() -> None:
     # 301 images in batches of 50 leave one over, which one process leaves out too; of 100 none does.
     (result,) = led(make(), TrainConfig(batch_size=149), lambda trainer: epochs(trainer, 1))
     assert result.images == 298 and math.isfinite(result.train_loss)
+
+
+@pytest.mark.parametrize("rank", range(3))
+@pytest.mark.parametrize(("images", "least", "sizes"), [(7, 1, [3, 2, 2]), (2, 1, [1, 1, 0]), (1, 1, [1, 0, 0])])
+def test_a_part_is_empty_where_there_is_not_enough_for_all(
+    rank: int, images: int, least: int, sizes: list[int]
+) -> None:
+    trainer = DistributedTrainer.__new__(DistributedTrainer)
+    trainer.seat, trainer.least = Seat("", 0, rank, 3), least
+    assert len(trainer._part(torch.arange(images))) == sizes[rank]
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(7, [3, 2, 2]), (5, [3, 2, 0]), (3, [3, 0, 0]), (1, [1, 0, 0])])
+def test_parts_have_two_images_where_batchnorm_needs_them(images: int, sizes: list[int]) -> None:
+    trainer = DistributedTrainer.__new__(DistributedTrainer)
+    trainer.least = images_needed(make("lenet5_bn")())
+    for rank, size in enumerate(sizes):
+        trainer.seat = Seat("", 0, rank, 3)
+        assert len(trainer._part(torch.arange(images))) == size
+
+
+def _flat(*layers: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(784, 10))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_batches_smaller_than_the_processes_train_as_one_process_does(batch_size: int) -> None:
+    config = TrainConfig(lr=1e-3, batch_size=batch_size, optimizer="sgd")
+    (expected,) = epochs(SingleTrainer(_flat, a_data(), config), 1)
+    (found,) = led(_flat, config, lambda trainer: epochs(trainer, 1), 4)
+    # The last batch of the one process, of one image, is left out here.
+    assert found.images in (300, 301) and found.train_loss == pytest.approx(expected.train_loss, rel=0.02)
+    assert found.val_loss == pytest.approx(expected.val_loss, abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [2, 3, 5])
+def test_batches_smaller_than_two_for_each_process_do_with_batchnorm(batch_size: int) -> None:
+    config = TrainConfig(lr=1e-3, batch_size=batch_size, optimizer="sgd")
+    (found,) = led(partial(_flat, nn.BatchNorm1d(784)), config, lambda trainer: epochs(trainer, 1), 3)
+    assert found.finite and found.images >= 295 and found.train_loss < 1.6

@@ -157,9 +157,11 @@ class Numbers:
 class Masked(nn.Module):
     """Dropout that takes its numbers from a test."""
 
+    stacked_as = nn.Dropout
+
     def __init__(self, p: float, numbers: Numbers) -> None:
         super().__init__()
-        self.p, self.numbers, self.generator = p, numbers, None
+        self.p, self.numbers = p, numbers
 
     def forward(self, x: Tensor) -> Tensor:
         return x * (self.numbers.of_one(x.shape) >= self.p) / (1 - self.p) if self.training else x

@@ -131,13 +131,24 @@ def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epo
             assert all(torch.equal(value, weights[name]) for name, value in captured.weights(lane).items())
 
 
-def test_no_memory_is_not_taken_for_a_step_that_cannot_be_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        torch.AcceleratorError("CUDA error: out of memory"),
+    ],
+    ids=str,
+)
+def test_no_memory_is_not_taken_for_a_step_that_cannot_be_captured(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails() -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     steps = Steps(lambda _: None, dict, torch.Generator(), capture=True)
     monkeypatch.setattr(steps, "_captured", fails)
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(type(error), match=str(error)[:12]):
         steps.run(torch.arange(9).split(3), lambda _: None)
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,6 +58,8 @@ def test_training_does_not_import_the_compiler() -> None:
     """It would cost each worker two seconds before its first step."""
     script = """
 import sys
+import warnings
+from types import SimpleNamespace
 from pathlib import Path
 from functools import partial
 from models import build_model
@@ -71,3 +75,19 @@ print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_a_step_that_is_not_captured_warns_of_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an accelerator, for a network that no graph can hold: PyTorch would say so on the terminal."""
+    optimizer = make_optimizer([nn.Parameter(torch.ones(2))], TrainConfig(optimizer=name))
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+    idle = SimpleNamespace(is_capturing=lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda *_: idle)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer._accelerator_graph_capture_health_check()
+        optimizer.load_state_dict(optimizer.state_dict())
+        optimizer._accelerator_graph_capture_health_check()

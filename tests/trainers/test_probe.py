@@ -14,7 +14,7 @@ from trainers.probe import probe
 def test_it_measures_a_trial_alone_and_with_others() -> None:
     data = load_dataset("digits", Path("x"), train_size=150).training
     make = partial(build_model, "mlp_small", (1, 28, 28), 10)
-    found = probe(make, data, TrainConfig(batch_size=32), lanes=(2, 4), largest_batch=64)
+    found = probe(make, data, TrainConfig(batch_size=32), lanes=(2, 4), largest=(make, 64))
     assert list(found.images_per_s) == [1, 2, 4] and all(rate > 0 for rate in found.images_per_s.values())
     assert (found.busy, found.peak_bytes, found.total_bytes) == (1.0, 0, 0)  # a CPU does not say
 

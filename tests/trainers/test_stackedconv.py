@@ -73,9 +73,23 @@ def test_a_form_can_be_timed_without_leaving_a_trace(form: Form) -> None:
     assert x.grad is None and weight.grad is None
 
 
-def test_a_form_that_there_is_no_memory_for_is_the_slowest() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")],
+    ids=str,
+)
+def test_a_form_that_there_is_no_memory_for_is_the_slowest(error: Exception) -> None:
     def greedy(*_: object) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     x, weight, _ = inputs(SHAPES[0])
     assert seconds(x, weight, 1, greedy) == math.inf
+
+
+def test_a_form_that_fails_otherwise_says_so() -> None:
+    def wrong(*_: object) -> Tensor:
+        raise RuntimeError("no kernel image")
+
+    x, weight, _ = inputs(SHAPES[0])
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        seconds(x, weight, 1, wrong)

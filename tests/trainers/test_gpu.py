@@ -1,0 +1,109 @@
+"""What only a CUDA device can show."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import build_model
+from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.data import TrainingData, load_dataset
+from trainers.fused import FusedTrainer
+from trainers.loop import use_whole_float32
+from trainers.single import SingleTrainer
+from trainers.stackedconv import Form, grouped, products
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+MAKE = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.2)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    return load_dataset("digits", Path("x"), train_size=300).training
+
+
+def config(device: str = "cuda", **changed: Any) -> TrainConfig:
+    return TrainConfig(**{"device": device, "batch_size": 32, "schedule": "cosine", "epochs": 4, **changed})
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator("cuda").manual_seed(1), device="cuda")
+
+
+@pytest.mark.parametrize("form", [grouped, products])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_lane_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) -> None:
+    x, weight = random(16, 4 * 8, 14, 14).requires_grad_(), random(4, 16, 8, 3, 3)
+    for value in (torch.nan, torch.inf):
+        broken = weight.clone()
+        broken[1] = value
+        broken.requires_grad_()
+        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+            lanes = form(x, broken, None, 1).chunk(4, 1)
+            alone = form(x, weight, None, 1).chunk(4, 1)
+        of_x, of_weight = torch.autograd.grad(sum(lane.float().sum() for lane in lanes), (x, broken))
+        assert not lanes[1].isfinite().all()
+        for lane in (0, 2, 3):
+            torch.testing.assert_close(lanes[lane], alone[lane])
+            assert of_weight[lane].isfinite().all() and of_x.chunk(4, 1)[lane].isfinite().all()
+
+
+@pytest.mark.parametrize("form", [grouped, products])
+def test_float32_is_ieees(form: Form) -> None:
+    """TF32 is off by about 1e-3."""
+    use_whole_float32()
+    x, weight = random(8, 2 * 64, 14, 14), random(2, 64, 64, 3, 3)
+    exact = form(x.double(), weight.double(), None, 1)
+    assert (form(x, weight, None, 1) - exact).abs().max() / exact.abs().max() < 2e-6
+    images = random(8, 64, 14, 14)
+    one, other = F.conv2d(images, weight[0]), F.conv2d(images.double(), weight[0].double())
+    assert (one - other).abs().max() / other.abs().max() < 2e-6
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_checkpoint_changes_its_device(optimizer: str, data: TrainingData, tmp_path: Path) -> None:
+    for number, (source, target) in enumerate((("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda"))):
+        first = SingleTrainer(MAKE, data, config(source, optimizer=optimizer))
+        first.step()
+        path = tmp_path / f"{number}.pt"
+        checkpoint.save(path, first.save())
+        second = SingleTrainer(MAKE, data, config(target, optimizer=optimizer))
+        assert bool(second.load(checkpoint.load(path))) == (source != target)
+        (result,) = second.step()
+        assert result.epoch == 2 and result.finite
+
+
+def test_lanes_change_their_device(data: TrainingData, tmp_path: Path) -> None:
+    def trainer(device: str) -> FusedTrainer:
+        return FusedTrainer([MAKE] * 2, data, [config(device), replace(config(device), seed=1, optimizer="sgd")])
+
+    for source, target in (("cuda", "cpu"), ("cpu", "cuda")):
+        first = trainer(source)
+        first.step()
+        for lane in range(2):
+            checkpoint.save(tmp_path / f"{source}-{lane}.pt", first.save(lane))
+        second = trainer(target)
+        assert "another device" in second.load(*(checkpoint.load(tmp_path / f"{source}-{n}.pt") for n in range(2)))
+        assert all(result.epoch == 2 and result.finite for result in second.step())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_training_warns_of_nothing(optimizer: str, data: TrainingData) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer = SingleTrainer(MAKE, data, config(optimizer=optimizer))
+        trainer.steps.capture = False  # as for a network that no graph can hold
+        trainer.step()
+        SingleTrainer(MAKE, data, config(optimizer=optimizer)).step()
