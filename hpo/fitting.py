@@ -35,7 +35,6 @@ class FitPlan:
     """A command line with everything resolved. config: all hyperparameters by name; setup has them in two. epochs: to
     train, fewer than setup's where a winner's trial was stopped before the end of its schedule."""
 
-    name: str
     setup: Setup
     config: dict[str, Any]
     dataset: Dataset
@@ -55,7 +54,7 @@ def run_fit(spec: FitSpec) -> int:
     if not spec.quiet:
         _show(plan)
     fitted, wall_time_s, interrupted = _train(plan, folder, spec.quiet)
-    record = _record(plan, fitted, wall_time_s)
+    record = _record(folder.path.name, plan, fitted, wall_time_s)
     folder.finish(fitted, record, plan.dataset, plan.setup.train)
     return _end(spec, folder, record, interrupted)
 
@@ -75,7 +74,6 @@ def _plan(spec: FitSpec) -> FitPlan:
     if setup.model not in MODELS:
         check_plug_in(setup.model, shape, classes, **setup.arch)
     return FitPlan(
-        name=spec.name or folders.free_name(spec.results_dir, (setup.model,)),
         setup=setup,
         config=config,
         dataset=dataset,
@@ -115,7 +113,7 @@ def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
 
 def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
     setup = plan.setup
-    description = weights.describe(plan.name, setup, plan.dataset, plan.train_size)
+    description = weights.describe(spec.name or "", setup, plan.dataset, plan.train_size)
     settings = {
         "model": setup.model,
         "parameters": plan.parameters,
@@ -124,7 +122,7 @@ def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
         "data": provenance.describe_data(plan.dataset),
         **provenance.describe_machine(),
     }
-    return FitFolder.create(spec.results_dir, plan.name, description, settings)
+    return FitFolder.create(spec.results_dir, spec.name, description, settings)
 
 
 def _show(plan: FitPlan) -> None:
@@ -157,7 +155,7 @@ def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, fl
         def report(so_far: FitResult) -> None:
             nonlocal fitted
             fitted = so_far
-            folder.keep(so_far, _record(plan, so_far, time.perf_counter() - started))
+            folder.keep(so_far, _record(folder.path.name, plan, so_far, time.perf_counter() - started))
             bar.reported(so_far)
 
         try:
@@ -171,12 +169,12 @@ def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, fl
     return fitted, time.perf_counter() - started, interrupted
 
 
-def _record(plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
+def _record(name: str, plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
     train = plan.setup.train
     whole = len(fitted.curve) == plan.epochs
     state = TrialState.DIVERGED if fitted.diverged else TrialState.COMPLETED if whole else TrialState.STOPPED
     return TrialRecord(
-        trial_id=plan.name,
+        trial_id=name,
         model=plan.setup.model,
         state=state,
         config=plan.config,

@@ -93,8 +93,7 @@ class Session:
             except OSError as error:
                 raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be written ({error})") from error
         else:
-            name = output.name or folders.free_name(output.results_dir, self.plan.spec.search.model)
-            self.folder = folders.create(output.results_dir, name, study)
+            self.folder = folders.create(output.results_dir, output.name, study, self.plan.spec.search.model)
             self._exits.callback(self.folder.unlock)
         self.folder.logs.mkdir(exist_ok=True)
         self.checkpoints = _checkpoints(self.plan.spec, self.folder)
