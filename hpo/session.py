@@ -37,6 +37,7 @@ from hpo.preflight import Plan
 from hpo.progress import Progress, make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
+from hpo.resuming import check_records, consent
 from hpo.search import SearchFault, for_workers, run_search
 from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
@@ -71,6 +72,7 @@ def locked(spec: StudySpec) -> Iterator[RunFolder | None]:
     folder = folders.reopen(output.results_dir, output.resume)
     try:
         _check_not_fewer(folder, spec.search.trials)
+        check_records(output.resume, read_records(folder.journal), spec.search.model)
         yield folder
     finally:
         folder.unlock()
@@ -245,6 +247,7 @@ class Session:
         again = f"python hpo/run.py --resume {shlex.quote(self.folder.path.name)}"
         if self.plan.spec.output.results_dir != OutputSpec().results_dir:
             again += f" --results-dir {shlex.quote(str(self.plan.spec.output.results_dir))}"
+        again += consent(self.plan.spec.search.model)
         if error:
             return "failed", f"{error}; when that is mended, go on with: {again}"
         if interrupted:

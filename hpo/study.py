@@ -298,8 +298,20 @@ class StudySpec:
     def of(cls, **settings: Any) -> StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
 
-        Raises ValueError for a name that is no setting, or a wrong value.
+        With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
+        ValueError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
+        said = cls._made({key: settings[key] for key in ("resume", "results_dir", "model") if key in settings})
+        if not said.output.resume:
+            return cls._made(settings)
+        from hpo.resuming import check_named, stored_settings
+
+        spec = cls._made({**stored_settings(said.output.results_dir, said.output.resume), **settings})
+        check_named(said.output.resume, spec.search.model, given=said.search.model)
+        return spec
+
+    @classmethod
+    def _made(cls, settings: Mapping[str, Any]) -> StudySpec:
         homes = {key: (group, name) for group, name, key in _settings()}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
@@ -344,6 +356,11 @@ def _settings() -> Iterable[tuple[str, str, str]]:
     for group, kind in _GROUPS.items():
         for item in fields(kind):
             yield group, item.name, _FLAG_NAMES.get(item.name, item.name)
+
+
+def setting_names() -> list[str]:
+    """Of all settings, as the user writes them."""
+    return [key for _, _, key in _settings()]
 
 
 def _coerced(name: str, value: Any) -> Any:

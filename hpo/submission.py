@@ -13,6 +13,7 @@ from cluster.package import EXTRA, MIB, size_of
 from cluster.submit import Job
 from hpo.flags import parse_spec
 from hpo.folder import check_free, reopen, stem
+from hpo.resuming import consent
 from hpo.study import DataSpec, StudySpec
 
 MOST_DATA_BYTES = 90 * MIB
@@ -49,7 +50,16 @@ def make_job(line: Sequence[str]) -> Job | None:
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
     shown = shlex.join(masked(word) if "://" in word else word for word in flags)
-    return Job(name, tuple(flags), shown, output.results_dir / name, Path.cwd(), extra, variables)
+    return Job(
+        name=name,
+        flags=tuple(flags),
+        shown=shown,
+        target=output.results_dir / name,
+        project=Path.cwd(),
+        extra=extra,
+        variables=variables,
+        own=consent(spec.search.model),
+    )
 
 
 def _free_name(models: Sequence[str]) -> str:
