@@ -15,7 +15,7 @@ from hpo.packing import pack
 from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.ranking import RankBy
 from hpo.spaces import Space, search_space
-from hpo.storage import check_unused, masked, open_storage
+from hpo.storage import check_no_runs_file, check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
 from hpo.trackers import check_mlflow
 from hpo.training import check_device
@@ -107,6 +107,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         sys.path.append(os.getcwd())  # where a user's own architecture lies
     if stored:
         spec = _resumable(spec, stored)
+    _check_databases(spec)
     spaces = {name: search_space(name, spec.search) for name in spec.search.model}
     dataset = _load(spec)
     if stored:
@@ -206,6 +207,13 @@ def _check_same_data(dataset: Dataset, stored: dict[str, Any]) -> None:
     changed = [part for part, value in dataset.hashes.items() if hashes.get(part) != value]
     if changed:
         raise ValueError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
+
+
+def _check_databases(spec: StudySpec) -> None:
+    """No run writes into the database of another."""
+    own = spec.output.results_dir / spec.output.resume if spec.output.resume else None
+    check_no_runs_file("--storage", spec.search.storage, own)
+    check_no_runs_file("--mlflow", spec.output.mlflow, own)
 
 
 def _load(spec: StudySpec) -> Dataset:

@@ -392,11 +392,24 @@ def seconds(text: str, flag: str = "--time-budget") -> float:
     return total
 
 
+# What others call it, where the spelling alone would lead elsewhere or nowhere.
+_MEANT = {
+    **dict.fromkeys(("gpu", "nvidia", "rocm", "hip"), "cuda"),
+    **dict.fromkeys(("apple", "metal"), "mps"),
+    **dict.fromkeys(("fp32", "float", "single", "full", "32"), "float32"),
+    **dict.fromkeys(("bfloat16", "fp16", "float16", "half", "amp", "mixed", "16"), "bf16"),
+    **dict.fromkeys(("fmnist", "fashion"), "fashion-mnist"),
+    "learning_rate": "lr",
+    "swish": "silu",
+}
+
+
 def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> ValueError:
     """The one-line error for a `value` that is not among `choices`, with the closest one; `what` names it in
     the user's words, such as "--model cnnn"."""
     names = list(choices)
-    close = get_close_matches(value.lower(), names, n=1)
+    meant = _MEANT.get(value.lower().partition(":")[0])
+    close = [meant] if meant in names else get_close_matches(value.lower(), names, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
 
