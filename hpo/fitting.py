@@ -19,6 +19,7 @@ from hpo.progress import accuracy
 from hpo.records import TrialRecord, TrialState
 from hpo.spaces import configuration
 from hpo.study import DataSpec
+from hpo.texts import say
 from hpo.training import Setup, resolve_device, train_model
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
@@ -128,12 +129,12 @@ def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
 def _show(plan: FitPlan) -> None:
     train, data = plan.setup.train, plan.dataset
     if data.notice:
-        print(f"note: {data.notice}")
-    print(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
-    print(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
-    print(f"data:   {data}")
+        say(f"note: {data.notice}")
+    say(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
+    say(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
+    say(f"data:   {data}")
     plural = "s" if plan.epochs > 1 else ""
-    print(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
+    say(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}")
 
 
 def _in_use(config: dict[str, Any]) -> dict[str, Any]:
@@ -192,10 +193,10 @@ def _end(spec: FitSpec, folder: FitFolder, record: TrialRecord, interrupted: boo
     """The last lines, and the exit code."""
     if not spec.quiet and record.best_epoch is not None:
         best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
-        print(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
-        print(f"curves:  {folder.curves_csv}, {folder.curves_png}")
-        print(f"weights: {folder.best_pt}")
-        print(f"on the test split, once: hpo evaluate {weights.arguments(folder.path, record.model)}")
+        say(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
+        say(f"curves:  {folder.curves_csv}, {folder.curves_png}")
+        say(f"weights: {folder.best_pt}")
+        say(f"on the test split, once: hpo evaluate {weights.arguments(folder.path, record.model)}")
     elif spec.quiet:
         print(folder.path)
     if interrupted:

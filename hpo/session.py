@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +40,7 @@ from hpo.resuming import check_records, consent
 from hpo.search import SearchFault, for_workers, run_search
 from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
+from hpo.texts import say
 from hpo.timing import Times, measure
 from hpo.winner import has_weights, write_winner
 
@@ -169,7 +169,7 @@ class Session:
         chosen = self._chosen(records)
         if not chosen:
             return
-        tell = (lambda _: None) if self.plan.spec.output.quiet else partial(print, flush=True)
+        tell = (lambda _: None) if self.plan.spec.output.quiet else say
         place = for_workers(self.checkpoints.place, self.plan.spec.resources.address is not None)
         run_finals(self.plan, self.folder, place, chosen, interrupted, tell)
 
