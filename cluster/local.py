@@ -7,9 +7,7 @@ loopback and behind a token. `down` ends the processes that `up` started, and no
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +21,7 @@ if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from cluster import place
 from cluster.auth import ensure_token, token_file
 from cluster.ports import answers, free_port
 
@@ -67,7 +66,8 @@ def _folder() -> Path:
 def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
     """Starts a cluster and waits until all its nodes have joined.
 
-    Raises ValueError if there is one in `folder`, a port is taken, or a node does not come up; nothing is left then.
+    Raises ValueError if there is one in `folder`, or something that is not a cluster's, a port is taken, or a node does
+    not come up; nothing is left then.
     """
     if not Path("/proc/self/stat").exists():
         raise ValueError("up: tells its processes from others by /proc, which only Linux has")
@@ -81,8 +81,8 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
         if answers(f"127.0.0.1:{port}"):
             raise ValueError(f"{flag} {port}: something else listens there; choose another one")
     ensure_token()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    place.remove(folder)
+    place.make(folder, _state(ports, []))
     try:
         _start_all(folder, nodes, cpus, ports)
     except BaseException:
@@ -97,7 +97,7 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
 
 
 def down(folder: Path, quiet: bool = False) -> int:
-    """Ends every process that `up` started; 0 also where there is none."""
+    """Ends every process that `up` started; 0 also where there is none. ValueError as `place.read_state`."""
     processes = _alive(folder)
     families = [family for pid in processes for family in (pid, *descendants(pid))]
     for pid in reversed(processes):  # the head last
@@ -105,23 +105,23 @@ def down(folder: Path, quiet: bool = False) -> int:
     _wait(lambda: not any(_running(pid) for pid in families), END_S)
     for pid in families:
         _signal(pid, signal.SIGKILL)
-    shutil.rmtree(folder, ignore_errors=True)
+    place.remove(folder)
     if not quiet:
         print(f"ended {len(processes)} nodes" if processes else "there was no cluster")
     return 0
 
 
 def status(folder: Path) -> int:
-    """Says what is there; 0 for a cluster, 1 for none."""
+    """Says what is there; 0 for a cluster, 1 for none. ValueError as `place.read_state`."""
     alive = _alive(folder)
     if not alive:
         print("there is no cluster")
         return 1
-    state = _state(folder)
+    state = place.read_state(folder)
     address, dashboard = f"127.0.0.1:{state['port']}", f"127.0.0.1:{state['dashboard_port']}"
     print(f"{len(alive)} of {len(state['nodes'])} nodes run")
-    for what, place in (("head", address), ("dashboard", dashboard)):
-        print(f"{what}: {place} {'answers' if answers(place) else 'does not answer'}")
+    for what, at in (("head", address), ("dashboard", dashboard)):
+        print(f"{what}: {at} {'answers' if answers(at) else 'does not answer'}")
     return 0
 
 
@@ -138,8 +138,7 @@ def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> N
         own = [f"--temp-dir={folder / f'ray-{len(started)}'}", f"--dashboard-agent-listen-port={free_port()}"]
         process = _start_node(folder / f"node-{len(started)}.log", [*arguments, *common, *own])
         started.append({"pid": process.pid, "born": _born(process.pid)})
-        state = {"port": port, "dashboard_port": dashboard, "nodes": started}
-        (folder / "state.json").write_text(json.dumps(state))
+        place.write_state(folder, _state(ports, started))
         return process
 
     first = start(head)
@@ -176,19 +175,14 @@ def _last_line(log: Path) -> str:
     return lines[-1][:300] if lines else "it said nothing"
 
 
-def _state(folder: Path) -> dict[str, Any]:
-    try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-    except (OSError, ValueError):
-        return {"nodes": []}
-    return state
+def _state(ports: tuple[int, int], nodes: list[dict[str, int]]) -> dict[str, Any]:
+    return {"port": ports[0], "dashboard_port": ports[1], "nodes": nodes}
 
 
 def _alive(folder: Path) -> list[int]:
     """The nodes' processes that still run. A number that another process has by now is not one of them."""
-    return [
-        node["pid"] for node in _state(folder)["nodes"] if _running(node["pid"]) and _born(node["pid"]) == node["born"]
-    ]
+    nodes = place.read_state(folder)["nodes"]
+    return [node["pid"] for node in nodes if _running(node["pid"]) and _born(node["pid"]) == node["born"] > 0]
 
 
 def _born(pid: int) -> int:

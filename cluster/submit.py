@@ -35,7 +35,8 @@ class Job:
 
     name: of the run. flags: of hpo/run.py, with its --name or --resume among them. shown: the same without passwords.
     target: results/NAME here. project: the folder that travels. extra: what else does, by its name in the package's
-    _podium/. variables: of the environment.
+    _podium/. variables: of the environment. own: the flag that a run with architectures of the user's own is resumed
+    with.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job:
     project: Path
     extra: Mapping[str, Path] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    own: str = ""
 
     def entrypoint(self, job: str) -> str:
         return shlex.join(["python", "-m", "cluster.job", job, self.name])
@@ -85,8 +87,8 @@ def submit(address: str, run: Job, job: str) -> Jobs:
     return jobs
 
 
-def follow(jobs: Jobs, job: str, target: Path) -> int:
-    """Shows the job's output, keeps `target` up to date with its results, and returns its exit code.
+def follow(jobs: Jobs, job: str, target: Path, own: str = "") -> int:
+    """Shows the job's output, keeps `target` up to date with its results, and returns its exit code; `own` as in a Job.
 
     Ctrl-C asks the job to end well, and goes on until it has; a second one leaves it alone. Raises ConnectionError
     where the cluster is lost.
@@ -110,19 +112,19 @@ def follow(jobs: Jobs, job: str, target: Path) -> int:
                 )
                 raise ClusterLost(
                     f"{error}; {have}. If the cluster comes back: {_again(jobs, '--follow', job)}; on a new one: "
-                    f"hpo submit --address ... -- --resume {shlex.quote(target.name)}"
+                    f"hpo submit --address ... -- --resume {shlex.quote(target.name)}{own}"
                 ) from error
     if details is None:
         raise ClusterLost(f"--address {jobs.address}: there is no job {job} any more")
     try:
-        return _end(jobs, job, target, details)
+        return _end(jobs, job, target, own, details)
     except ConnectionError as error:
         raise ClusterLost(
             f"{error}; the job has ended, bring its results with: {_again(jobs, '--follow', job)}"
         ) from error
 
 
-def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
+def _end(jobs: Jobs, job: str, target: Path, own: str, details: Any) -> int:
     """Brings the results and returns the exit code of a job that has ended."""
     code = details.driver_exit_code
     if code is None:
@@ -139,7 +141,7 @@ def _end(jobs: Jobs, job: str, target: Path, details: Any) -> int:
     if details.status == "FAILED" and details.driver_exit_code is None:
         print(f"hpo: the job failed: {' '.join((details.message or 'no reason given').split())[:500]}", file=sys.stderr)
     if code and content is not None:
-        go_on = f"hpo submit --address {jobs.address} -- --resume {shlex.quote(target.name)}"
+        go_on = f"hpo submit --address {jobs.address} -- --resume {shlex.quote(target.name)}{own}"
         print(f"hpo: on the cluster, go on with: {go_on}", file=sys.stderr)
     return int(code)
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hpo.interrupt import INTERRUPTED
 from hpo.streams import leads_nowhere, prepare_streams
+from hpo.texts import printable
 
 FAILED, BAD_INPUT = 1, 2
 OwnModel = Annotated[
@@ -46,9 +47,10 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
 
 
 def one_line(error: Exception) -> str:
-    """The error as a user needs it: a ValueError of our own comes wrapped in cyclopts' words."""
+    """The error as a user needs it, without what would steer a terminal: a ValueError of our own comes wrapped in
+    cyclopts' words."""
     own = error.__cause__ if isinstance(error, CycloptsError) and isinstance(error.__cause__, ValueError) else None
-    return " ".join(str(own or error).split())
+    return printable(" ".join(str(own or error).split()))
 
 
 def reader_gone() -> int:

@@ -48,7 +48,7 @@ class EpochBar:
             f"validation {last.val_loss:.4f} {accuracy(last.val_accuracy)}, {last.train_s + last.eval_s:.1f} s"
         )
         if self._bar:
-            self._bar.console.print(line, highlight=False)
+            self._bar.console.print(line, highlight=False, markup=False)
             following = min(self._done + 1, self.epochs)
             self._bar.update(self._task, completed=self._done, epoch=following, best=f"best {best}")
         elif not self.quiet:

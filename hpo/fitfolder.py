@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,15 @@ class FitFolder:
 
     @classmethod
     def create(
-        cls, results_dir: Path, name: str, description: weights.Description, settings: dict[str, Any]
+        cls, results_dir: Path, name: str | None, description: weights.Description, settings: dict[str, Any]
     ) -> FitFolder:
-        """Makes results_dir/name with train.json in it; raises as `folder.make_whole`."""
+        """Makes results_dir/name with train.json in it; names it and raises as `folder.make_whole`."""
 
         def fill(new: Path) -> None:
             write_json(new / "train.json", settings)
 
-        return cls(folder.make_whole(results_dir, name, fill), description)
+        path = folder.make_whole(results_dir, name, fill, [description.model])
+        return cls(path, replace(description, trial_id=path.name))
 
     def keep(self, fitted: FitResult, record: TrialRecord) -> None:
         """Writes the curve so far and, where there is a new best epoch, its weights and best.json."""

@@ -19,6 +19,7 @@ from hpo.progress import accuracy
 from hpo.records import TrialRecord, TrialState
 from hpo.spaces import configuration
 from hpo.study import DataSpec
+from hpo.texts import say
 from hpo.training import Setup, resolve_device, train_model
 from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
@@ -35,7 +36,6 @@ class FitPlan:
     """A command line with everything resolved. config: all hyperparameters by name; setup has them in two. epochs: to
     train, fewer than setup's where a winner's trial was stopped before the end of its schedule."""
 
-    name: str
     setup: Setup
     config: dict[str, Any]
     dataset: Dataset
@@ -55,7 +55,7 @@ def run_fit(spec: FitSpec) -> int:
     if not spec.quiet:
         _show(plan)
     fitted, wall_time_s, interrupted = _train(plan, folder, spec.quiet)
-    record = _record(plan, fitted, wall_time_s)
+    record = _record(folder.path.name, plan, fitted, wall_time_s)
     folder.finish(fitted, record, plan.dataset, plan.setup.train)
     return _end(spec, folder, record, interrupted)
 
@@ -75,7 +75,6 @@ def _plan(spec: FitSpec) -> FitPlan:
     if setup.model not in MODELS:
         check_plug_in(setup.model, shape, classes, **setup.arch)
     return FitPlan(
-        name=spec.name or folders.free_name(spec.results_dir, (setup.model,)),
         setup=setup,
         config=config,
         dataset=dataset,
@@ -115,7 +114,7 @@ def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
 
 def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
     setup = plan.setup
-    description = weights.describe(plan.name, setup, plan.dataset, plan.train_size)
+    description = weights.describe(spec.name or "", setup, plan.dataset, plan.train_size)
     settings = {
         "model": setup.model,
         "parameters": plan.parameters,
@@ -124,18 +123,18 @@ def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
         "data": provenance.describe_data(plan.dataset),
         **provenance.describe_machine(),
     }
-    return FitFolder.create(spec.results_dir, plan.name, description, settings)
+    return FitFolder.create(spec.results_dir, spec.name, description, settings)
 
 
 def _show(plan: FitPlan) -> None:
     train, data = plan.setup.train, plan.dataset
     if data.notice:
-        print(f"note: {data.notice}")
-    print(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
-    print(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
-    print(f"data:   {data}")
+        say(f"note: {data.notice}")
+    say(f"model:  {plan.setup.model} ({plan.parameters:,} parameters)")
+    say(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
+    say(f"data:   {data}")
     plural = "s" if plan.epochs > 1 else ""
-    print(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}", flush=True)
+    say(f"run:    {plan.epochs} epoch{plural}, seed {train.seed}, {train.precision} on {train.device}")
 
 
 def _in_use(config: dict[str, Any]) -> dict[str, Any]:
@@ -157,7 +156,7 @@ def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, fl
         def report(so_far: FitResult) -> None:
             nonlocal fitted
             fitted = so_far
-            folder.keep(so_far, _record(plan, so_far, time.perf_counter() - started))
+            folder.keep(so_far, _record(folder.path.name, plan, so_far, time.perf_counter() - started))
             bar.reported(so_far)
 
         try:
@@ -171,12 +170,12 @@ def _train(plan: FitPlan, folder: FitFolder, quiet: bool) -> tuple[FitResult, fl
     return fitted, time.perf_counter() - started, interrupted
 
 
-def _record(plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
+def _record(name: str, plan: FitPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
     train = plan.setup.train
     whole = len(fitted.curve) == plan.epochs
     state = TrialState.DIVERGED if fitted.diverged else TrialState.COMPLETED if whole else TrialState.STOPPED
     return TrialRecord(
-        trial_id=plan.name,
+        trial_id=name,
         model=plan.setup.model,
         state=state,
         config=plan.config,
@@ -194,10 +193,10 @@ def _end(spec: FitSpec, folder: FitFolder, record: TrialRecord, interrupted: boo
     """The last lines, and the exit code."""
     if not spec.quiet and record.best_epoch is not None:
         best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
-        print(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
-        print(f"curves:  {folder.curves_csv}, {folder.curves_png}")
-        print(f"weights: {folder.best_pt}")
-        print(f"on the test split, once: hpo evaluate {weights.arguments(folder.path, record.model)}")
+        say(f"best validation accuracy: {best}, {record.wall_time_s:.1f} s")
+        say(f"curves:  {folder.curves_csv}, {folder.curves_png}")
+        say(f"weights: {folder.best_pt}")
+        say(f"on the test split, once: hpo evaluate {weights.arguments(folder.path, record.model)}")
     elif spec.quiet:
         print(folder.path)
     if interrupted:

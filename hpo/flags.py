@@ -12,8 +12,8 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict
 
 from hpo.command import one_line
-from hpo.study import OF_ONE_CALL, StudySpec
-from hpo.studyfile import WAY_ON, read_study
+from hpo.resuming import check_named, stored_settings
+from hpo.study import StudySpec
 
 
 @Parameter(name="*")
@@ -36,7 +36,7 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     if output.resume and line.config:
         raise ValueError(f"--config {line.config}: a resumed run keeps its settings; leave it out")
     if output.resume:
-        stored, source = _stored(output.results_dir / output.resume), f"results of {output.resume}"
+        stored, source = stored_settings(output.results_dir, output.resume), f"results of {output.resume}"
     elif line.config:
         stored, source = _read_toml(line.config), str(line.config)
     else:
@@ -44,6 +44,8 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     space = stored.pop("space", {})
     merged = _parse(argv, stored, source)
     assert merged is not None
+    if output.resume:
+        check_named(output.resume, merged.spec.search.model, given=line.spec.search.model)
     return replace(merged.spec, search=replace(merged.spec.search, space=space))
 
 
@@ -64,19 +66,6 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:
     return line
-
-
-def _stored(folder: Path) -> dict[str, Any]:
-    try:
-        spec = dict(read_study(folder / "study.json")["spec"])
-    except FileNotFoundError:
-        names = sorted(path.parent.name for path in folder.parent.glob("*/study.json"))
-        raise ValueError(
-            f"--resume {folder.name}: no such run in {folder.parent}; there are {', '.join(names) or 'none'}"
-        ) from None
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--resume {folder.name}: its study.json cannot be read ({error}); {WAY_ON}") from error
-    return {key: value for key, value in spec.items() if key not in OF_ONE_CALL}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,17 @@ class RunFolder:
 
 def check_free(results_dir: Path, name: str | None) -> None:
     """ValueError if there is a run of this name already."""
-    if name is not None and (results_dir / name).exists():
-        resume = f"go on with it by --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
-        raise ValueError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
+    if name is not None and os.path.lexists(results_dir / name):
+        raise _taken(results_dir, name)
 
 
-def create(results_dir: Path, name: str, study: dict[str, Any]) -> RunFolder:
-    """Makes results_dir/name with study.json and an empty trials.csv in it; raises as `make_whole`."""
+def _taken(results_dir: Path, name: str) -> ValueError:
+    resume = f"go on with it by --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
+    return ValueError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
+
+
+def create(results_dir: Path, name: str | None, study: dict[str, Any], models: Sequence[str] = ()) -> RunFolder:
+    """Makes results_dir/name with study.json and an empty trials.csv in it; names and raises as `make_whole`."""
     lock = -1
 
     def fill(new: Path) -> None:
@@ -71,15 +76,15 @@ def create(results_dir: Path, name: str, study: dict[str, Any]) -> RunFolder:
         write_atomically(folder.trials_csv, trials_frame([]).to_csv(index=False))
         folder.logs.mkdir()
 
-    return RunFolder(make_whole(results_dir, name, fill), lock)
+    return RunFolder(make_whole(results_dir, name, fill, models), lock)
 
 
-def make_whole(results_dir: Path, name: str, fill: Callable[[Path], None]) -> Path:
-    """Makes results_dir/name with what `fill` puts into it, in one step.
+def make_whole(results_dir: Path, name: str | None, fill: Callable[[Path], None], models: Sequence[str] = ()) -> Path:
+    """Makes results_dir/name with what `fill` puts into it, in one step; returns its path.
 
-    Raises ValueError if it is there already or the folder cannot be written.
+    Without a name it takes the first one made of `models` and the time that nobody has, also where several processes
+    ask for one at the same moment. Raises ValueError if the name is taken or the folder cannot be written.
     """
-    target = results_dir / name
     check_free(results_dir, name)
     try:
         results_dir.mkdir(parents=True, exist_ok=True)
@@ -89,13 +94,34 @@ def make_whole(results_dir: Path, name: str, fill: Callable[[Path], None]) -> Pa
     try:
         fill(new)
         new.chmod(0o755)
-        os.rename(new, target)
+        return _named(new, results_dir, name, models)
     except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, OSError):
-            raise ValueError(f"--name {name}: {target} cannot be made ({error.strerror})") from error
+            what = f"--name {name}: {results_dir / name}" if name else f"--results-dir {results_dir}: a folder"
+            raise ValueError(f"{what} cannot be made ({error.strerror})") from error
         raise
-    return target
+
+
+def _named(new: Path, results_dir: Path, name: str | None, models: Sequence[str]) -> Path:
+    """Gives `new` its name, or the first one that is free; ValueError where it is taken.
+
+    Whoever makes an empty folder of a name has it, because only one can. A rename alone would replace the empty folder
+    of somebody else.
+    """
+    for candidate in _names(models) if name is None else [name]:
+        target = results_dir / candidate
+        try:
+            target.mkdir()
+        except FileExistsError:
+            continue
+        try:
+            os.rename(new, target)
+        except BaseException:
+            target.rmdir()
+            raise
+        return target
+    raise _taken(results_dir, str(name))
 
 
 def reopen(results_dir: Path, name: str) -> RunFolder:
@@ -109,12 +135,17 @@ def reopen(results_dir: Path, name: str) -> RunFolder:
         raise ValueError(f"--resume {name}: {path} cannot be written ({error.strerror})") from error
 
 
-def free_name(results_dir: Path, models: tuple[str, ...]) -> str:
-    """A name nobody has: the architectures and the time."""
+def stem(models: Sequence[str]) -> str:
+    """What a run without a name is called: the architectures and the time."""
     what = models[0] if len(models) == 1 else f"{models[0]}+{len(models) - 1}"
-    stem = f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
-    names = [stem, *(f"{stem}-{n}" for n in range(2, 100))]
-    return next(name for name in names if not (results_dir / name).exists())
+    return f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _names(models: Sequence[str]) -> Iterator[str]:
+    """What such a run may be called, in order; they never end."""
+    first = stem(models)
+    yield first
+    yield from (f"{first}-{number}" for number in count(2))
 
 
 def _locked(path: Path) -> int:

@@ -16,7 +16,7 @@ from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.ranking import RankBy
 from hpo.sharing import check_batches
 from hpo.spaces import Space, search_space
-from hpo.storage import check_unused, masked, open_storage
+from hpo.storage import check_no_runs_file, check_unused, masked, open_storage
 from hpo.study import OF_ONE_CALL, StudySpec, difference
 from hpo.studyfile import WAY_ON, check_whole
 from hpo.trackers import check_mlflow
@@ -113,6 +113,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         except ValueError as error:
             raise ValueError(f"--resume {spec.output.resume}: its study.json is damaged ({error}); {WAY_ON}") from error
         spec = _resumable(spec, stored)
+    _check_databases(spec)
     spaces = {name: search_space(name, spec.search) for name in spec.search.model}
     dataset = _load(spec)
     if stored:
@@ -213,6 +214,13 @@ def _check_same_data(dataset: Dataset, stored: dict[str, Any]) -> None:
     changed = [part for part, value in dataset.hashes.items() if hashes.get(part) != value]
     if changed:
         raise ValueError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
+
+
+def _check_databases(spec: StudySpec) -> None:
+    """No run writes into the database of another."""
+    own = spec.output.results_dir / spec.output.resume if spec.output.resume else None
+    check_no_runs_file("--storage", spec.search.storage, own)
+    check_no_runs_file("--mlflow", spec.output.mlflow, own)
 
 
 def _load(spec: StudySpec) -> Dataset:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from hpo.estimate import Work
 from hpo.records import TrialRecord, TrialState
+from hpo.texts import printable, say
 
 MOST_LINES = 12  # of running trials
 FIRST_TRIALS = 3  # after so many a run says how long it will take
@@ -103,14 +104,13 @@ class LineProgress(Progress):
         left = f", {duration(eta)} left" if eta else ""
         outcome = accuracy(record.val_accuracy) if record.state != TrialState.FAILED else record.error
         best = f", best {accuracy(self.best.val_accuracy)}" if self.best else ""
-        print(
+        say(
             f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
-            f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}",
-            flush=True,
+            f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}"
         )
         if self.finished_count - self.before == FIRST_TRIALS and self.finished_count < self.total and eta:
             what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
-            print(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials", flush=True)
+            say(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials")
 
 
 class LiveProgress(Progress):
@@ -146,13 +146,14 @@ class LiveProgress(Progress):
             if count or state == TrialState.COMPLETED:
                 line.append(f", {count} {state}", style=_STYLES[state])
         if self.best:
-            line.append(f"; best {accuracy(self.best.val_accuracy)} ({self.best.trial_id})", style="bold")
+            line.append(f"; best {accuracy(self.best.val_accuracy)} ({printable(self.best.trial_id)})", style="bold")
         return line
 
     def _running_line(self, trial_id: str) -> Text:
         report = self.running.get(trial_id, {})
         epoch = report.get("epochs", 0)
-        return Text(f"  {trial_id}  epoch {epoch}/{self.epochs}  best {accuracy(report.get('value'))}", style="dim")
+        best = accuracy(report.get("value"))
+        return Text(f"  {printable(trial_id)}  epoch {epoch}/{self.epochs}  best {best}", style="dim")
 
 
 def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool) -> Progress:

@@ -22,10 +22,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.command import BAD_INPUT, FAILED, machine_fails, reader_gone
+from hpo.command import BAD_INPUT, FAILED, machine_fails, one_line, reader_gone
 from hpo.flags import parse_spec
 from hpo.interrupt import ignore_signals, interrupted_code
 from hpo.study import StudySpec
+from hpo.texts import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = parse_spec(sys.argv[1:] if argv is None else argv)
         result = run_study(spec) if spec else None
     except ValueError as error:
-        print(f"hpo: {error}", file=sys.stderr)
+        print(f"hpo: {one_line(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return interrupted_code()
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return machine_fails(error)
     if result and result.error:
-        print(f"hpo: {result.error}", file=sys.stderr)
+        print(f"hpo: {printable(result.error)}", file=sys.stderr)
     return result.exit_code if result else 0
 
 

@@ -39,8 +39,9 @@ from hpo.preflight import Plan
 from hpo.progress import Progress, make_progress
 from hpo.ranking import Ranked, rank
 from hpo.records import TrialRecord, TrialState
+from hpo.resuming import check_records, consent
 from hpo.search import SearchFault, for_workers, run_search
-from hpo.streams import say
+from hpo.streams import tell
 from hpo.study import OutputSpec, StudySpec, rungs
 from hpo.tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.timing import Times, measure
@@ -75,6 +76,7 @@ def locked(spec: StudySpec) -> Iterator[RunFolder | None]:
     folder = folders.reopen(output.results_dir, output.resume)
     try:
         _check_not_fewer(folder, spec.search.trials)
+        check_records(output.resume, read_records(folder.journal), spec.search.model)
         yield folder
     finally:
         folder.unlock()
@@ -97,8 +99,7 @@ class Session:
             except OSError as error:
                 raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be written ({error})") from error
         else:
-            name = output.name or folders.free_name(output.results_dir, self.plan.spec.search.model)
-            self.folder = folders.create(output.results_dir, name, study)
+            self.folder = folders.create(output.results_dir, output.name, study, self.plan.spec.search.model)
             self._exits.callback(self.folder.unlock)
         self._exits.enter_context(saying(self._interrupted))
         try:
@@ -122,7 +123,7 @@ class Session:
             words = one_line(error)
             raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be mended ({words})") from error
         for words in done if not output.quiet else ():
-            say(f"note: {words}")
+            tell(f"note: {words}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,7 +142,7 @@ class Session:
         """Runs what is missing: trials, and the finals of those that came out best."""
         plan, before = self.plan, read_records(self.folder.journal)
         if before and not plan.spec.output.quiet:
-            say(f"resumes: {len(before)} of {plan.total_trials} trials are finished")
+            tell(f"resumes: {len(before)} of {plan.total_trials} trials are finished")
         finished = self._outcome(before, False, "")
         if finished.state == "complete" and not self._without_finals(finished):
             return finished
@@ -193,9 +194,9 @@ class Session:
         chosen = self._chosen(records)
         if not chosen:
             return
-        tell = (lambda _: None) if self.plan.spec.output.quiet else say
+        heard = (lambda _: None) if self.plan.spec.output.quiet else tell
         place = for_workers(self.checkpoints.place, self.plan.spec.resources.address is not None)
-        run_finals(self.plan, self.folder, place, chosen, interrupted, tell)
+        run_finals(self.plan, self.folder, place, chosen, interrupted, heard)
 
     def _chosen(self, records: list[TrialRecord]) -> list[TrialRecord]:
         return choose(rank(records, self.plan.rank_by), self.plan.spec.finals.finalists)
@@ -279,6 +280,7 @@ class Session:
         again = f"python hpo/run.py --resume {shlex.quote(self.folder.path.name)}"
         if self.plan.spec.output.results_dir != OutputSpec().results_dir:
             again += f" --results-dir {shlex.quote(str(self.plan.spec.output.results_dir))}"
+        again += consent(self.plan.spec.search.model)
         if error:
             return "failed", f"{error}; when that is mended, go on with: {again}"
         if interrupted:

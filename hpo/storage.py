@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import optuna
 from optuna.samplers import (
@@ -41,6 +43,31 @@ def masked(url: str) -> str:
         return parsed.update_query_dict(secret).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
     except (ArgumentError, ValueError):
         return url.split("://")[0] + "://***" if "://" in url else url
+
+
+def check_no_runs_file(flag: str, url: str | None, own: Path | None = None) -> None:
+    """ValueError where a SQLite file lies in the folder of a run, by its path or by where that leads: it is that run's
+    alone. own: the folder of the run that asks, which it may be in."""
+    for folder in _folders_of_sqlite(url or ""):
+        if (folder / "study.json").exists() and not (own and own.exists() and folder.samefile(own)):
+            raise ValueError(f"{flag} {url}: is in the folder of run {folder.name}, and its alone; take another file")
+
+
+def _folders_of_sqlite(url: str) -> set[Path]:
+    """Where the file of a SQLite URL lies, as it is written and with links followed; none for other databases."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return set()
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not name or name == ":memory:":
+        return set()
+    if name.startswith("file:"):  # SQLite's own kind of URI, within the other one
+        name = unquote(urlsplit(name).path)
+    return {Path(os.path.abspath(name)).parent.resolve(), Path(name).resolve().parent}
 
 
 def open_storage(url: str) -> RDBStorage:

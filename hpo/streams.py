@@ -26,10 +26,12 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     """Prints a line of a run that is at work, which goes on where nobody can take it: a full disk, a closed pipe."""
+    from hpo.texts import say  # not at the top: signals are answered only once this module is imported
+
     try:
-        print(text, flush=True)
+        say(text)
     except OSError as error:
         logger.warning("standard output: %r", error)
 

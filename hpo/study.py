@@ -298,8 +298,20 @@ class StudySpec:
     def of(cls, **settings: Any) -> StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
 
-        Raises ValueError for a name that is no setting, or a wrong value.
+        With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
+        ValueError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
+        said = cls._made({key: settings[key] for key in ("resume", "results_dir", "model") if key in settings})
+        if not said.output.resume:
+            return cls._made(settings)
+        from hpo.resuming import check_named, stored_settings
+
+        spec = cls._made({**stored_settings(said.output.results_dir, said.output.resume), **settings})
+        check_named(said.output.resume, spec.search.model, given=said.search.model)
+        return spec
+
+    @classmethod
+    def _made(cls, settings: Mapping[str, Any]) -> StudySpec:
         homes = {key: (group, name) for group, name, key in _settings()}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
@@ -346,6 +358,11 @@ def _settings() -> Iterable[tuple[str, str, str]]:
             yield group, item.name, _FLAG_NAMES.get(item.name, item.name)
 
 
+def setting_names() -> list[str]:
+    """Of all settings, as the user writes them."""
+    return [key for _, _, key in _settings()]
+
+
 def _coerced(name: str, value: Any) -> Any:
     if name in ("model", "objective", "fixed", "ranges", "rank_by"):
         words = (value,) if isinstance(value, str) else value
@@ -375,11 +392,24 @@ def seconds(text: str, flag: str = "--time-budget") -> float:
     return total
 
 
+# What others call it, where the spelling alone would lead elsewhere or nowhere.
+_MEANT = {
+    **dict.fromkeys(("gpu", "nvidia", "rocm", "hip"), "cuda"),
+    **dict.fromkeys(("apple", "metal"), "mps"),
+    **dict.fromkeys(("fp32", "float", "single", "full", "32"), "float32"),
+    **dict.fromkeys(("bfloat16", "fp16", "float16", "half", "amp", "mixed", "16"), "bf16"),
+    **dict.fromkeys(("fmnist", "fashion"), "fashion-mnist"),
+    "learning_rate": "lr",
+    "swish": "silu",
+}
+
+
 def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> ValueError:
     """The one-line error for a `value` that is not among `choices`, with the closest one; `what` names it in
     the user's words, such as "--model cnnn"."""
     names = list(choices)
-    close = get_close_matches(value.lower(), names, n=1)
+    meant = _MEANT.get(value.lower().partition(":")[0])
+    close = [meant] if meant in names else get_close_matches(value.lower(), names, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
     return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,7 +12,8 @@ from pathlib import Path
 from cluster.package import EXTRA, MIB, size_of
 from cluster.submit import Job
 from hpo.flags import parse_spec
-from hpo.folder import check_free, free_name, reopen
+from hpo.folder import check_free, reopen, stem
+from hpo.resuming import consent
 from hpo.study import DataSpec, StudySpec
 
 MOST_DATA_BYTES = 90 * MIB
@@ -33,7 +35,7 @@ def make_job(line: Sequence[str]) -> Job | None:
             f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
         )
     output = spec.output
-    name = output.resume or output.name or free_name(output.results_dir, spec.search.model)
+    name = output.resume or output.name or _free_name(spec.search.model)
     if not output.resume:
         check_free(output.results_dir, name)
     flags, extra = _without(line, _PLACES), {}
@@ -48,7 +50,21 @@ def make_job(line: Sequence[str]) -> Job | None:
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
     shown = shlex.join(masked(word) if "://" in word else word for word in flags)
-    return Job(name, tuple(flags), shown, output.results_dir / name, Path.cwd(), extra, variables)
+    return Job(
+        name=name,
+        flags=tuple(flags),
+        shown=shown,
+        target=output.results_dir / name,
+        project=Path.cwd(),
+        extra=extra,
+        variables=variables,
+        own=consent(spec.search.model),
+    )
+
+
+def _free_name(models: Sequence[str]) -> str:
+    """It is made on the head, which other machines submit to in the same second: so not the time alone."""
+    return f"{stem(models)}-{secrets.token_hex(3)}"
 
 
 def _check_places(spec: StudySpec) -> None:

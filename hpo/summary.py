@@ -14,6 +14,7 @@ from hpo.preflight import Plan
 from hpo.progress import accuracy, duration
 from hpo.ranking import Ranked
 from hpo.study import rungs
+from hpo.texts import say, shown
 from hpo.weights import arguments
 from hpo.winner import has_weights
 
@@ -32,21 +33,20 @@ def show_plan(plan: Plan) -> None:
     early = f"asha stops weak trials at {_list(stops)}" if spec.search.stops_early and stops else "no early stopping"
     gpu = f" and {plan.gpus_per_trial:g} GPU" if plan.gpus_per_trial else ""
     for notice in plan.notices:
-        print(f"note: {notice}")
-    print(f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in plan.models)}")
+        say(f"note: {notice}")
+    say(f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in plan.models)}")
     objective = f", for {' and '.join(spec.search.objective)}" if len(spec.search.objective) > 1 else ""
     budget = f", within {spec.search.time_budget}" if spec.search.time_budget else ""
-    print(
+    say(
         f"trials:  {plan.total_trials}{each}, {spec.search.epochs} epochs, {spec.search.sampler}{objective}, "
         f"{early}{budget}"
     )
-    print(f"data:    {data}")
+    say(f"data:    {data}")
     workers = spec.resources.workers_per_trial
     spread = f"{workers} workers each, with " if workers > 1 else ""
-    print(
+    say(
         f"runs on: {_at_once(plan)} at once, {spread}{spec.resources.cpus_per_trial} CPU{gpu} each, "
-        f"{_precisions(plan)} on {plan.device}",
-        flush=True,
+        f"{_precisions(plan)} on {plan.device}"
     )
     if spec.output.dry_run:
         _show_spaces(plan)
@@ -70,9 +70,9 @@ def _precisions(plan: Plan) -> str:
 def _show_spaces(plan: Plan) -> None:
     """What --dry-run adds: every architecture's space and first trial."""
     for model in plan.models:
-        print(f"space of {model.name}:")
+        say(f"space of {model.name}:")
         for key, distribution in model.space.distributions.items():
-            print(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
+            say(f"  {key:<13} {distribution}  (first trial: {model.space.default[key]})")
 
 
 def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: Outcome) -> None:
@@ -80,35 +80,34 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
     if plan.spec.output.quiet or not ranked:
         print(folder.trials_csv)
         return
-    print(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
+    say(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
     console().print(best_table(ranked))
     if any(item.pareto for item in ranked[:10]):
-        print("* on the Pareto front of accuracy, parameters and time")
+        say("* on the Pareto front of accuracy, parameters and time")
     if outcome.finalists:
         _show_finals(outcome.finalists)
     if outcome.times and outcome.state == "complete":
         _show_times(outcome, plan)
-    print(f"\nresults: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
+    print()
+    say(f"results: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
     made = folder.report_html.exists()
-    print(f"report:  {folder.report_html if made else f'hpo report {shlex.quote(str(folder.path))} makes it'}")
+    say(f"report:  {folder.report_html if made else f'hpo report {shlex.quote(str(folder.path))} makes it'}")
     winner = ranked[0].record
     if winner.usable:
         kept = has_weights(folder.path, winner)
-        print(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
+        say(f"weights: {folder.best_pt if kept else 'not kept, ' + str(folder.logs / 'hpo.log') + ' says why'}")
         if kept and not outcome.finalists:
-            print(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
+            say(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
         if kept:
-            print(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
+            say(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
 
 
 def _show_finals(finalists: Sequence[Finalist]) -> None:
     count = max(len(finalist.seeds) for finalist in finalists)
-    print(
-        f"Finals: trained anew, on validation images too, with {count} seed{'s' if count > 1 else ''}, and tested once"
-    )
+    say(f"Finals: trained anew, on validation images too, with {count} seed{'s' if count > 1 else ''}, and tested once")
     console().print(finals_table(finalists))
     if len(finalists) > 1:
-        print("= not to be told from the first")
+        say("= not to be told from the first")
 
 
 def finals_table(finalists: Sequence[Finalist]) -> Table:
@@ -120,7 +119,7 @@ def finals_table(finalists: Sequence[Finalist]) -> Table:
         measured, record = finalist.measured, finalist.record
         table.add_row(
             f"{number}{'=' if finalist.tied_with_best and len(finalists) > 1 else ' '}",
-            record.trial_id,
+            shown(record.trial_id),
             accuracy(measured.mean),
             f"{measured.low:.4f} - {measured.high:.4f}",
             accuracy(record.val_accuracy),
@@ -134,9 +133,9 @@ def _show_times(outcome: Outcome, plan: Plan) -> None:
     times = outcome.times
     assert times is not None
     finals = f"; {duration(outcome.finals_s)} of finals" if outcome.finalists else ""
-    print(f"time:    {duration(times.elapsed_s)} with {_at_once(plan)} at once: {times.words()}{finals}")
+    say(f"time:    {duration(times.elapsed_s)} with {_at_once(plan)} at once: {times.words()}{finals}")
     if advice := times.advice(plan.spec.data.train_size is None):
-        print(f"to train more of it: {advice}")
+        say(f"to train more of it: {advice}")
 
 
 def best_table(ranked: list[Ranked], top: int = 10) -> Table:
@@ -149,13 +148,13 @@ def best_table(ranked: list[Ranked], top: int = 10) -> Table:
         record = item.record
         table.add_row(
             f"{item.rank}{'*' if item.pareto else ' '}",
-            record.trial_id,
+            shown(record.trial_id),
             accuracy(record.val_accuracy),
             f"{record.parameters:,}",
             f"{record.wall_time_s:.1f}s",
             str(record.epochs),
             record.state.value,
-            " ".join(_short(key, value) for key, value in record.config.items()),
+            shown(" ".join(_short(key, value) for key, value in record.config.items())),
         )
     return table
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.resuming import consent
 from models import build_model, is_known
 from trainers import checkpoint
 from trainers.data import DATASETS, Dataset
@@ -146,7 +147,7 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
 
 def arguments(folder: Path, model: str) -> str:
     """What a command needs to be told to use the weights in `folder`: its path, and consent to code of the user's."""
-    return shlex.quote(str(folder)) + (f" --model {model}" if ":" in model else "")
+    return shlex.quote(str(folder)) + consent([model])
 
 
 def check_trusted(file: str, model: str, trusted: str | None) -> None:

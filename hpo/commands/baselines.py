@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from hpo.command import run_command
 from hpo.journal import Journal, read_journal, write_atomically
 from hpo.study import MANY, SWITCH, DataSpec, TrainSpec, at_least
+from hpo.texts import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,8 +78,9 @@ def _baselines(*, spec: Annotated[BaselinesSpec, Parameter(name="*")] = Baseline
     todo = jobs if spec.again else missing(jobs, path)
     print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them are in {path}", flush=True)
     _run(todo, spec)
-    print(markdown(_write(spec.stem)), end="")
-    print(f"\nwritten to {spec.stem}.csv and {spec.stem}.md")
+    for line in markdown(_write(spec.stem)).split("\n"):
+        say(line)
+    print(f"written to {spec.stem}.csv and {spec.stem}.md")
 
 
 def _jobs(spec: BaselinesSpec) -> list[Job]:
@@ -118,7 +120,7 @@ def _run(todo: list[Job], spec: BaselinesSpec) -> None:
         for number, row in enumerate(rows, 1):
             journal.append(row)
             _write(spec.stem)
-            print(f"[{number}/{len(todo)}] {_told(row)}", flush=True)
+            say(f"[{number}/{len(todo)}] {_told(row)}")
 
 
 def _told(row: dict[str, Any]) -> str:

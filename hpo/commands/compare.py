@@ -89,9 +89,10 @@ def _names(runs: Sequence[PastRun]) -> list[str]:
 def _show(ranked: list[Ranked], top: int, runs: Sequence[PastRun]) -> None:
     from hpo.command import console
     from hpo.summary import best_table, finals_table
+    from hpo.texts import say
 
     sizes = ", ".join(f"{run.name} ({len(run.records)} trials, {run.study['data']['name']})" for run in runs)
-    print(f"{len(ranked)} trials of {sizes}")
+    say(f"{len(ranked)} trials of {sizes}")
     console().print(best_table(ranked, top))
     finalists = _finalists(runs)
     if finalists:

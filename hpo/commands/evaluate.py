@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.markup import escape
 from rich.table import Table
 
 from hpo.command import OwnModel, check_output, console, run_command
 from hpo.study import SWITCH, TrainSpec, choice
+from hpo.texts import say, shown
 
 if TYPE_CHECKING:
     from hpo.evaluation import Evaluation
@@ -75,8 +75,8 @@ def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name=
 def _show(evaluation: Evaluation) -> None:
     report, terminal = evaluation.report, console()
     for note in evaluation.notes:
-        print(f"note: {note}")
-    print(f"{evaluation.model} on the {evaluation.split} split of {evaluation.dataset}")
+        say(f"note: {note}")
+    say(f"{evaluation.model} on the {evaluation.split} split of {evaluation.dataset}")
     print(
         f"loss {evaluation.loss:.4f}, accuracy {report['accuracy']:.4f}, {report['overall']['num_samples']:,} images\n"
     )
@@ -92,14 +92,14 @@ def _classes(report: dict[str, Any]) -> Table:
         if name == "overall (weighted)":
             table.add_section()
         scores = (f"{entry[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(escape(name), *scores, f"{entry['num_samples']:,}")
+        table.add_row(shown(name), *scores, f"{entry['num_samples']:,}")
     return table
 
 
 def _confusion(report: dict[str, Any]) -> Table:
     table = _table("", *report["class"])
     for name, counts in zip(report["class"], report["confusion_matrix"], strict=True):
-        table.add_row(escape(name), *(str(count) if count else "." for count in counts))
+        table.add_row(shown(name), *(str(count) if count else "." for count in counts))
     return table
 
 
@@ -107,5 +107,5 @@ def _table(first: str, *others: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(first)
     for name in others:
-        table.add_column(escape(name), justify="right")
+        table.add_column(shown(name), justify="right")
     return table

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hpo.command import console, run_command
 from hpo.study import unknown
+from hpo.texts import shown
 from models import MODELS, is_known
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _zoo(shape: Shape, classes: int) -> Table:
         try:
             summary = _summary(name, shape, classes)
         except ValueError as error:  # the images are too small for this one
-            table.add_row(name, "-", "-", str(error))
+            table.add_row(name, "-", "-", shown(str(error)))
             continue
         table.add_row(name, f"{summary.parameters:,}", f"{summary.flops / 1e6:.2f}", architecture.source)
     return table
@@ -66,10 +67,10 @@ def _layers(name: str, shape: Shape, classes: int) -> Table:
     table = _table("layer", "output shape", "parameters")
     for layer in summary.layers:
         table.add_row(
-            layer.kind, "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else "-"
+            shown(layer.kind), "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else "-"
         )
     table.add_section()
-    table.add_row(f"{name}: {summary.flops / 1e6:.2f} MFLOP per image", "", f"{summary.parameters:,}")
+    table.add_row(shown(f"{name}: {summary.flops / 1e6:.2f} MFLOP per image"), "", f"{summary.parameters:,}")
     return table
 
 

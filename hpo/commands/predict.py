@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from hpo.command import FAILED, OwnModel, check_output, run_command
 from hpo.study import choice
+from hpo.texts import say
 
 if TYPE_CHECKING:
     from hpo.prediction import Prediction
@@ -67,7 +68,7 @@ def _predict(
         _give_csv(_csv(classes, answers), spec.out)
     else:
         for answer in answers:
-            print(_line(classes, answer))
+            say(_line(classes, answer))
     failed = [answer for answer in answers if answer.error]
     if failed:
         print(f"hpo: {len(failed)} of {len(answers)} files could not be read", file=sys.stderr)

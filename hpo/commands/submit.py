@@ -86,7 +86,7 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
         print(f"follow:  hpo submit --address {spec.address} --follow {job}")
         print(f"stop:    hpo submit --address {spec.address} --stop {job}")
         return 0
-    return follow(jobs, job, run.target)
+    return follow(jobs, job, run.target, run.own)
 
 
 def _known(spec: SubmitSpec, jobs: Jobs, job: str) -> int:

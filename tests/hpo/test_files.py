@@ -168,7 +168,6 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_names_made_up_are_free(tmp_path: Path) -> None:
-    first = folders.free_name(tmp_path, ("cnn",))
-    (tmp_path / first).mkdir()
-    second = folders.free_name(tmp_path, ("cnn",))
-    assert first != second and folders.free_name(tmp_path, ("cnn", "mlp")).startswith("cnn+1-")
+    first, second = (folders.create(tmp_path, None, {}, ["cnn"]) for _ in range(2))
+    assert first.path != second.path and first.path.name.startswith("cnn-")
+    assert folders.create(tmp_path, None, {}, ["cnn", "mlp"]).path.name.startswith("cnn+1-")

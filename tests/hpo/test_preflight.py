@@ -15,8 +15,10 @@ from hpo.study import SearchSpec, StudySpec
 from models import MODELS
 
 
-def spec(**settings: Any) -> StudySpec:
-    return StudySpec.of(**{"dataset": "digits", **settings})
+def spec(resume: str | None = None, **settings: Any) -> StudySpec:
+    """With `resume`, of a run whose settings the tests have at hand, and no folder."""
+    made = StudySpec.of(**{"dataset": "digits", **settings})
+    return replace(made, output=replace(made.output, resume=resume))
 
 
 def test_a_plan_resolves_everything() -> None:

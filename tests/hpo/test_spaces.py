@@ -68,7 +68,7 @@ WRONG = [
     ("--range", "lr=1:2:cubic", "write NAME=LOW:HIGH"),
     ("--range", "lr", "write NAME=VALUE"),
     ("--range", "dropout=0.5:1.0", "dropout must be at least 0 and under 1"),
-    ("--range", "learning_rate=1:2", "--range learning_rate=1:2: unknown; choose from lr, dropout"),
+    ("--range", "learning_rate=1:2", "--range learning_rate=1:2: unknown (did you mean lr?); choose from lr, dropout"),
     ("--range", "activation=1:2", "unknown; choose from relu"),
     ("--range", "batch_size=1.5:9", "1.5 is not a whole number"),
     ("--set", "dropouts=0.1", "--set dropouts=0.1: unknown (did you mean dropout?); choose from lr, dropout"),
