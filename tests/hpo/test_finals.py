@@ -23,7 +23,7 @@ from hpo.ranking import rank
 from hpo.records import TrialState
 from tests.hpo.test_ranking import record
 from trainers import checkpoint
-from trainers.data import load_dataset
+from trainers.data import TrainingData, load_dataset
 
 needs_ray = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -80,6 +80,8 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[
     """Trains one network of three epochs, as a worker does, in this process."""
     arrays = load_dataset("digits", Path("x"), train_size=150).training.joined().to_arrays()
     monkeypatch.setattr(finals_module.ray, "get", lambda reference: reference)
+    # The real one seals the test split for the rest of the process.
+    monkeypatch.setattr(finals_module, "prepare", lambda found, _: TrainingData.from_arrays(found))
     settings = {
         "name": "mlp-0001-seed-7",
         "model": "mlp",

@@ -248,9 +248,7 @@ def test_a_description_is_not_taken_at_its_word(
     (tmp_path / "best.json").write_text(json.dumps({**best, **changed}))
     assert "its best.json cannot be read (" in refused(capsys, "train", "--from", tmp_path)
     torch.save(torch.ones(3), tmp_path / "tensor.pt")
-    assert "tensor.pt: no network of Podium's (it holds a Tensor)" in refused(
-        capsys, "evaluate", tmp_path / "tensor.pt"
-    )
+    assert "tensor.pt: not a checkpoint, but a Tensor" in refused(capsys, "evaluate", tmp_path / "tensor.pt")
 
 
 @pytest.mark.slow
