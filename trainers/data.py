@@ -213,8 +213,8 @@ def _read(name: str, data_dir: Path) -> _Raw:
             f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
         )
     if Path(name).exists():
-        classes, train, test = folder.read(Path(name))
-        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, ""
+        classes, train, test, notice = folder.read(Path(name))
+        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
     raise ValueError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
 
 
