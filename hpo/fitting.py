@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import folder as folders
 from hpo import origin as origins
 from hpo import provenance, weights
+from hpo.capacity import counted
 from hpo.command import FAILED
 from hpo.epochbar import EpochBar
 from hpo.fitfolder import FitFolder
@@ -21,7 +22,7 @@ from hpo.spaces import configuration
 from hpo.study import DataSpec
 from hpo.texts import say
 from hpo.training import Setup, resolve_device, train_model
-from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
+from models import fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
 from trainers.data import Dataset, load_dataset
 
@@ -71,16 +72,14 @@ def _plan(spec: FitSpec) -> FitPlan:
     dataset = _load(spec, origin, train_size)
     if origin.hashes and dataset.hashes != origin.hashes and spec.data == DataSpec(data_dir=spec.data.data_dir):
         print(f"note: {dataset.name} has changed since that training", file=sys.stderr)
-    shape, classes = dataset.input_shape, len(dataset.classes)
-    if setup.model not in MODELS:
-        check_plug_in(setup.model, shape, classes, **setup.arch)
+    parameters = counted(setup.model, dataset, config, setup.train.device)
     return FitPlan(
         setup=setup,
         config=config,
         dataset=dataset,
         train_size=train_size,
         epochs=spec.epochs or origin.epochs or EPOCHS,
-        parameters=count_parameters(setup.model, shape, classes, **setup.arch),
+        parameters=parameters,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ _BATCH = 256
 
 
 class Prediction(NamedTuple):
-    """probabilities: of every class, in label order; empty, with an error, for a file that could not be read."""
+    """probabilities: of every class, in label order; empty for a file that could not be read, which error says."""
 
     file: Path
     probabilities: list[float]
@@ -31,8 +32,8 @@ def predict_pictures(
 ) -> tuple[tuple[str, ...], list[Prediction]]:
     """Class names, and an answer for each picture; folders are searched for pictures. `trusted`: as `weights.load`.
 
-    Raises ValueError for unusable weights, or a named file that is missing or no picture; one inside a folder
-    becomes an answer with an error, because the others are worth having.
+    A file that is missing or no picture, and a folder without any, becomes an answer with an error, which names it:
+    the others are worth having. Raises ValueError for unusable weights.
     """
     from models.layers import Normalized
 
@@ -54,22 +55,20 @@ def predict_pictures(
 
 def _read(pictures: Sequence[Path], description: Description, invert: str) -> Iterator[tuple[Path, Picture | str]]:
     """(file, picture, or what is wrong with it)."""
-    from trainers.folder import SUFFIXES
+    from trainers.imagefile import SUFFIXES
     from trainers.pictures import read
 
     for given in pictures:
-        inside = given.is_dir()
+        inside = os.path.isdir(given)  # unlike Path's, also of a name that can be none
         found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES) if inside else [given]
         if not found:
-            raise ValueError(f"{given}: has no pictures ({', '.join(sorted(SUFFIXES))})")
+            yield given, f"{given}: has no pictures ({', '.join(sorted(SUFFIXES))})"
         for file in found:
             try:
                 yield file, read(file, description.input_shape, description.background, invert)
             except FileNotFoundError:
-                raise ValueError(f"{file}: there is no such file") from None
+                yield file, f"{file}: there is no such file"
             except ValueError as error:
-                if not inside:
-                    raise
                 yield file, str(error)
 
 

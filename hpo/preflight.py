@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from hpo.capacity import counted
 from hpo.nodes import check_nodes
 from hpo.packing import pack
 from hpo.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
@@ -21,7 +22,7 @@ from hpo.study import OF_ONE_CALL, StudySpec, difference
 from hpo.studyfile import WAY_ON, check_whole
 from hpo.trackers import check_mlflow
 from hpo.training import check_device
-from models import MODELS, check_plug_in, count_parameters, fetch_pretrained
+from models import MODELS, count_parameters, fetch_pretrained
 from trainers.config import split_config
 from trainers.data import Dataset, load_dataset
 
@@ -230,10 +231,11 @@ def _load(spec: StudySpec) -> Dataset:
 
 def _models(spec: StudySpec, spaces: dict[str, Space], dataset: Dataset) -> tuple[tuple[ModelPlan, ...], list[str]]:
     most = spec.search.max_parameters
+    device = None if _joins(spec) else "cpu" if _asked_gpus(spec) == 0 else spec.train.device
     plans, small = [], []
     for name, space in spaces.items():
         try:
-            plans.append(_model(name, space, dataset))
+            plans.append(ModelPlan(name, space, counted(name, dataset, space.default, device, most)))
         except ValueError as error:
             if len(spaces) == 1 or name not in MODELS:
                 raise ValueError(f"--model {error}" if name in MODELS else str(error)) from error
@@ -250,14 +252,6 @@ def _models(spec: StudySpec, spaces: dict[str, Space], dataset: Dataset) -> tupl
     idle = sorted(set(spec.search.space) - set(spec.search.model))
     notes += [f"--config: [space.{name}] is for no architecture of this run" for name in idle]
     return kept, notes
-
-
-def _model(name: str, space: Space, dataset: Dataset) -> ModelPlan:
-    shape, classes = dataset.input_shape, len(dataset.classes)
-    _, arch = split_config(space.default)
-    if name not in MODELS:
-        check_plug_in(name, shape, classes, **arch)
-    return ModelPlan(name, space, count_parameters(name, shape, classes, **arch))
 
 
 def _least_parameters(plan: ModelPlan, dataset: Dataset) -> int:

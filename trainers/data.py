@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers import folder, idx
+from trainers.moments import moments
 
 DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
 VALIDATION_SHARE, VALIDATION_MOST = 0.2, 5000
@@ -173,7 +174,7 @@ def load_dataset(
     validation, train = _stratified(train, size, classes)
     if train_size is not None:
         train = _subset(train, train_size, classes)
-    means, stds = _normalization(train, mean, std)
+    means, stds = moments(train.images, mean, std)
     splits = {"train": train, "validation": validation, "test": test}
     ready = {key: _normalized(split, means, stds) for key, split in splits.items()}
     black = tuple(-m / s for m, s in zip(means, stds, strict=True))
@@ -212,8 +213,8 @@ def _read(name: str, data_dir: Path) -> _Raw:
             f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
         )
     if Path(name).exists():
-        classes, train, test = folder.read(Path(name))
-        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, ""
+        classes, train, test, notice = folder.read(Path(name))
+        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
     raise ValueError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
 
 
@@ -261,28 +262,6 @@ def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
     return train if size == len(train.labels) else _stratified(train, size, classes)[0]
 
 
-def _normalization(
-    train: RawSplit, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    channels = train.images.shape[-1]
-    # A histogram of the 256 pixel values gives both moments exactly, without a float copy of the images.
-    histograms = [np.bincount(train.images[..., c].ravel(), minlength=256) for c in range(channels)]
-    values = np.arange(256) / 255
-    means = [float((h * values).sum() / h.sum()) for h in histograms]
-    stds = [float(np.sqrt((h * (values - m) ** 2).sum() / h.sum())) for h, m in zip(histograms, means, strict=True)]
-    return _per_channel(mean, means), _per_channel(std, [s or 1.0 for s in stds])
-
-
-def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -> tuple[float, ...]:
-    if given is None:
-        return tuple(measured)
-    if isinstance(given, int | float):
-        return (float(given),) * len(measured)
-    if len(given) != len(measured):
-        raise ValueError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
-    return tuple(given)
-
-
 def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalized images (N, channels, height, width) with their pixels back in [0, 1], on the CPU."""
     shape = (1, -1, 1, 1)
@@ -290,7 +269,9 @@ def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) ->
 
 
 def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
-    images = torch.from_numpy(np.ascontiguousarray(split.images.transpose(0, 3, 1, 2))).float()
+    count, height, width, channels = split.images.shape
+    images = torch.empty(count, channels, height, width)
+    images.copy_(torch.from_numpy(split.images).permute(0, 3, 1, 2))  # as it turns to float: no copy between
     scale = 1 / (255 * torch.tensor(std)).view(1, -1, 1, 1)
     offset = torch.tensor(mean).view(1, -1, 1, 1) / torch.tensor(std).view(1, -1, 1, 1)
     return Split(images.mul_(scale).sub_(offset), torch.from_numpy(split.labels))

@@ -6,75 +6,84 @@ per class, of any name. Every image must have the same size; grey images give on
 
 from __future__ import annotations
 
-import tarfile
 from collections import Counter
-from io import BytesIO
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-_GREY = {"1", "L"}
-_UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+from trainers import room
+from trainers.entries import Entry, entries
+from trainers.imagefile import SUFFIXES, Head, head, picture
 
+T = TypeVar("T")
 Arrays = tuple[np.ndarray, np.ndarray]
+Heads = dict[str, dict[str, Head]]  # per part, by the image's name in it
 
 
-def read(path: Path) -> tuple[tuple[str, ...], Arrays, Arrays | None]:
-    """Class names, (images, labels) of train/, and those of test/ or None.
+def read(path: Path) -> tuple[tuple[str, ...], Arrays, Arrays | None, str]:
+    """Class names, (images, labels) of train/, those of test/ or None, and what a user must know, or "".
 
-    images: uint8 (N, height, width, channels); labels: int64 (N,). Raises ValueError naming the file for an
-    image that does not decode or has another size, a label that is no number, an empty class.
+    images: uint8 (N, height, width, channels); labels: int64 (N,). Of each file the head is read first, and all
+    pixels only then, one file at a time. Raises ValueError naming the file for an image that does not decode or has
+    another size, a label that is no number, an empty class; and for more images than fit in memory.
     """
-    files, folders = _files(path)
-    if not files["train"]:
+    heads, folders = _heads(path)
+    if not heads["train"]:
         raise ValueError(f"--dataset {path}: has no images in train/")
-    numbered = any(len(PurePosixPath(name).parts) == 1 for name in files["train"])
-    labels = {part: [_label(path, part, name, numbered) for name in files[part]] for part in files}
+    numbered = any(len(PurePosixPath(name).parts) == 1 for name in heads["train"])
+    labels = {part: [_label(path, part, name, numbered) for name in heads[part]] for part in heads}
     named = sorted(set(labels["train"]), key=int if numbered else str)
     _check_classes(path, named, labels["test"], folders)
-    images = _decoded(path, files)
+    images, notice = _images(path, heads)
     index = {name: number for number, name in enumerate(named)}
     arrays = {part: (images[part], np.array([index[label] for label in labels[part]], np.int64)) for part in images}
-    return tuple(named), arrays["train"], arrays.get("test")
+    return tuple(named), arrays["train"], arrays.get("test"), notice
 
 
-def _files(path: Path) -> tuple[dict[str, dict[str, bytes]], dict[str, set[str]]]:
-    """Per part: the image files' contents by name relative to it, and the names of its class folders."""
-    files: dict[str, dict[str, bytes]] = {"train": {}, "test": {}}
+def _heads(path: Path) -> tuple[Heads, dict[str, set[str]]]:
+    """The heads of all images, sorted by name, and per part the names of its class folders."""
     folders: dict[str, set[str]] = {"train": set(), "test": set()}
-    for name, data in _entries(path):
-        parts = PurePosixPath(name).parts
-        at = next((i for i, part in enumerate(parts[:2]) if part in files), None)
-        if at is None or any(part.startswith(".") for part in parts[at:]):
-            continue
-        inside = parts[at + 1 :]
-        if data is None and len(inside) == 1:
-            folders[parts[at]].add(inside[0])
-        elif data is not None and PurePosixPath(name).suffix.lower() in SUFFIXES:
-            files[parts[at]]["/".join(inside)] = data
-    return files, folders
+    found: list[tuple[_Placed, Head]] = []
+    for placed in _placed(path):
+        if placed.entry.is_folder and "/" not in placed.name:
+            folders[placed.part].add(placed.name)
+        elif not placed.entry.is_folder and PurePosixPath(placed.name).suffix.lower() in SUFFIXES:
+            found.append((placed, _read(path, placed, head)))
+    # On these two orders rest the splits, and so the hashes, of all data sets that were trained on.
+    by_parts = path.is_dir()
+    found.sort(key=lambda one: PurePosixPath(one[0].entry.name).parts if by_parts else (one[0].entry.name,))
+    heads: Heads = {"train": {}, "test": {}}
+    for placed, its_head in found:
+        heads[placed.part][placed.name] = its_head
+    return heads, folders
 
 
-def _entries(path: Path) -> list[tuple[str, bytes | None]]:
-    """(name, contents; None for a folder) of everything under a folder or in a tar, by name."""
+class _Placed(NamedTuple):
+    """An entry of "train" or "test", and its name in there."""
+
+    entry: Entry
+    part: str
+    name: str
+
+
+def _placed(path: Path) -> Iterator[_Placed]:
+    """All that is in train/ and test/, around which may be one folder, and not hidden."""
+    for entry in entries(path):
+        parts = [part for part in entry.name.split("/") if part not in ("", ".")]
+        at = next((i for i, part in enumerate(parts[:2]) if part in ("train", "test")), None)
+        if at is not None and at + 1 < len(parts) and not any(part.startswith(".") for part in parts[at:]):
+            yield _Placed(entry, parts[at], "/".join(parts[at + 1 :]))
+
+
+def _read(path: Path, placed: _Placed, read: Callable[[Path | BinaryIO], T]) -> T:
     try:
-        if path.is_dir():
-            return [
-                (entry.relative_to(path).as_posix(), entry.read_bytes() if entry.is_file() else None)
-                for entry in sorted(path.rglob("*"))
-            ]
-        with tarfile.open(path) as tar:
-            entries = []
-            for member in tar:
-                file = tar.extractfile(member) if member.isfile() else None
-                if file or member.isdir():
-                    entries.append((member.name.removeprefix("./"), file.read() if file else None))
-            return sorted(entries, key=lambda entry: entry[0])
-    except (tarfile.TarError, OSError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"--dataset {path}: no readable folder or .tar ({reason})") from error
+        return read(placed.entry.source())
+    except (ValueError, FileNotFoundError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error
+        where = f"--dataset {path}: {placed.part}/{placed.name}"
+        raise ValueError(f"{where}: does not decode ({reason})") from error
 
 
 def _label(path: Path, part: str, name: str, numbered: bool) -> str:
@@ -99,38 +108,43 @@ def _check_classes(path: Path, named: list[str], tested: list[str], folders: dic
         raise ValueError(f"--dataset {path}: only one class, {named[0]!r}; at least two are needed")
 
 
-def _decoded(path: Path, files: dict[str, dict[str, bytes]]) -> dict[str, np.ndarray]:
-    """Per part that has images: uint8 (N, height, width, channels), all of one size."""
-    paths = {part: [f"--dataset {path}: {part}/{name}" for name in files[part]] for part in files}
-    flat = [(where, data) for part in files for where, data in zip(paths[part], files[part].values(), strict=True)]
-    modes = [_open(where, data).mode for where, data in flat]
-    for (where, _), mode in zip(flat, modes, strict=True):
-        if mode[0] in "IF":
-            raise ValueError(f"{where}: has more than 8 bits a pixel (mode {mode}); convert it to 8 bits")
-    target = "L" if _GREY.issuperset(modes) else "RGB"
-    pixels = [_decode(where, data, target) for where, data in flat]
-    ((height, width, _), _), *_ = Counter(image.shape for image in pixels).most_common(1)
-    for (where, _), image in zip(flat, pixels, strict=True):
-        if image.shape[:2] != (height, width):
-            size = f"{image.shape[1]}x{image.shape[0]}"
-            raise ValueError(f"{where}: is {size}, most images are {width}x{height}; all must have one size")
-    cut = len(files["train"])
-    parts = {"train": pixels[:cut], "test": pixels[cut:]}
-    return {part: np.stack(images) for part, images in parts.items() if images}
+def _images(path: Path, heads: Heads) -> tuple[dict[str, np.ndarray], str]:
+    """Per part that has images: uint8 (N, height, width, channels), all of one size; and a notice."""
+    every = {f"{part}/{name}": its_head for part in heads for name, its_head in heads[part].items()}
+    # EXIF may turn an image, and some files say so behind their pixels: until then, either side may be the width.
+    width, height = _one_size(path, {where: its_head.size for where, its_head in every.items()}, either_way=True)
+    channels = 1 if all(its_head.grey for its_head in every.values()) else 3
+    notice = room.check_images(f"--dataset {path}", len(every), (height, width, channels))
+    return _decoded(path, heads, width * height, channels), notice
 
 
-def _decode(where: str, data: bytes, mode: str) -> np.ndarray:
-    try:
-        pixels = np.asarray(_open(where, data).convert(mode))
-    except _UNDECODABLE as error:
-        raise ValueError(f"{where}: does not decode ({error})") from error
-    return pixels[..., None] if mode == "L" else pixels
+def _one_size(path: Path, sizes: Mapping[str, tuple[int, int]], either_way: bool = False) -> tuple[int, int]:
+    """Width and height of most images. ValueError naming one that has others; either_way: or the two exchanged."""
+    ((width, height), _), *_ = Counter(sizes.values()).most_common(1)
+    for where, size in sizes.items():
+        if size != (width, height) and not (either_way and size == (height, width)):
+            raise ValueError(
+                f"--dataset {path}: {where}: is {size[0]}x{size[1]}, most images are {width}x{height}; "
+                "all must have one size"
+            )
+    return width, height
 
 
-def _open(where: str, data: bytes) -> Image.Image:
-    try:
-        return Image.open(BytesIO(data))
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{where}: does not decode (it is no image)") from error
-    except _UNDECODABLE as error:
-        raise ValueError(f"{where}: does not decode ({error})") from error
+def _decoded(path: Path, heads: Heads, pixels: int, channels: int) -> dict[str, np.ndarray]:
+    """As `_images`, of images of so many pixels each. Each is decoded into its place."""
+    rows = {part: {name: row for row, name in enumerate(heads[part])} for part in heads}
+    flat = {part: np.empty((len(rows[part]), pixels * channels), np.uint8) for part in heads if heads[part]}
+    sizes: dict[str, tuple[int, int]] = {}
+    for placed in _placed(path):
+        row = rows[placed.part].get(placed.name)
+        if row is None or placed.entry.is_folder:
+            continue
+        image = _read(path, placed, picture).convert("L" if channels == 1 else "RGB")
+        if image.width * image.height != pixels:
+            raise ValueError(f"--dataset {path}: {placed.part}/{placed.name}: changed while it was read")
+        flat[placed.part][row] = np.asarray(image).reshape(-1)
+        sizes[f"{placed.part}/{placed.name}"] = image.size
+    if len(sizes) < sum(map(len, heads.values())):
+        raise ValueError(f"--dataset {path}: images were taken away while they were read")
+    width, height = _one_size(path, sizes)
+    return {part: images.reshape(-1, height, width, channels) for part, images in flat.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 import socket
 import struct
 import tempfile
@@ -16,17 +15,19 @@ import numpy as np
 
 FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+_ARRIVING = ".arriving"
 _REACH_S, _STALL_S = 4.0, 5.0
 
 
 def find(name: str, data_dir: Path) -> Path | None:
-    """The folder under `data_dir` that holds the family's files, plain or gzipped; None if there is none.
+    """The folder under `data_dir` that holds the family's files, plain or gzipped; None if there is none, or a
+    download was killed as it put them there.
 
     Raises ValueError where some of the four files are there and others are missing.
     """
     raw = data_dir / FAMILIES[name]
     missing = [file for file in _FILES if _existing(raw, file) is None]
-    if len(missing) == len(_FILES):
+    if len(missing) == len(_FILES) or (missing and (raw / _ARRIVING).exists()):
         return None
     if missing:
         raise ValueError(f"--dataset {name}: {raw} lacks {', '.join(missing)}")
@@ -54,8 +55,9 @@ def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 def download(name: str, data_dir: Path) -> Path | str:
     """Fetches the four files through torchvision, which verifies their checksums.
 
-    Returns their folder, or why it did not work, in a few words. Arrives in a temporary folder that is
-    renamed when whole, so that a broken or a parallel download leaves nothing half-written.
+    Returns their folder, or why it did not work, in a few words. They arrive in a temporary folder and are moved when
+    all are whole, so that a broken or a parallel download leaves nothing half-written. What else lies in their folder
+    is left alone.
     """
     from torchvision import datasets
 
@@ -69,13 +71,24 @@ def download(name: str, data_dir: Path) -> Path | str:
         with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as folder:
             socket.setdefaulttimeout(_STALL_S)
             family(folder, download=True)
-            shutil.rmtree(raw, ignore_errors=True)
-            os.replace(Path(folder) / FAMILIES[name], raw)
+            _move(Path(folder) / FAMILIES[name], raw)
     except (OSError, RuntimeError) as error:
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     finally:
         socket.setdefaulttimeout(stall)
     return raw
+
+
+def _move(arrived: Path, raw: Path) -> None:
+    """Moves the family's files, each at once. While it lasts, or after a kill, a mark says that some may be missing."""
+    raw.mkdir(exist_ok=True)
+    mark = raw / _ARRIVING
+    mark.touch()
+    for file in _FILES:
+        for name in (file, f"{file}.gz"):
+            if (arrived / name).is_file():
+                os.replace(arrived / name, raw / name)
+    mark.unlink(missing_ok=True)
 
 
 def _reachable(url: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hpo.command import FAILED, OwnModel, check_output, run_command
+from hpo.command import BAD_INPUT, FAILED, OwnModel, check_output, run_command
 from hpo.study import choice
-from hpo.texts import say
+from hpo.texts import printable, say
 
 if TYPE_CHECKING:
     from hpo.prediction import Prediction
@@ -62,16 +63,37 @@ def _predict(
     if not pictures:
         raise ValueError("hpo predict: give at least one picture or folder after the weights")
     classes, answers = predict_pictures(weights, pictures, spec.invert, spec.model)
+    named = [answer for answer in answers if answer.error and answer.file in pictures]
+    if len(named) < len(answers):
+        _give(classes, answers, spec.out, any(map(os.path.isdir, pictures)))
+    return _end(answers, named)
+
+
+def _give(classes: Sequence[str], answers: Sequence[Prediction], out: Path | None, as_csv: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
-    if spec.out or any(path.is_dir() for path in pictures):
-        _give_csv(_csv(classes, answers), spec.out)
-    else:
-        for answer in answers:
+    if out or as_csv:
+        _give_csv(_csv(classes, answers), out)
+        return
+    for answer in answers:
+        if not answer.error:
             say(_line(classes, answer))
-    failed = [answer for answer in answers if answer.error]
-    if failed:
-        print(f"hpo: {len(failed)} of {len(answers)} files could not be read", file=sys.stderr)
+
+
+def _end(answers: Sequence[Prediction], named: Sequence[Prediction]) -> int:
+    """Says what could not be read; returns the exit code.
+
+    Files that were named are said one by one, those found in folders counted: the CSV says more. The code is FAILED
+    where some have no answer, and BAD_INPUT where nothing but files that were named is left: then it is the command
+    line that is wrong, and nothing was given.
+    """
+    for answer in named:
+        print(f"hpo: {printable(' '.join(answer.error.split()))}", file=sys.stderr)
+    failed = sum(1 for answer in answers if answer.error)
+    if failed > len(named):
+        print(f"hpo: {failed} of {len(answers)} files could not be read", file=sys.stderr)
+    if len(named) == len(answers):
+        return BAD_INPUT
     return FAILED if failed else 0
 
 

@@ -141,3 +141,50 @@ def test_no_mirror_is_answered_soon_and_leaves_no_folder(tmp_path: Path, monkeyp
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])
     assert idx.download("mnist", tmp_path / "data") == "no mirror answered"
     assert not (tmp_path / "data").exists()
+
+
+def test_a_download_leaves_alone_what_else_is_there(mirror: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    (raw / "notes").mkdir(parents=True)
+    (raw / "notes" / "mine.txt").write_text("mine")
+    (raw / "own.npz").write_bytes(b"own")
+    assert load_dataset("mnist", tmp_path / "data").name == "mnist"
+    assert (raw / "notes" / "mine.txt").read_text() == "mine" and (raw / "own.npz").read_bytes() == b"own"
+    assert not [path for path in raw.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["MNIST"]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 4, 7, 8])
+def test_a_download_killed_as_its_files_move_is_taken_up_anew(
+    moved: int, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, count = tmp_path / "data", iter(range(moved))
+
+    def replace(source: Path, target: Path) -> None:
+        if next(count, None) is None:
+            raise KeyboardInterrupt  # as good as a kill: nothing catches it on the way
+        source.rename(target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(idx.os, "replace", replace)
+        if moved < 8:
+            with pytest.raises(KeyboardInterrupt):
+                idx.download("mnist", data)
+        else:
+            assert idx.download("mnist", data) == data / "MNIST" / "raw"
+    found = idx.find("mnist", data)
+    assert found is None or all(len(idx.read(found, part)[0]) == 60 for part in ("train", "t10k"))
+    assert load_dataset("mnist", data).name == "mnist"
+
+
+def test_downloads_side_by_side_all_end_whole(mirror: Path, tmp_path: Path) -> None:
+    data, found = tmp_path / "data", []
+    (data / "MNIST" / "raw").mkdir(parents=True)
+    threads = [threading.Thread(target=lambda: found.append(idx.download("mnist", data))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    raw = data / "MNIST" / "raw"
+    assert found == [raw] * 4 and len(idx.read(raw, "train")[0]) == 60
+    assert [path.name for path in data.iterdir()] == ["MNIST"] and len(list(raw.iterdir())) == 8

@@ -1,0 +1,43 @@
+"""Mean and standard deviation of images, which they are normalized with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_BLOCK = 2**20  # values counted at a time: each is eight bytes while it is
+
+
+def moments(
+    images: np.ndarray, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per channel, of pixels in [0, 1]; of uint8 images (N, height, width, channels), where they are not given.
+
+    A standard deviation of 0 counts as 1. Raises ValueError for given ones of another number of channels.
+    """
+    # A histogram of the 256 pixel values gives both moments exactly, without a float copy of the images.
+    histograms = [_histogram(images[..., channel]) for channel in range(images.shape[-1])]
+    values = np.arange(256) / 255
+    means = [float((h * values).sum() / h.sum()) for h in histograms]
+    stds = [float(np.sqrt((h * (values - m) ** 2).sum() / h.sum())) for h, m in zip(histograms, means, strict=True)]
+    return _per_channel(mean, means), _per_channel(std, [s or 1.0 for s in stds])
+
+
+def _histogram(values: np.ndarray) -> np.ndarray:
+    """Of a channel (N, height, width), by whole images."""
+    counts = np.zeros(256, np.int64)
+    step = max(1, _BLOCK // max(1, values[0].size))
+    for at in range(0, len(values), step):
+        counts += np.bincount(values[at : at + step].ravel(), minlength=256)
+    return counts
+
+
+def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -> tuple[float, ...]:
+    if given is None:
+        return tuple(measured)
+    if isinstance(given, int | float):
+        return (float(given),) * len(measured)
+    if len(given) != len(measured):
+        raise ValueError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
+    return tuple(given)
