@@ -18,6 +18,7 @@ from pathlib import Path
 PREFIX = "podium-ray-"
 MOST_BYTES = 107  # of the path of a socket
 SOCKET_BYTES = len(f"/{PREFIX}abcdefgh/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
+OTHERS = ("/tmp", "/var/tmp")
 FREE_BYTES = 30 * 2**20  # that Ray's own logs and tables need
 _LOCK = "lock"
 
@@ -27,8 +28,8 @@ def find_base() -> Path:
 
     Raises ConnectionError, in one line, where there is none.
     """
-    wanted = [os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR"), "/tmp", "/var/tmp"]
-    places = list(dict.fromkeys(Path(place) for place in wanted if place))
+    wanted = [os.environ.get("RAY_TMPDIR"), os.environ.get("TMPDIR"), *OTHERS]
+    places = list(dict.fromkeys(Path(place).absolute() for place in wanted if place))
     reasons = {place: _reason_against(place) for place in places}
     for place, reason in reasons.items():
         if not reason:

@@ -24,8 +24,9 @@ COMMANDS = {
 def console() -> int:
     """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
     from hpo.interrupt import answer_signals
-    from hpo.streams import prepare_streams
+    from hpo.streams import prepare_streams, speak_utf8
 
+    speak_utf8()
     prepare_streams()
     if sys.argv[1:2] == ["run"]:
         answer_signals()

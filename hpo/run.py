@@ -13,8 +13,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
     from hpo.interrupt import answer_signals
-    from hpo.streams import prepare_streams
+    from hpo.streams import prepare_streams, speak_utf8
 
+    speak_utf8()
     prepare_streams()
     answer_signals()
 

@@ -11,6 +11,14 @@ from contextlib import suppress
 logger = logging.getLogger(__name__)
 
 
+def speak_utf8() -> None:
+    """Starts the command anew in Python's UTF-8 mode where the locale (LANG=C, say) has another encoding: Ray takes no
+    path with letters that its own lacks. Its workers inherit it."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
 def prepare_streams() -> None:
     """Replaces streams that are closed by ones that lead nowhere, and lets texts pass that an encoding has no
     characters for. First of all, so that no file of ours gets a closed stream's number."""

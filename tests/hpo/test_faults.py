@@ -90,7 +90,7 @@ def test_one_signal_ends_a_run_well(tmp_path: Path, number: signal.Signals) -> N
     wait_for(lambda: finished(tmp_path) >= 2, process)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     code, _, err = end(process, 30)
-    assert code == 130 and err.startswith("hpo: interrupted; go on with: python hpo/run.py --resume a"), err
+    assert code == 128 + number and err.startswith("hpo: interrupted; go on with: python hpo/run.py --resume a"), err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
     assert 2 <= len(frame) == finished(tmp_path) < 8 and list(frame["rank"]) == list(range(1, len(frame) + 1))
     assert "RUNNING" not in optuna_states(tmp_path) and "WAITING" in optuna_states(tmp_path)

@@ -444,7 +444,7 @@ def test_a_process_that_lost_its_device_reports_and_ends(
         raise torch.AcceleratorError("CUDA error: device-side assert triggered")
 
     ended: list[int] = []
-    monkeypatch.setattr(trials.os, "_exit", lambda code: ended.append(code))
+    monkeypatch.setattr(trials, "leave", lambda code: ended.append(code))
     trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
     trial.step()
     trial._run = lost  # type: ignore[method-assign]
@@ -457,6 +457,26 @@ def test_a_process_that_lost_its_device_reports_and_ends(
     assert ended == [LOST]
     after = trainable(data, {"lanes": []}, settings(tmp_path)).step()  # what Tune starts again has nothing to do
     assert after["done"] and after["lanes"] == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [
+        (KeyboardInterrupt(), "KeyboardInterrupt: no message"),
+        (SystemExit(3), "SystemExit: 3"),
+        (RuntimeError("\x1b[31mred\x1b[0m\x07\nand \x1b]0;title\x07more"), "RuntimeError: red and more"),
+    ],
+)
+def test_what_a_network_raises_is_its_error_on_one_plain_line(
+    data: TrainingData, tmp_path: Path, raised: BaseException, error: str
+) -> None:
+    def fails() -> Array:
+        raise raised
+
+    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    trial._run = fails  # type: ignore[method-assign]
+    (report,) = trial.step()["lanes"]
+    assert (report["state"], report["error"]) == ("failed", error)
 
 
 def _no_memory() -> Array:

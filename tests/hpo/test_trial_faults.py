@@ -19,7 +19,7 @@ from tests.hpo.test_faults import ROOT, STUDY, check_complete, end, optuna_state
 pytestmark = pytest.mark.slow
 
 FAULTY = """
-import os, signal, sys, time
+import ctypes, os, signal, sys, time
 import torch
 from torch import nn
 
@@ -38,6 +38,12 @@ class Net(nn.Module):
                 time.sleep(1000)
             if self.fault == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.fault == "exit":
+                os._exit(7)
+            if self.fault == "segfault":
+                ctypes.string_at(0)
+            if self.fault == "print":
+                print("x" * 1_000_000)
             if self.fault == "memory":
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
             if self.fault == "assert":
@@ -181,3 +187,27 @@ def test_a_ray_that_dies_ends_the_run_with_a_line(tmp_path: Path) -> None:
     assert code == 0, err
     check_complete(tmp_path, finished + 2)
     assert "RUNNING" not in optuna_states(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("segfault", "its worker ended by Segmentation fault (SIGSEGV); logs/worker-crash-"),
+        pytest.param("exit", "its worker called os._exit(7); logs/worker-crash-", marks=pytest.mark.long),
+        pytest.param("die", "its worker was killed (SIGKILL)", marks=pytest.mark.long),
+    ],
+)
+def test_a_worker_that_ends_says_how_and_which_log_has_more(tmp_path: Path, fault: str, words: str) -> None:
+    code, _, err = faulty(tmp_path, f'["{fault}"]', "--trials 1 --epochs 1 --finalists 0")
+    row = pd.read_csv(tmp_path / "a" / "trials.csv").iloc[0]
+    assert code == 1 and row["state"] == "failed" and row["error"].startswith(words), err
+    if "logs/" in words:
+        log = tmp_path / "a" / row["error"].partition("; ")[2].removesuffix(" has more")
+        assert "faulty.py" in log.read_text()
+
+
+def test_what_a_network_prints_is_kept_in_part(tmp_path: Path) -> None:
+    code, _, err = faulty(tmp_path, '["print"]', "--trials 2 --epochs 9 --scheduler none --finalists 0")
+    assert code == 0, err
+    sizes = [log.stat().st_size for log in (tmp_path / "a" / "logs").glob("worker-*")]
+    assert sizes and max(sizes) < 1_100_000 and sum(sizes) < 5_000_000
