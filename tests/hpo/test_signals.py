@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 LINE = "--model lenet5 --trials 4 --epochs 3 --dataset digits --name a"
 MOMENTS = 40
-USUAL = {0, 7, 14, 22, 30}  # imports, preflight, Ray's start, the search, the end; all of them by hand
+USUAL = {0, 7, 14, 23, 30}  # imports, preflight, Ray's start, the search, the end; all of them by hand
 
 
 def start(tmp_path: Path) -> subprocess.Popen[str]:
@@ -34,13 +34,11 @@ def whole_s(tmp_path_factory: pytest.TempPathFactory) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "moment", [pytest.param(n, marks=() if n in USUAL else pytest.mark.long) for n in range(MOMENTS)]
 )
-def test_a_signal_at_any_moment(
-    moment: int, number: signal.Signals, whole_s: float, tmp_path: Path, listens_to_ctrl_c: None
-) -> None:
+def test_a_signal_at_any_moment(moment: int, whole_s: float, tmp_path: Path, listens_to_ctrl_c: None) -> None:
+    number = (signal.SIGINT, signal.SIGTERM)[moment % 2]
     process = start(tmp_path)
     time.sleep(0.15 + moment / MOMENTS * (whole_s - 0.5))  # before, it is Python itself that is starting
     if process.poll() is not None:
