@@ -11,8 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ if __name__ == "__main__":
 from cluster import place
 from cluster.auth import ensure_token, token_file
 from cluster.ports import answers, free_port
+from cluster.processes import born, descendants, is_running, send, wait_until
 
 PORT, DASHBOARD_PORT = 6379, 8265
 START_S, END_S = 120.0, 15.0
@@ -101,10 +101,10 @@ def down(folder: Path, quiet: bool = False) -> int:
     processes = _alive(folder)
     families = [family for pid in processes for family in (pid, *descendants(pid))]
     for pid in reversed(processes):  # the head last
-        _signal(pid, signal.SIGTERM)
-    _wait(lambda: not any(_running(pid) for pid in families), END_S)
+        send(pid, signal.SIGTERM)
+    wait_until(lambda: not any(is_running(pid) for pid in families), END_S)
     for pid in families:
-        _signal(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     place.remove(folder)
     if not quiet:
         print(f"ended {len(processes)} nodes" if processes else "there was no cluster")
@@ -137,13 +137,16 @@ def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> N
         # that share a port one works.
         own = [f"--temp-dir={folder / f'ray-{len(started)}'}", f"--dashboard-agent-listen-port={free_port()}"]
         process = _start_node(folder / f"node-{len(started)}.log", [*arguments, *common, *own])
-        started.append({"pid": process.pid, "born": _born(process.pid)})
+        started.append({"pid": process.pid, "born": born(process.pid)})
         place.write_state(folder, _state(ports, started))
         return process
 
     first = start(head)
     places = (f"127.0.0.1:{port}", f"127.0.0.1:{dashboard}")
-    if not _wait(lambda: first.poll() is not None or all(map(answers, places)), START_S) or first.poll() is not None:
+    if (
+        not wait_until(lambda: first.poll() is not None or all(map(answers, places)), START_S)
+        or first.poll() is not None
+    ):
         raise ValueError(f"up: the head does not start: {_last_line(folder / 'node-0.log')}")
     # One after another: nodes that start at once on one machine were seen to take each other's ports.
     for number in range(1, nodes):
@@ -155,7 +158,7 @@ def _joins(process: subprocess.Popen[bytes], log: Path) -> bool:
     def has_joined() -> bool:
         return b"--block" in log.read_bytes()  # the first word of the last thing it says
 
-    _wait(lambda: process.poll() is not None or has_joined(), START_S)
+    wait_until(lambda: process.poll() is not None or has_joined(), START_S)
     return process.poll() is None and has_joined()
 
 
@@ -182,55 +185,7 @@ def _state(ports: tuple[int, int], nodes: list[dict[str, int]]) -> dict[str, Any
 def _alive(folder: Path) -> list[int]:
     """The nodes' processes that still run. A number that another process has by now is not one of them."""
     nodes = place.read_state(folder)["nodes"]
-    return [node["pid"] for node in nodes if _running(node["pid"]) and _born(node["pid"]) == node["born"] > 0]
-
-
-def _born(pid: int) -> int:
-    """When a process was started, in ticks since boot; 0 where it is not there."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else 0
-
-
-def _running(pid: int) -> bool:
-    fields = _stat(pid)
-    return bool(fields) and fields[0] != "Z"
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name, which may hold anything; none where there is no such process."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def descendants(pid: int) -> list[int]:
-    """Of the process, nearest first. By each process's parent: /proc's own lists of children miss some that a thread
-    started, or that change while they are read."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        if fields := _stat(int(entry.name)):
-            children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found[1:]
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True
+    return [node["pid"] for node in nodes if is_running(node["pid"]) and born(node["pid"]) == node["born"] > 0]
 
 
 if __name__ == "__main__":

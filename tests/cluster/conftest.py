@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import local
 from cluster.ports import free_port
+from cluster.processes import descendants
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -84,7 +84,7 @@ class LocalCluster:
         assert done.returncode == 0, done.stderr
 
     def _kill(self, pid: int, name: str) -> None:
-        (found,) = [p for p in local.descendants(pid) if name in Path(f"/proc/{p}/cmdline").read_text().split("\0")[0]]
+        (found,) = [p for p in descendants(pid) if name in Path(f"/proc/{p}/cmdline").read_text().split("\0")[0]]
         os.kill(found, signal.SIGKILL)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from cluster import place
-from cluster.local import _born, _state, main
+from cluster.local import _state, main
+from cluster.processes import born
 
 STATE: dict[str, Any] = {"port": 1, "dashboard_port": 2, "nodes": []}
 
@@ -33,7 +34,7 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
 def folder(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
     """As `up` leaves it, but that it names the victim."""
     made = tmp_path / "cluster"
-    place.make(made, {**STATE, "nodes": [{"pid": victim.pid, "born": _born(victim.pid)}]})
+    place.make(made, {**STATE, "nodes": [{"pid": victim.pid, "born": born(victim.pid)}]})
     return made
 
 

@@ -16,7 +16,7 @@ import optuna
 import pandas as pd
 import pytest
 
-from cluster.local import descendants
+from cluster.processes import descendants
 from hpo.journal import read_journal
 
 pytestmark = pytest.mark.slow
