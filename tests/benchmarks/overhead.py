@@ -46,7 +46,7 @@ def podium(trials: int) -> float:
     settings = {"model": "mlp_small", "dataset": "digits", "train_size": 10, "sampler": "random", "concurrency": 2}
     with tempfile.TemporaryDirectory() as folder:
         plan = preflight(StudySpec.of(trials=trials, epochs=1, **settings))
-        run = create(Path(folder), "noop", {})
+        run = create(Path(folder), "noop", {"spec": {}})
         started = time.perf_counter()
         with interruptible() as interrupted:
             checkpoints = Checkpoints(Folder(run.checkpoints))

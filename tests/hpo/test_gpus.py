@@ -54,7 +54,7 @@ plan = preflight(StudySpec.of(model=model, trials=trials, epochs=1, dataset="dig
 room, _ = _concurrency(StudySpec.of(gpus_per_trial=share), share, {"CPU": 16, "GPU": 4})
 plan = replace(plan, gpus_per_trial=share, concurrency=room)
 ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
-run = create(folder, "a", {})
+run = create(folder, "a", {"spec": {}})
 with interruptible() as interrupted:
     records = run_search(plan, run, Checkpoints(Folder(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
 print("RESULT", room, sorted(record.state.value for record in records))

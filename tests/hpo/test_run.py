@@ -251,7 +251,7 @@ def test_a_worker_that_always_dies_is_a_failed_row_after_three_starts(
     rows = result.frame.set_index("trial_id")
     assert list(result.frame["trial_id"])[-1] == "mlp_small-0001" and len(rows) == 4
     dead = rows.loc["mlp_small-0001"]
-    assert (dead["state"], dead["retries"]) == ("failed", 2) and "actor" in dead["error"]
+    assert (dead["state"], dead["retries"]) == ("failed", 2) and "called os._exit(1)" in dead["error"]
     assert states(result)["mlp_small"][1] == "FAIL" and "RUNNING" not in states(result)["mlp_small"]
 
 
