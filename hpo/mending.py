@@ -68,7 +68,7 @@ def _mend_journal(folder: RunFolder, studies: list[Lost]) -> tuple[str, ...]:
     found = scan(folder.journal, TrialRecord.from_dict)
     aside = set_aside(folder.journal, found)
     known = {entry["trial_id"] for entry in found.entries}
-    brought = [record for lost in studies for record in brought_back(folder, lost) if record.trial_id not in known]
+    brought = [record for lost in studies for record in brought_back(folder, lost, known)]
     journal = Journal(folder.journal)
     for record in brought:
         journal.append(record.to_dict())

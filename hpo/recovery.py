@@ -40,11 +40,14 @@ class Lost:
     rejects: bool = False
 
 
-def brought_back(folder: RunFolder, lost: Lost) -> Iterator[TrialRecord]:
-    """Every finished trial of the architecture that study.db or trials.csv has, as far as they have it."""
-    rows, curves = _rows(folder.trials_csv), _curves(folder.curves_csv)
+def brought_back(folder: RunFolder, lost: Lost, known: set[str]) -> Iterator[TrialRecord]:
+    """Every finished trial of the architecture that study.db or trials.csv has and the journal, which has the `known`
+    ones, has not; as far as they have it."""
+    rows = _rows(folder.trials_csv)
     trials = {f"{lost.model}-{trial.number:04d}": trial for trial in lost.trials or ()}
-    for name in sorted({*trials, *rows}):
+    missing = sorted({*trials, *rows} - known)
+    curves = _curves(folder.curves_csv) if missing else {}
+    for name in missing:
         trial, row = trials.get(name), rows.get(name)
         record = _from_row(row, lost, trial) if row else None
         # A row of a trial that the study does not know is believed where the study knows none at all.
