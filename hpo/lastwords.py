@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import sys
 from typing import IO
 
 from cluster.workerlogs import CRASH
@@ -33,6 +34,15 @@ def trains(name: str) -> None:
     """Says what is trained in this process from now on."""
     if _file is not None:
         _file.write(f":trains {name}\n")
+
+
+def last_words_file() -> IO[str]:
+    """The process's own file.
+
+    What goes to stderr in a process's last moment may be lost: with log rotation, a thread of the same process reads it
+    through a pipe.
+    """
+    return _file or sys.stderr
 
 
 def leave(code: int) -> None:

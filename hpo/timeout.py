@@ -12,7 +12,7 @@ from typing import Any
 
 from hpo.checkpoints import Checkpoints
 from hpo.lane import Lane
-from hpo.lastwords import leave
+from hpo.lastwords import last_words_file, leave
 
 HANGS_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
 
@@ -47,7 +47,7 @@ class Timeout:
         self.timer.daemon = True
         self.timer.start()
         # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
-        faulthandler.dump_traceback_later(self.left + 2 * HANGS_S, exit=True)
+        faulthandler.dump_traceback_later(self.left + 2 * HANGS_S, exit=True, file=last_words_file())
 
     def __exit__(self, *_: object) -> None:
         if self.seconds is not None:
@@ -59,5 +59,5 @@ class Timeout:
         with contextlib.suppress(OSError):
             for mark in self.marks:
                 mark()
-        faulthandler.dump_traceback(all_threads=True)
+        faulthandler.dump_traceback(last_words_file(), all_threads=True)
         leave(1)

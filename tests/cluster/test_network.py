@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +79,11 @@ class TwoMachines:
         self._start_node(1, [f"--address={ADDRESSES[0]}:{PORT}"])
 
     def down(self) -> None:
-        for name in self.names:
-            for pid in self._pids(name):
-                os.kill(pid, signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         until = time.monotonic() + 10
-        while (left := [pid for name in self.names for pid in self._pids(name)]) and time.monotonic() < until:
+        while any(self._pids(name) for name in self.names) and time.monotonic() < until:
             time.sleep(0.1)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         for name in self.names:
             ip("netns", "del", name)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -118,6 +115,11 @@ class TwoMachines:
         while "--block" not in log.read_text():  # the first word of the last thing it says
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.1)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in [pid for name in self.names for pid in self._pids(name)]:
+            with suppress(ProcessLookupError):  # it ended since the list was made
+                os.kill(pid, number)
 
     def _pids(self, name: str) -> list[int]:
         return [int(pid) for pid in ip("netns", "pids", name).stdout.split()]
