@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cluster.auth import HOW, own_token, use_token
-from cluster.ports import reach
-from cluster.processes import descendants, end_all
-from cluster.scratch import scratch_folder
-from cluster.workerlogs import keep_worker_logs
+from cluster.host.ports import reach
+from cluster.host.processes import descendants, end_all
+from cluster.host.scratch import scratch_folder
+from cluster.host.worker_logs import keep_worker_logs
 
 # Read by Ray's processes when they start, and by Tune when it runs. Each can be overridden. (RAY_AUTH_MODE
 # is left alone: a local Ray then makes and asks for a token, which its ports, open on every interface, need.)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.auth import HOW, headers, use_token
-from cluster.ports import reach
+from cluster.host.ports import reach
 from cluster.results import archive_name
 
 PATIENCE_S = 30.0  # for a connection that was lost

@@ -20,10 +20,10 @@ if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from cluster import place
 from cluster.auth import ensure_token, token_file
-from cluster.ports import answers, free_port
-from cluster.processes import born, descendants, is_running, send, wait_until
+from cluster.host import place
+from cluster.host.ports import answers, free_port
+from cluster.host.processes import born, descendants, is_running, send, wait_until
 
 PORT, DASHBOARD_PORT = 6379, 8265
 START_S, END_S = 120.0, 15.0

@@ -191,5 +191,5 @@ if __name__ == "__main__":
     # The command line is that of `hpo submit`, which knows the flags of a run.
     import importlib
 
-    main: Callable[[Sequence[str]], int] = importlib.import_module("hpo.commands.submit").main
+    main: Callable[[Sequence[str]], int] = importlib.import_module("hpo.cli.commands.submit").main
     sys.exit(main(sys.argv[1:]))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cluster.ports import answers
+from cluster.host.ports import answers
 
 INTERVAL_S, PATIENCE_S = 2.0, 30.0
 

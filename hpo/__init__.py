@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.run import StudyResult, run_study
-    from hpo.study import StudySpec
+    from hpo.spec.study import StudySpec
 
 __all__ = ["StudyResult", "StudySpec", "run_study"]
 
@@ -23,4 +23,4 @@ def __getattr__(name: str) -> Any:
 
     if name not in __all__:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    return getattr(importlib.import_module("hpo.study" if name == "StudySpec" else "hpo.run"), name)
+    return getattr(importlib.import_module("hpo.spec.study" if name == "StudySpec" else "hpo.run"), name)

@@ -12,8 +12,8 @@ if __name__ == "__main__":
     # As a script, hpo/ itself leads sys.path and Ray hands that on to its workers; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-    from hpo.interrupt import answer_signals
-    from hpo.streams import prepare_streams, speak_utf8
+    from hpo.system.interrupt import answer_signals
+    from hpo.system.streams import prepare_streams, speak_utf8
 
     speak_utf8()
     prepare_streams()
@@ -23,17 +23,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.command import BAD_INPUT, FAILED, machine_fails, one_line, reader_gone
-from hpo.flags import parse_spec
-from hpo.interrupt import ignore_signals, interrupted_code
-from hpo.study import StudySpec
-from hpo.texts import printable
+from hpo.cli.command import BAD_INPUT, FAILED, machine_fails, one_line, reader_gone
+from hpo.cli.flags import parse_spec
+from hpo.spec.study import StudySpec
+from hpo.system.interrupt import ignore_signals, interrupted_code
+from hpo.system.texts import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.ranking import Ranked
-    from hpo.session import Outcome
+    from hpo.session.session import Outcome
+    from hpo.trials.ranking import Ranked
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,10 +62,10 @@ def run_study(spec: StudySpec) -> StudyResult | None:
     """
     if spec.resources.address:
         _check_cluster(spec.resources.address)
-    from hpo.preflight import preflight
-    from hpo.ranking import rank
-    from hpo.session import Session, locked
-    from hpo.summary import show_plan, show_results
+    from hpo.session.preflight.planning import preflight
+    from hpo.session.session import Session, locked
+    from hpo.session.summary import show_plan, show_results
+    from hpo.trials.ranking import rank
 
     with locked(spec) as existing:
         plan = preflight(spec, existing.read_study() if existing else None)
@@ -109,7 +109,7 @@ class StudyResult:
 
     @classmethod
     def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
-        from hpo.tables import leaderboard_frame, trials_frame
+        from hpo.store.csv_tables import leaderboard_frame, trials_frame
 
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None

@@ -1,7 +1,7 @@
 """The architectures Podium knows by name, and those a user brings.
 
 Adding one is a function in a file of this folder and a line in `MODELS` (and its search space in
-hpo/spaces.py). Without touching Podium: a callable in any importable module, called MODULE:NAME, or an
+hpo/spec/spaces.py). Without touching Podium: a callable in any importable module, called MODULE:NAME, or an
 installed package's entry point in the group "podium.models". Names and activations are readable without
 torch, so that a wrong name is answered before anything heavy is imported.
 """

@@ -65,11 +65,11 @@ class Normalized(nn.Module):
 class Dropout(nn.Module):
     """Dropout (Srivastava et al., 2014) that draws from a generator that it is given, until then from the global one.
 
-    The trainer gives it one (trainers/noise.py), so that a trial's random numbers depend on its own seed alone and not
-    on what else its process ran. Input and output have the same, arbitrary shape.
+    The trainer gives it one (trainers/generators.py), so that a trial's random numbers depend on its own seed
+    alone and not on what else its process ran. Input and output have the same, arbitrary shape.
     """
 
-    stacked_as = nn.Dropout  # what fused trials compute in its place (trainers/stacked.py)
+    stacked_as = nn.Dropout  # what fused trials compute in its place (trainers/fused/stacked.py)
 
     def __init__(self, p: float) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class TrainConfig:
     lr: learning rate, the highest one of a schedule. weight_decay: L2 penalty for adam and sgd, decoupled for
     adamw (Loshchilov & Hutter, 2019). momentum: of sgd; the other optimizers do not look at it. schedule: see
     trainers/schedule.py; step multiplies lr by step_factor every step_epochs epochs, cosine and one-cycle take
-    `epochs` to their end. augment: see trainers/augment.py. precision: of the forward and backward pass, IEEE's
+    `epochs` to their end. augment: see trainers/data/augment.py. precision: of the forward and backward pass, IEEE's
     float32 (no TF32) or bf16 by autocast; weights stay float32. device: a torch device. threads: of torch within this
     process.
     """

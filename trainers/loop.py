@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler
 
-from trainers.data import Split
+from trainers.data.dataset import Split
 
 # Images at once: on a CPU the largest tensors of more would leave its cache, an accelerator is filled by more.
 EVAL_BATCH, EVAL_BATCH_CPU = 2000, 500

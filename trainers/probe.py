@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from trainers.config import TrainConfig
-from trainers.data import TrainingData
+from trainers.data.dataset import TrainingData
 from trainers.faults import is_out_of_memory
-from trainers.fused import FusedTrainer
+from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
 CONTEXT_BYTES = 600 * 2**20  # of an accelerator's memory, that a process takes beside what its tensors do

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainers.augment import make_augmentation
 from trainers.config import EpochResult, TrainConfig
-from trainers.data import Split, TrainingData
+from trainers.cpu.pooling import fuse_pooling
+from trainers.data.augment import make_augmentation
+from trainers.data.dataset import Split, TrainingData
+from trainers.generators import lend, take_up
 from trainers.graphs import Steps, decides_nothing
 from trainers.loop import autocast, evaluate, train_epoch, use_whole_float32
-from trainers.noise import lend, take_up
 from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
-from trainers.pooling import fuse_pooling
 from trainers.schedule import make_schedule
 
 SUMS = {"mps": torch.float32}  # that accelerator has no doubles

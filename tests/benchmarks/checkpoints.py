@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.array import Array
-from hpo.checkpoints import Checkpoints, Folder
-from trainers.data import load_dataset
+from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.worker.trial_group import Array
+from trainers.data.dataset import load_dataset
 
 CONFIG = {"lr": 1e-3, "dropout": 0.2, "batch_size": 64, "activation": "relu", "optimizer": "adam"}
 

@@ -28,7 +28,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
-    from trainers.data import TrainingData
+    from trainers.data.dataset import TrainingData
 
 PROCESSES = 8
 STREAMS = 32  # that torch has: more would share them
@@ -133,7 +133,7 @@ def to_99(bench: Bench) -> Iterator[Row]:
 def vgg(bench: Bench) -> Iterator[Row]:
     """An epoch of vgg16, all images of training and validation."""
     from models import build_model
-    from trainers.data import Split
+    from trainers.data.dataset import Split
     from trainers.single import SingleTrainer
 
     data = bench.data.joined()
@@ -150,7 +150,7 @@ def forms(bench: Bench) -> Iterator[Row]:
     """The two forms of a stacked convolution, forward and backward, for the shapes of cnn and lenet5."""
     import torch
 
-    from trainers import stackedconv
+    from trainers.fused import stacked_conv as stackedconv
 
     lanes = max(bench.lanes)
     for channels, side, maps, size, padding in (
@@ -217,7 +217,7 @@ def _cnn() -> Any:
 
 
 def _fused(bench: Bench, count: int, config: TrainConfig, optimizers: Sequence[str] = ("adam",)) -> Any:
-    from trainers.fused import FusedTrainer
+    from trainers.fused.trainer import FusedTrainer
 
     own = [{"lr": 1e-3 * (1 + lane / count), "optimizer": optimizers[lane % len(optimizers)]} for lane in range(count)]
     configs = [replace(config, seed=config.seed + lane, **changed) for lane, changed in enumerate(own)]
@@ -276,8 +276,8 @@ def _processes(bench: Bench) -> float:
 
 
 def _bench(options: argparse.Namespace) -> Bench:
-    from trainers.data import Split, TrainingData, load_dataset
-    from trainers.memory import keep_freed_memory
+    from trainers.cpu.memory import keep_freed_memory
+    from trainers.data.dataset import Split, TrainingData, load_dataset
 
     keep_freed_memory()
     data = load_dataset("mnist", Path(os.environ.get("PODIUM_DATA_DIR") or "data")).training

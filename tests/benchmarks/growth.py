@@ -27,17 +27,17 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
 
     The end of a run, its ranking and files, is shared out over all trials.
     """
-    from hpo.checkpoints import Checkpoints, Folder
-    from hpo.estimate import Work
-    from hpo.journal import Journal, write_atomically
-    from hpo.progress import Progress
-    from hpo.ranking import rank
-    from hpo.recorder import Constants, Recorder
-    from hpo.searcher import StudySearcher
-    from hpo.spaces import search_space
-    from hpo.storage import open_storage, open_study, quiet_optuna, seed_sampler
-    from hpo.study import StudySpec
-    from hpo.tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
+    from hpo.search.recorder import Constants, Recorder
+    from hpo.search.searcher import StudySearcher
+    from hpo.spec.spaces import search_space
+    from hpo.spec.study import StudySpec
+    from hpo.store.checkpoints import Checkpoints, Folder
+    from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
+    from hpo.store.journal import Journal, write_atomically
+    from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+    from hpo.trials.ranking import rank
+    from hpo.views.estimate import Work
+    from hpo.views.progress import Progress
 
     space = search_space("cnn", StudySpec.of(model="cnn").search)
     found: dict[int, tuple[float, float]] = {}
@@ -105,9 +105,9 @@ def ask(sampler: str, trials: int) -> float:
     import optuna
     from optuna.trial import create_trial
 
-    from hpo.spaces import search_space
-    from hpo.storage import seed_sampler
-    from hpo.study import StudySpec
+    from hpo.spec.spaces import search_space
+    from hpo.spec.study import StudySpec
+    from hpo.store.study_db import seed_sampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = search_space("cnn", StudySpec.of(model="cnn").search).distributions

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from cluster.connect import connect
-from hpo import search
-from hpo.checkpoints import Checkpoints, Folder
-from hpo.estimate import Work
-from hpo.folder import create
-from hpo.interrupt import interruptible
-from hpo.preflight import preflight
-from hpo.progress import Progress
-from hpo.study import StudySpec
-from hpo.trial import Trial
+from hpo.search import tuning as search
+from hpo.session.preflight.planning import preflight
+from hpo.spec.study import StudySpec
+from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.run_folder import create
+from hpo.system.interrupt import interruptible
+from hpo.views.estimate import Work
+from hpo.views.progress import Progress
+from hpo.worker.trial import Trial
 from tests.benchmarks.table import Row, row
 
 

@@ -70,8 +70,8 @@ class Podium:
     def __init__(self, sampler: str, seed: int) -> None:
         import optuna
 
-        from hpo.searcher import LaneListener, StudySearcher
-        from hpo.storage import seed_sampler
+        from hpo.search.searcher import LaneListener, StudySearcher
+        from hpo.store.study_db import seed_sampler
 
         self.study = optuna.create_study(study_name="mlp_small", direction="maximize")
         space = _space()
@@ -130,7 +130,7 @@ class RayOptuna:
 
 def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     """The best accuracy that a study of `TRIALS` trials saw, and how many epochs it trained."""
-    from hpo.search import RungScheduler
+    from hpo.search.tuning import RungScheduler
 
     (bracket,) = RungScheduler(EPOCHS)._brackets  # type: ignore[no-untyped-call]
     best, epochs = 0.0, 0
@@ -150,7 +150,7 @@ def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
 
 def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     """The same of Podium with `LANES` trials at a time, which share a shape."""
-    from trainers.halving import survivors
+    from hpo.trials.halving import survivors
 
     searcher = Podium("tpe", seed).searcher
     searcher.lanes, searcher.rungs = LANES, (1, 3) if asha else ()
@@ -181,7 +181,7 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
 
 
 def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
-    from hpo.storage import quiet_optuna
+    from hpo.store.study_db import quiet_optuna
 
     surrogate = Surrogate()
     sides: dict[str, Callable[[int, bool], tuple[float, int]]] = {
@@ -214,8 +214,8 @@ def tabulate(run: Path) -> pd.DataFrame:
 
 
 def _space() -> Any:
-    from hpo.spaces import search_space
-    from hpo.study import StudySpec
+    from hpo.spec.spaces import search_space
+    from hpo.spec.study import StudySpec
 
     return search_space("mlp_small", StudySpec.of(model="mlp_small").search)
 

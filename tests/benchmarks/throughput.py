@@ -46,9 +46,9 @@ def ours(  # noqa: PLR0913 - a benchmark's settings
 
     from models import build_model
     from trainers.config import TrainConfig
-    from trainers.data import Split, TrainingData
-    from trainers.memory import keep_freed_memory
-    from trainers.native import kernels
+    from trainers.cpu.memory import keep_freed_memory
+    from trainers.cpu.native import kernels
+    from trainers.data.dataset import Split, TrainingData
     from trainers.single import SingleTrainer
 
     keep_freed_memory()
@@ -81,7 +81,7 @@ def bounds(names: list[str]) -> dict[str, dict[str, float]]:
     from torch.nn import functional as F
     from torch.utils.flop_counter import FlopCounterMode
 
-    from hpo.precision import product_s
+    from hpo.session.preflight.precision import product_s
     from models import build_model
 
     torch.set_num_threads(1)
@@ -121,7 +121,7 @@ def measure(data: Path, repetitions: int, names: list[str], say: Callable[[str],
 
 def compare_precisions(data: Path, seeds: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     """The validation accuracy of both precisions, by seed: what --precision auto rests on."""
-    from hpo.precision import BF16_AS_GOOD
+    from hpo.session.preflight.precision import BF16_AS_GOOD
 
     how = {"epochs": 1, "images": 640, "validation": 500} if quick else COMPARED
     case = f"{how['epochs']} epochs of {how['images']} images"
@@ -159,7 +159,7 @@ _CACHE: dict[str, object] = {}
 
 
 def _mnist(root: str):  # type: ignore[no-untyped-def]
-    from trainers.data import load_dataset
+    from trainers.data.dataset import load_dataset
 
     if root not in _CACHE:
         _CACHE[root] = load_dataset("mnist", Path(root)).training

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.ports import free_port
-from cluster.processes import descendants
+from cluster.host.ports import free_port
+from cluster.host.processes import descendants
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 
 from cluster.connect import _answering, check_cluster
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

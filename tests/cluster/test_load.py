@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo.journal import read_journal
+from hpo.store.journal import read_journal
 from tests.cluster.conftest import ROOT, LocalCluster, make_cluster
 
 

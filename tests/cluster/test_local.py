@@ -15,7 +15,7 @@ import pytest
 from cluster.auth import ensure_token
 from cluster.local import main
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:

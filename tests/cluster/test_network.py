@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 
 from cluster.auth import ensure_token
-from hpo.journal import read_journal
-from tests.hpo.test_faults import wait_for
+from hpo.store.journal import read_journal
+from tests.hpo.runs.test_faults import wait_for
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PORT, ADDRESSES = 6379, ("10.213.77.1", "10.213.77.2")
 # The head looks at a node this often, and gives it up after so many looks that nobody answered.
 PATIENT = {"period_ms": 1000, "timeout_ms": 2000, "failure_threshold": 60, "initial_delay_ms": 0}

@@ -21,9 +21,9 @@ import pytest
 import ray
 import yaml  # type: ignore[import-untyped]
 
-from hpo.flags import parse_spec
+from hpo.cli.flags import parse_spec
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "cluster" / "recipes"
 NAMES = sorted(path.name for path in RECIPES.iterdir())
 LAUNCHERS = ["aws.yaml", "ssh.yaml"]
@@ -329,8 +329,8 @@ def test_a_rayjobs_code_reaches_every_pod(tmp_path: Path) -> None:
     assert packed is not None
     parts = packed[2].split()
     with (ROOT / "pyproject.toml").open("rb") as file:
-        packages = tomllib.load(file)["tool"]["setuptools"]["packages"]
-    assert set(parts) == {name.partition(".")[0] for name in packages} | {"pyproject.toml"}
+        packages = tomllib.load(file)["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert set(parts) == {name.removesuffix("*") for name in packages} | {"pyproject.toml"}
     uri = yaml.safe_load(load("rayjob.yaml")["spec"]["runtimeEnvYAML"])["working_dir"]
     assert parse_and_validate_working_dir(uri) == uri and uri.endswith(f"/{packed[1]}")
     for pod in pods(cluster_of("rayjob.yaml")).values():

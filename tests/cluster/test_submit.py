@@ -19,9 +19,9 @@ import optuna
 import pandas as pd
 import pytest
 
-from hpo.journal import read_journal
+from hpo.store.journal import read_journal
 from tests.cluster.conftest import LocalCluster
-from tests.hpo.test_faults import wait_for
+from tests.hpo.runs.test_faults import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("listens_to_ctrl_c")]
 SHORT = shlex.split("--model mlp_small --trials 4 --epochs 2 --dataset digits --finalists 0")
@@ -210,7 +210,7 @@ def test_a_connection_that_drops_is_taken_up_again(three_nodes: LocalCluster, tm
 @pytest.mark.parametrize(("token", "words"), [("", "asks for a token"), ("f" * 64, "does not take this token")])
 def test_a_wrong_token_is_one_line_at_once(three_nodes: LocalCluster, tmp_path: Path, token: str, words: str) -> None:
     environment = {**three_nodes.environment, "HOME": str(tmp_path), **({"RAY_AUTH_TOKEN": token} if token else {})}
-    run = [str(Path(__file__).parent.parent.parent / "hpo" / "run.py"), "--address", three_nodes.address, *SHORT]
+    run = [str(Path(__file__).parents[2] / "hpo" / "run.py"), "--address", three_nodes.address, *SHORT]
     for command in (three_nodes.submit("--", *SHORT), run):
         process = subprocess.Popen(
             [sys.executable, *command],
@@ -247,9 +247,7 @@ def test_another_version_of_ray_is_named(three_nodes: LocalCluster, tmp_path: Pa
         "import os, sys; os.environ['RAY_AUTH_MODE'] = 'token'; import ray; ray.__version__ = '2.40.0'\n"
         "from hpo.run import main; sys.exit(main(sys.argv[1:]))"
     )
-    joined = three_nodes.run(
-        ["-c", fake, "--address", three_nodes.address, *SHORT], Path(__file__).parent.parent.parent
-    )
+    joined = three_nodes.run(["-c", fake, "--address", three_nodes.address, *SHORT], Path(__file__).parents[2])
     assert joined.returncode == 2 and "the cluster there has Ray 2.60.0, this is Ray 2.40.0" in joined.stderr
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torchvision.models import vgg16 as torchvisions
 
-from hpo.cli import main
-from hpo.preflight import preflight
-from hpo.study import StudySpec
+from hpo.cli.main import main
+from hpo.session.preflight.planning import preflight
+from hpo.spec.study import StudySpec
 from models import build_model, count_parameters, trainable_parameters
 
 NAME = "vgg16-397923af.pth"

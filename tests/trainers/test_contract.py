@@ -15,7 +15,7 @@ from tests.trainers.test_ddp import a_data, led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.fit import Trainer, fit
-from trainers.fused import FusedTrainer
+from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
 CONFIG = TrainConfig(lr=2e-3, batch_size=32, schedule="cosine", epochs=4)

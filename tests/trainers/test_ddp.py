@@ -18,7 +18,7 @@ from torch import nn
 from models import build_model
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
-from trainers.data import load_dataset
+from trainers.data.dataset import load_dataset
 from trainers.ddp import DistributedTrainer, Seat, images_needed, open_meeting
 from trainers.single import SingleTrainer
 

@@ -14,7 +14,7 @@ from torch import nn
 from models import build_model
 from trainers import checkpoint
 from trainers.config import EpochResult, FitResult, TrainConfig
-from trainers.data import TrainingData, load_dataset
+from trainers.data.dataset import TrainingData, load_dataset
 from trainers.fit import fit
 from trainers.schedule import make_schedule
 from trainers.single import SingleTrainer

@@ -12,8 +12,8 @@ import torch
 
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data import TrainingData, load_dataset
-from trainers.fused import FusedTrainer
+from trainers.data.dataset import TrainingData, load_dataset
+from trainers.fused.trainer import FusedTrainer
 from trainers.loop import predict
 from trainers.single import SingleTrainer
 

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from models import build_model
 from trainers import checkpoint
 from trainers.config import TrainConfig
-from trainers.data import TrainingData, load_dataset
-from trainers.fused import FusedTrainer
+from trainers.data.dataset import TrainingData, load_dataset
+from trainers.fused.stacked_conv import Form, grouped, products
+from trainers.fused.trainer import FusedTrainer
 from trainers.loop import use_whole_float32
 from trainers.single import SingleTrainer
-from trainers.stackedconv import Form, grouped, products
 
 pytestmark = [
     pytest.mark.gpu,

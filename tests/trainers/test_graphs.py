@@ -13,8 +13,8 @@ from torch import Tensor
 
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data import TrainingData, load_dataset
-from trainers.fused import FusedTrainer
+from trainers.data.dataset import TrainingData, load_dataset
+from trainers.fused.trainer import FusedTrainer
 from trainers.graphs import Steps, decides_nothing
 from trainers.single import SingleTrainer
 

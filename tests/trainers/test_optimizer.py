@@ -64,7 +64,7 @@ from pathlib import Path
 from functools import partial
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data import load_dataset
+from trainers.data.dataset import load_dataset
 from trainers.single import SingleTrainer
 data = load_dataset("digits", Path("x"), train_size=64).training
 for config in (TrainConfig(), TrainConfig(optimizer="sgd", schedule="one-cycle"), TrainConfig(optimizer="adamw")):

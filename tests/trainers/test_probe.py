@@ -7,7 +7,7 @@ import pytest
 
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data import load_dataset
+from trainers.data.dataset import load_dataset
 from trainers.probe import probe
 
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from models import build_model
 from trainers.config import OPTIMIZERS, TrainConfig
-from trainers.data import Split, TrainingData, load_dataset
+from trainers.data.dataset import Split, TrainingData, load_dataset
 from trainers.single import SingleTrainer
 
 make_lenet = partial(build_model, "lenet5", (1, 28, 28), 10, dropout=0.3)

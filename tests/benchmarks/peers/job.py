@@ -48,10 +48,11 @@ def configurations() -> list[dict[str, Any]]:
 
 def podium(data: Path, splits: Path, target: float | None, seed: int) -> float:
     """What `python hpo/run.py --model cnn --trials 16 ...` runs; the given configurations are put into its queue."""
-    from hpo import recorder, search
     from hpo.run import run_study
-    from hpo.study import StudySpec
-    from trainers.native import kernels
+    from hpo.search import recorder
+    from hpo.search import tuning as search
+    from hpo.spec.study import StudySpec
+    from trainers.cpu.native import kernels
 
     assert kernels() is not None, "no C++ compiler: this would measure something else"
     best = 0.0

@@ -1,0 +1,25 @@
+"""Why a worker is gone, in a row's words."""
+
+from __future__ import annotations
+
+from cluster.connect import session_folder
+from cluster.host.worker_logs import last_words
+
+_SIGNALS = {
+    "Segmentation fault": "SIGSEGV",
+    "Aborted": "SIGABRT",
+    "Bus error": "SIGBUS",
+    "Illegal instruction": "SIGILL",
+    "Floating-point exception": "SIGFPE",
+}
+KILLED = "its worker was killed (SIGKILL), by the system where memory is short, or with its node"
+
+
+def how_it_ended(name: str) -> str:
+    """How the worker ended that trained what is called `name`, and which log has the rest."""
+    words, log = last_words(session_folder().parent, name)
+    if not words:
+        return KILLED
+    number = next((f" ({signal})" for fault, signal in _SIGNALS.items() if words.startswith(fault)), "")
+    verb = "" if words.startswith("called") else "ended by "
+    return f"its worker {verb}{words}{number}; logs/{log} has more"

@@ -1,0 +1,1 @@
+"""The command line: flags, subcommands, and what they print."""

@@ -1,0 +1,115 @@
+"""`hpo compare`: the trials of several runs in one ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from hpo.cli.command import check_output, run_command
+from hpo.spec.study import MANY, SWITCH, at_least
+
+if TYPE_CHECKING:
+    from hpo.store.stored_run import PastRun
+    from hpo.trials.finalists import Finalist
+    from hpo.trials.ranking import Ranked
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CompareSpec:
+    """How runs are compared."""
+
+    rank_by: Annotated[tuple[str, ...], MANY] = ()
+    """Another order of accuracy, parameters and time, or weights: accuracy=1 time=0.2 [default: in that order]"""
+    top: int = 10
+    """Trials that are shown."""
+    mixed: Annotated[bool, SWITCH] = False
+    """Compares runs of different data sets or splits all the same."""
+    out: Path | None = None
+    """Writes the whole ranking into this file, NAME.csv."""
+
+    def __post_init__(self) -> None:
+        from hpo.trials.ranking import RankBy
+
+        RankBy.of(self.rank_by)
+        at_least("--top", self.top, 1)
+        if self.out:
+            check_output("--out", self.out, ".csv")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `hpo compare ...`; returns its exit code."""
+    return run_command("compare", _compare, argv)
+
+
+def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = CompareSpec()) -> None:
+    """Every trial of several runs in one ranking, and their finals in one leaderboard.
+
+    Parameters
+    ----------
+    runs
+        Two folders results/NAME or more.
+    """
+    from hpo.store.csv_tables import trials_frame
+    from hpo.store.journal import write_atomically
+    from hpo.store.stored_run import check_comparable, read_run
+    from hpo.trials.ranking import RankBy, rank
+
+    if len(runs) < 2:
+        raise ValueError(
+            f"{len(runs)} run{'s' if len(runs) != 1 else ''} to compare: give two folders results/NAME or more"
+        )
+    past = [read_run(path) for path in runs]
+    if not spec.mixed:
+        check_comparable(past)
+    names = _names(past)
+    # A trial's id is its own within its run alone.
+    records = [
+        replace(record, trial_id=f"{name}/{record.trial_id}")
+        for name, run in zip(names, past, strict=True)
+        for record in run.records
+    ]
+    ranked = rank(records, RankBy.of(spec.rank_by))
+    _show(ranked, spec.top, past)
+    if spec.out:
+        write_atomically(spec.out, trials_frame(ranked).to_csv(index=False))
+        print(f"the whole ranking: {spec.out}")
+
+
+def _names(runs: Sequence[PastRun]) -> list[str]:
+    """The folders' names; their paths where two have the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+
+
+def _show(ranked: list[Ranked], top: int, runs: Sequence[PastRun]) -> None:
+    from hpo.cli.command import console
+    from hpo.session.summary import best_table, finals_table
+    from hpo.system.texts import say
+
+    sizes = ", ".join(f"{run.name} ({len(run.records)} trials, {run.study['data']['name']})" for run in runs)
+    say(f"{len(ranked)} trials of {sizes}")
+    console().print(best_table(ranked, top))
+    finalists = _finalists(runs)
+    if finalists:
+        print("Finals")
+        console().print(finals_table(finalists))
+
+
+def _finalists(runs: Sequence[PastRun]) -> list[Finalist]:
+    """In one order. Tests need the same images: of runs that do not share them no finals are shown together."""
+    from hpo.trials.finalists import order
+
+    if len({run.study["data"]["hashes"]["test"] for run in runs}) > 1:
+        return []
+    return order(
+        [
+            replace(finalist, record=replace(finalist.record, trial_id=f"{name}/{finalist.record.trial_id}"))
+            for name, run in zip(_names(runs), runs, strict=True)
+            for finalist in run.finalists()
+        ]
+    )

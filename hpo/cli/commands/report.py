@@ -1,0 +1,35 @@
+"""`hpo report`: a run on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hpo.cli.command import OwnModel, check_output, run_command
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `hpo report ...`; returns its exit code."""
+    return run_command("report", _report, argv)
+
+
+def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = None, model: OwnModel = None) -> None:
+    """Leaderboard, trials, figures and provenance of a run on one page, report.html, that opens offline.
+
+    Parameters
+    ----------
+    run
+        A results/NAME.
+    out
+        Another place for the page, NAME.html. [default: report.html in the run's folder]
+    data_dir
+        Where data sets are looked for. [default: $PODIUM_DATA_DIR, or data]
+    """
+    if out:
+        check_output("--out", out, ".html")
+    from hpo.store.stored_run import read_run
+    from hpo.views.report import write_report
+
+    path = out or run / "report.html"
+    write_report(read_run(run), path, data_dir, [model] if model else [])
+    print(path)

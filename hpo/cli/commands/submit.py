@@ -1,0 +1,103 @@
+"""`hpo submit`: the same command line, on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cluster.jobs import ClusterLost, Jobs
+from cluster.submit import dry_run, follow, submit
+from hpo.cli.command import BAD_INPUT, FAILED, run_command
+from hpo.cli.submission import make_job
+from hpo.spec.study import SWITCH, check_name, unknown
+
+DASHBOARD = "http://127.0.0.1:8265"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SubmitSpec:
+    """Where to, and what of it."""
+
+    address: str = os.environ.get("RAY_API_SERVER_ADDRESS") or DASHBOARD
+    """The dashboard of the cluster, http://HEAD:8265."""
+    follow: str | None = None
+    """Shows a job that was submitted before, and brings its results."""
+    stop: str | None = None
+    """Asks a job to end well; --follow brings what it has."""
+    detach: Annotated[bool, SWITCH] = False
+    """Submits and leaves."""
+    dry_run: Annotated[bool, SWITCH] = False
+    """Prints the job, and submits nothing."""
+    results_dir: Path = Path("results")
+    """Where --follow brings results to; a run that is submitted says it itself, behind the --."""
+
+    def __post_init__(self) -> None:
+        asked = [f"--{name}" for name in ("follow", "stop", "detach", "dry_run") if getattr(self, name)]
+        if len(asked) > 1:
+            raise ValueError(f"{' '.join(asked)}: choose one".replace("_", "-"))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `hpo submit [FLAG ...] -- (the flags of hpo run)`; returns its exit code, the job's where it follows it."""
+    words = list(argv)
+    cut = words.index("--") if "--" in words else len(words)
+    line = words[cut + 1 :] if cut < len(words) else None
+
+    def run(*, spec: Annotated[SubmitSpec, Parameter(name="*")] = SubmitSpec()) -> int:
+        """Submits a run to a Ray cluster, follows it and brings its results back.
+
+        hpo submit --address http://HEAD:8265 -- --model cnn --trials 50
+        """
+        try:
+            return _submit(spec, line)
+        except ConnectionError as error:
+            print(f"hpo: {error}", file=sys.stderr)
+            return FAILED if isinstance(error, ClusterLost) else BAD_INPUT
+
+    return run_command("submit", run, words[:cut])
+
+
+def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
+    known = spec.follow or spec.stop
+    if known and line is not None:
+        raise ValueError(f"{'--follow' if spec.follow else '--stop'} {known}: takes no flags of a run")
+    if known:
+        return _known(spec, Jobs(spec.address), known)
+    if line is None:
+        raise ValueError("say what to run behind a --, as in: hpo submit -- --model cnn --trials 50")
+    run = make_job(line)
+    if run is None:
+        return 0
+    job = f"{re.sub('[^A-Za-z0-9._-]', '-', run.name)}-{secrets.token_hex(3)}"  # it becomes part of URLs
+    if spec.dry_run:
+        dry_run(spec.address, run, job)
+        return 0
+    jobs = submit(spec.address, run, job)
+    if spec.detach:
+        print(f"follow:  hpo submit --address {spec.address} --follow {job}")
+        print(f"stop:    hpo submit --address {spec.address} --stop {job}")
+        return 0
+    return follow(jobs, job, run.target, run.own)
+
+
+def _known(spec: SubmitSpec, jobs: Jobs, job: str) -> int:
+    """--stop and --follow."""
+    details = jobs.status(job)
+    name = (details.metadata or {}).get("podium_name") if details else None
+    if name is None:
+        raise unknown(f"{'--follow' if spec.follow else '--stop'} {job}", job, jobs.names() or ["none"])
+    if spec.stop:
+        jobs.stop(job)
+        print(f"ending {job}; its results come with: hpo submit --address {spec.address} --follow {job}")
+        return 0
+    check_name("--follow", name)  # whoever may submit says it, and it is a path here
+    return follow(jobs, job, spec.results_dir / name)

@@ -1,0 +1,52 @@
+"""The `hpo` console command: gathers the subcommands and knows how none of them works."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": ("hpo.run", "search hyperparameters and rank architectures"),
+    "submit": ("hpo.cli.commands.submit", "the same on a Ray cluster, from any machine"),
+    "train": ("hpo.cli.commands.train", "train one configuration, a system's recipe or an earlier winner"),
+    "evaluate": ("hpo.cli.commands.evaluate", "what trained weights get right, class by class"),
+    "predict": ("hpo.cli.commands.predict", "the class of pictures of any size"),
+    "export": ("hpo.cli.commands.export", "trained weights as ONNX, a torch.export program or safetensors"),
+    "report": ("hpo.cli.commands.report", "a run on one page: leaderboard, trials, figures, provenance"),
+    "dashboard": ("hpo.cli.commands.dashboard", "a run's study in optuna-dashboard"),
+    "compare": ("hpo.cli.commands.compare", "the trials of several runs in one ranking"),
+    "baselines": ("hpo.cli.commands.baselines", "the reproduced systems: what they claim, and what they reach"),
+    "models": ("hpo.cli.commands.models", "the architectures as a table, or one of them layer by layer"),
+}
+
+
+def console() -> int:
+    """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
+    from hpo.system.interrupt import answer_signals
+    from hpo.system.streams import prepare_streams, speak_utf8
+
+    speak_utf8()
+    prepare_streams()
+    if sys.argv[1:2] == ["run"]:
+        answer_signals()
+    return main()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Dispatches `hpo COMMAND ...`; returns the command's exit code, 2 for an unknown one."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: hpo COMMAND ...\n")
+        for name, (_, what) in COMMANDS.items():
+            print(f"  {name:<10} {what}")
+        print("\nhpo COMMAND --help tells more")
+        return 0
+    if words[0] not in COMMANDS:
+        from hpo.spec.study import unknown
+
+        print(f"hpo: {unknown(f'command {words[0]}', words[0], COMMANDS)}", file=sys.stderr)
+        return 2
+    module, _ = COMMANDS[words[0]]
+    code: int = importlib.import_module(module).main(words[1:])
+    return code

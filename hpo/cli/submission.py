@@ -1,0 +1,127 @@
+"""From the flags of a run to a job: what of them holds on the cluster's head, and which files must travel."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from cluster.package import EXTRA, MIB, size_of
+from cluster.submit import Job
+from hpo.cli.flags import parse_spec
+from hpo.spec.resuming import consent
+from hpo.spec.study import DataSpec, StudySpec
+from hpo.store.run_folder import check_free, reopen, stem
+
+MOST_DATA_BYTES = 90 * MIB
+_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
+
+
+def make_job(line: Sequence[str]) -> Job | None:
+    """The job that runs `line`, the flags of hpo/run.py; None where they asked for help, which is then printed.
+
+    Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
+    """
+    from hpo.store.study_db import masked  # imports Optuna, which --help does not need
+
+    spec = parse_spec(line)
+    if spec is None:
+        return None
+    if spec.resources.address:
+        raise ValueError(
+            f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
+        )
+    output = spec.output
+    name = output.resume or output.name or _free_name(spec.search.model)
+    if not output.resume:
+        check_free(output.results_dir, name)
+    flags, extra = _without(line, _PLACES), {}
+    if output.resume:
+        reopen(output.results_dir, name).unlock()  # a driver that is at work there would be sent half
+        extra[f"resume/{name}"] = output.results_dir / name
+    else:
+        flags += ["--name", name]
+    _check_places(spec)
+    variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
+    if config := _value(line, "--config"):
+        extra["config.toml"] = Path(config)
+        flags += ["--config", f"{EXTRA}/config.toml"]
+    shown = shlex.join(masked(word) if "://" in word else word for word in flags)
+    return Job(
+        name=name,
+        flags=tuple(flags),
+        shown=shown,
+        target=output.results_dir / name,
+        project=Path.cwd(),
+        extra=extra,
+        variables=variables,
+        own=consent(spec.search.model),
+    )
+
+
+def _free_name(models: Sequence[str]) -> str:
+    """It is made on the head, which other machines submit to in the same second: so not the time alone."""
+    return f"{stem(models)}-{secrets.token_hex(3)}"
+
+
+def _check_places(spec: StudySpec) -> None:
+    """ValueError for what would lie in the job's own folder, which goes with it."""
+    storage, path = spec.search.storage or "", spec.resources.storage_path or ""
+    if storage.startswith("sqlite"):
+        raise ValueError(
+            f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself"
+        )
+    if path and "://" not in path and not Path(path).is_absolute():
+        raise ValueError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
+
+
+def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:
+    """Adds a data set's files, or where the head has them, to `extra` and `flags`; returns environment variables."""
+    own = os.sep in data.dataset or os.path.exists(data.dataset)
+    if own and _travels("--dataset", path := Path(data.dataset)):
+        extra[f"dataset/{path.name}"] = path
+        flags[:] = [*_without(flags, ["--dataset"]), "--dataset", f"{EXTRA}/dataset/{path.name}"]
+    if data.data_dir is None:
+        return {}
+    if not _travels("--data-dir", data.data_dir):
+        flags += ["--data-dir", str(data.data_dir)]
+        return {}
+    extra["data"] = data.data_dir
+    if in_file:
+        flags += ["--data-dir", f"{EXTRA}/data"]  # comes before what the --config file says
+    return {"PODIUM_DATA_DIR": f"{EXTRA}/data"}  # no flag: the results would name a folder that is not there
+
+
+def _travels(flag: str, path: Path) -> bool:
+    """Whether the path is small enough; says so if not. ValueError where it is not there."""
+    if not path.exists():
+        raise ValueError(f"{flag} {path}: is not there")
+    size = size_of(path)
+    if size > MOST_DATA_BYTES:
+        limit = f"the {MOST_DATA_BYTES // MIB} MiB that travel"
+        print(f"note: {flag} {path} has {size / MIB:.0f} MiB, over {limit}: the head must have it there")
+    return size <= MOST_DATA_BYTES
+
+
+def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """The line without these flags, each of which takes one value."""
+    kept, skip = [], False
+    for word in line:
+        if not skip and _flag(word) not in flags:
+            kept.append(word)
+        skip = not skip and _flag(word) in flags and "=" not in word
+    return kept
+
+
+def _flag(word: str) -> str:
+    return word.partition("=")[0].replace("_", "-")
+
+
+def _value(line: Sequence[str], flag: str) -> str | None:
+    for word, following in pairwise([*line, ""]):
+        if _flag(word) == flag:
+            return word.partition("=")[2] if "=" in word else following
+    return None

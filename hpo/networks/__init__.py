@@ -1,0 +1,1 @@
+"""One network at a time: trained, evaluated, used; and the baselines."""

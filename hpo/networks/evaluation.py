@@ -1,0 +1,122 @@
+"""Trained weights on a split: the one place besides the baselines where a test split is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.networks.training import resolve_device
+from hpo.spec.study import DataSpec
+from hpo.store import model_file as weights
+from hpo.store.model_file import Description
+from hpo.views import figures
+from trainers.data.dataset import DATASETS, Dataset, Split, denormalized, load_dataset
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hpo.cli.commands.evaluate import EvaluateSpec
+
+_SEEN = "these are images the network was trained on: this says nothing about new ones"
+_CHOSEN = "epoch and configuration were chosen on these images: on new ones it is a little worse"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """loss: mean nats per image. report: see trainers/metrics.py. notes: what a reader must know. wrong: the images
+    that were taken for another class, in [0, 1], with their captions, those first that it was most sure of."""
+
+    model: str
+    dataset: str
+    split: str
+    loss: float
+    report: dict[str, Any]
+    notes: tuple[str, ...]
+    wrong: tuple[Tensor, list[str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: the report, and what it is of."""
+        head = {"model": self.model, "dataset": self.dataset, "split": self.split, "notes": list(self.notes)}
+        return {**self.report, "loss": self.loss, **head}
+
+
+def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
+    """Runs the network in `path` over the split; ValueError for weights or data that are not usable or do not fit."""
+    from torch.nn import functional as F
+
+    from trainers.loop import predict
+    from trainers.metrics import classification_report
+
+    description, network = weights.load(path, spec.model)
+    device = resolve_device(spec.train.device)
+    dataset = _dataset(description, spec)
+    split = _split(dataset, spec.split)
+    logits = predict(network.to(device), split.to(device), spec.train.plain_precision)
+    predicted = logits.argmax(1)
+    return Evaluation(
+        model=description.model,
+        dataset=dataset.name,
+        split=spec.split,
+        loss=F.cross_entropy(logits, split.labels).item(),
+        report=classification_report(split.labels, predicted, description.classes),
+        notes=tuple(_notes(description, dataset, spec.split)),
+        wrong=_wrong(split, logits, description),
+    )
+
+
+def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
+    """The first images that were taken for another class, as a PNG; OSError where the disk does not take it."""
+    images, captions = evaluation.wrong
+    title = f"{len(images):,} of {evaluation.report['overall']['num_samples']:,} wrong: true class > taken for"
+    figures.draw_sheet(path, title, images, captions)
+
+
+def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
+    """The data set, normalized as in the training, and split as in the training."""
+    name = description.dataset
+    if spec.dataset is None and name not in DATASETS and not Path(name).exists():
+        raise ValueError(f"{name}, which it was trained on, is not there; give its place with --dataset")
+    data = DataSpec(dataset=spec.dataset or name, data_dir=spec.data_dir)
+    # Of another data set the whole training split is meant.
+    size = description.train_size if weights.data_key(data.dataset) == name else None
+    mean, std = description.mean, description.std
+    dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
+    if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
+        raise ValueError(
+            f"--dataset {dataset.name}: has {_kind(dataset.input_shape, dataset.classes)}; "
+            f"the network was trained on {_kind(description.input_shape, description.classes)}"
+        )
+    return dataset
+
+
+def _kind(shape: tuple[int, ...], classes: tuple[str, ...]) -> str:
+    names = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    return f"images of {'x'.join(map(str, shape))} in {len(classes)} classes ({names})"
+
+
+def _split(dataset: Dataset, name: str) -> Split:
+    if name == "test":
+        return dataset.test.open()
+    return dataset.training.train if name == "train" else dataset.training.validation
+
+
+def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
+    """Decided by what the images are, not by what the data set is called."""
+    part = next((part for part, sha in description.hashes.items() if sha == dataset.hashes[split]), None)
+    if part is not None:
+        return {"train": [_SEEN], "validation": [_CHOSEN]}.get(part, [])
+    if weights.data_key(dataset.name) == description.dataset:
+        return [f"{dataset.name} has changed since the training: its {split} split may hold images of it"]
+    return [f"trained on {description.dataset}"]
+
+
+def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tensor, list[str]]:
+    sure, predicted = logits.softmax(1).max(1)
+    at = (predicted != split.labels).nonzero()[:, 0]
+    at = at[sure[at].argsort(descending=True, stable=True)]
+    names = description.classes
+    pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
+    return denormalized(split.images[at], description.mean, description.std), [
+        f"{names[true]} > {names[taken]}" for true, taken in pairs
+    ]

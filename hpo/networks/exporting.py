@@ -1,0 +1,148 @@
+"""A trained network in other forms, each read back and compared before it gets its name."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hpo.store import model_file as weights
+from hpo.store.model_file import Description
+from models.layers import Normalized
+
+TOLERANCE = 1e-4  # of logits: other kernels add in another order
+_EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
+
+
+def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
+    """Writes the network of `source` to `target` as onnx, pt2 or safetensors; `trusted` as in `weights.load`.
+
+    Returns the largest difference between its logits and the network's, on batches of several sizes. The file
+    gets its name only after that: a failed export leaves nothing behind. Raises ValueError for unusable weights, a
+    missing package, a network the format cannot express, or outputs that differ by more than `TOLERANCE`.
+    """
+    _need(form)
+    description, network = weights.load(source, trusted)
+    deployed = Normalized(network, description.mean, description.std).eval()
+    writers: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
+        "onnx": _onnx,
+        "pt2": _pt2,
+        "safetensors": _safetensors,
+    }
+    with _temporary(target) as file:
+        try:
+            with _quiet():
+                run = writers[form](file, deployed, description)
+        except OSError:
+            raise
+        except Exception as error:  # exporters raise all sorts, in many lines
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"--format {form}: {description.model} cannot be exported ({reason})") from error
+        difference = _difference(run, deployed, description.input_shape)
+        if not difference <= TOLERANCE:
+            raise ValueError(f"--format {form}: its outputs differ by {difference:.1e} from the network's")
+        os.chmod(file, 0o644)
+        os.replace(file, target)
+    return difference
+
+
+def _need(form: str) -> None:
+    for package in _EXTRAS[form]:
+        try:
+            importlib.import_module(package)
+        except ImportError:
+            raise ValueError(f'--format {form}: needs {package}; pip install -e ".[export]"') from None
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A file name beside `target`, removed at the end if it is still there."""
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=target.suffix)
+        os.close(handle)
+    except OSError as error:
+        raise ValueError(f"--out {target}: cannot be written ({error.strerror})") from error
+    try:
+        yield Path(name)
+    except OSError as error:
+        raise ValueError(f"--out {target}: cannot be written ({error.strerror or error})") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters warn and log of their own inner workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _onnx(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
+    program = torch.onnx.export(
+        deployed,
+        (_images(2, description.input_shape),),
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props["podium"] = _metadata(description)
+    program.save(file, external_data=False)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return lambda pixels: torch.from_numpy(session.run(["logits"], {"pixels": pixels.numpy()})[0])
+
+
+def _pt2(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
+    shapes = {"pixels": {0: torch.export.Dim("batch")}}
+    program = torch.export.export(deployed, (_images(2, description.input_shape),), dynamic_shapes=shapes)
+    torch.export.save(program, file, extra_files={"podium.json": _metadata(description)})
+    loaded: Callable[[Tensor], Tensor] = torch.export.load(file).module()
+    return loaded
+
+
+def _safetensors(file: Path, deployed: Normalized, description: Description) -> Callable[[Tensor], Tensor]:
+    from safetensors.torch import load_file, save_file
+
+    state = {name: value.contiguous() for name, value in deployed.network.state_dict().items()}
+    save_file(state, file, metadata={"podium": _metadata(description)})
+    network = description.build()
+    network.load_state_dict(load_file(file))
+    return Normalized(network, description.mean, description.std).eval()
+
+
+def _metadata(description: Description) -> str:
+    return json.dumps(description.to_dict())
+
+
+def _difference(run: Callable[[Tensor], Tensor], deployed: nn.Module, shape: tuple[int, int, int]) -> float:
+    worst = 0.0
+    with torch.no_grad():
+        for size in (1, 2, 7):
+            pixels = _images(size, shape)
+            worst = max(worst, (run(pixels) - deployed(pixels)).abs().max().item())
+    return worst
+
+
+def _images(size: int, shape: tuple[int, int, int]) -> Tensor:
+    values: Any = torch.rand(size, *shape, generator=torch.Generator().manual_seed(size))
+    return values  # type: ignore[no-any-return]

@@ -1,0 +1,64 @@
+"""One configuration trained, outside of any search: for `hpo train` and `hpo baselines`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from models import build_model
+from trainers.config import FitResult, TrainConfig
+from trainers.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is trained and how. arch: the architecture's own hyperparameters."""
+
+    model: str
+    train: TrainConfig
+    arch: dict[str, Any] = field(default_factory=dict)
+
+
+def train_model(
+    setup: Setup,
+    dataset: Dataset,
+    report: Callable[[FitResult], object] = lambda _: None,
+    watch: Callable[[float], object] | None = None,
+    epochs: int | None = None,
+) -> FitResult:
+    """Trains for `epochs`, by default those of `setup.train`, where its schedule ends; `report` hears of each,
+    `watch` of each batch's start: the share of the epoch that is done. The test split stays sealed."""
+    from trainers.cpu.memory import keep_freed_memory
+    from trainers.fit import fit
+    from trainers.single import SingleTrainer
+
+    keep_freed_memory()
+    make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
+    trainer = SingleTrainer(make, dataset.training, setup.train)
+    trainer.watch = watch
+    try:
+        return fit(trainer, epochs or setup.train.epochs, report)
+    finally:
+        trainer.close()
+
+
+def resolve_device(name: str) -> str:
+    """cpu, cuda or mps; "auto" is cuda where there is one, else cpu. ValueError for one that is not here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(name, torch.cuda.is_available())
+    return name
+
+
+def check_device(name: str, has_gpu: bool) -> None:
+    """ValueError for a device that is not here; has_gpu: whether this machine, or the cluster, has a GPU."""
+    import torch
+
+    if name == "cuda" and not has_gpu:
+        raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")

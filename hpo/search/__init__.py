@@ -1,0 +1,1 @@
+"""Optuna and Ray Tune: which configurations are tried, and which trials are stopped."""

@@ -1,0 +1,1 @@
+"""One study, from the lock to the last file."""

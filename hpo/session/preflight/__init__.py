@@ -1,0 +1,1 @@
+"""What is found out and refused before anything starts."""

@@ -1,0 +1,57 @@
+"""What every node of a cluster must have before the first trial: Podium, and the checkpoints' place."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+
+from cluster.nodes import on_every_node
+from hpo.store.checkpoints import Place, place_at
+from hpo.store.study_db import masked
+
+DRIVER = "driver@probe"
+
+
+def check_nodes(storage_path: str | None, joined: bool) -> None:
+    """Raises ValueError, in one line with the node, where trials could not run or keep their checkpoints.
+
+    joined: whether a cluster is; else only the place is looked at. It is tried by writing from here and from every
+    node, and by reading what another one wrote.
+    """
+    place = place_at(storage_path, f"podium-probe-{secrets.token_hex(6)}") if storage_path else None
+    path = masked(storage_path or "")
+    try:
+        if place:
+            place.save(DRIVER, {"from": "driver"})
+        found = on_every_node(_visit, place) if joined else {}
+        seen = set(place.names("")) if place else set()
+    except OSError as error:
+        raise ValueError(f"--storage-path {path}: cannot be written ({' '.join(str(error).split())})") from error
+    finally:
+        if place:
+            with suppress(OSError):
+                place.clear()
+    for node, answer in found.items():
+        late = isinstance(answer, TimeoutError)  # an OSError too, for Python
+        apart = not late and (isinstance(answer, OSError) or (isinstance(answer, str) and answer not in seen))
+        if place and apart:
+            raise ValueError(
+                f"--storage-path {path}: node {node} does not see what the others write there; give a folder that all "
+                "nodes share or s3://BUCKET/PATH, or leave it out: checkpoints then travel to the driver"
+            )
+        if isinstance(answer, Exception):
+            words = " ".join(str(answer).split())[:300]
+            raise ValueError(
+                f"--address: node {node} cannot run trials ({type(answer).__name__}: {words}); install Podium there"
+            )
+
+
+def _visit(place: Place | None) -> str:
+    """On a node: imports what a trial needs, reads the driver's file and leaves one of its own; returns its name."""
+    import hpo.worker.trial  # noqa: F401
+
+    name = f"node@{secrets.token_hex(6)}"
+    if place:
+        place.load(DRIVER)
+        place.save(name, {"from": name})
+    return name

@@ -1,0 +1,202 @@
+"""How many trials share a GPU, and how many are trained as one network on it: by what a probe there measures."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from hpo.session.preflight.batches import largest_batch
+from models import MODELS, build_model
+from trainers.config import TrainConfig, split_config
+from trainers.data.dataset import Dataset, Split, TrainingData
+from trainers.probe import Probe, probe
+
+if TYPE_CHECKING:
+    from hpo.session.preflight.planning import ModelPlan
+    from hpo.spec.study import StudySpec
+
+LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
+GAIN = 1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
+ARRAYS = 3  # that a search is made of at least: each draws a shape
+FEWEST = 20  # trials of a search that are worth a probe
+MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
+MOST = 16  # processes on a GPU
+PROBE_IMAGES, PROBE_S = 4096, 180.0
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """lanes: of an array, by architecture. gpus: of a trial, None where nobody asked. notes: for the user."""
+
+    lanes: Mapping[str, int]
+    gpus: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int) -> Packing:
+    """What --fuse and --gpus-per-trial come to for these architectures on this device, of which there are `gpus`.
+
+    Raises ValueError where lanes are asked for, and no architecture can be fused.
+    """
+    fuse, auto_share = spec.resources.fuse, spec.resources.gpus_per_trial == "auto"
+    if isinstance(fuse, int):
+        return replace(_as_asked(fuse, spec, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
+    if device != "cuda":
+        return Packing({})
+    whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
+    worth = fuse == "auto" and whole and spec.search.trials >= FEWEST
+    fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
+    if not (fusible or auto_share):
+        return Packing({})
+    if spec.output.dry_run:
+        return Packing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
+    return _by_probe(spec, dataset, models, fusible, min(gpus, spec.resources.concurrency or gpus))
+
+
+def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
+    """Whether several networks of the architecture can be one: a plain nn.Sequential of layers with a stacked form, the
+    same layers whatever the dropout is."""
+    import torch
+
+    from trainers.fused.stacked import is_stackable
+
+    _, arch = _first(model)
+    rates: list[dict[str, Any]] = [{"dropout": 0.0}, {"dropout": 0.5}] if "dropout" in arch else [{}]
+    shape = dataset.input_shape, len(dataset.classes)
+    with torch.device("meta"):
+        networks = [build_model(model.name, *shape, **{**arch, **rate}) for rate in rates]
+    layers = {tuple(type(layer) for layer in network.modules()) for network in networks}
+    return len(layers) == 1 and all(is_stackable(network) for network in networks)
+
+
+def share_of(measured: Probe) -> float:
+    """A trial's share of a GPU: as many at once as its memory and its time hold, with a margin; to 4 digits, down."""
+    in_memory = MEMORY * measured.total_bytes / measured.peak_bytes if measured.peak_bytes else 1.0
+    count = min(in_memory, BUSY / max(measured.busy, 1e-3), MOST)
+    return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
+
+
+def lanes_to_try(trials: int, at_once: int = 1) -> tuple[int, ...]:
+    """Numbers of lanes for a search of so many trials of an architecture, on GPUs that train so many arrays at once:
+    there is one for each."""
+    most = trials // max(ARRAYS, at_once)
+    return tuple(count for count in LANES if count <= most) or (most,)
+
+
+def lanes_of(measured: Probe) -> int:
+    """The number of lanes that trains most images a second, if that is worth it: else 1."""
+    alone = measured.images_per_s[1]
+    best = max(measured.images_per_s, key=lambda count: measured.images_per_s[count])
+    return best if measured.images_per_s[best] >= GAIN * alone else 1
+
+
+def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> Packing:
+    fusible = {model.name: is_fusible(model, dataset) for model in models}
+    others = ", ".join(name for name, can in fusible.items() if not can)
+    if not any(fusible.values()):
+        raise ValueError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
+    notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
+    return Packing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
+
+
+def _by_probe(
+    spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str], at_once: int
+) -> Packing:
+    tried = lanes_to_try(spec.search.trials, at_once)
+    measured = {m.name: probe_on_ray(spec, dataset, m, tried if m.name in fusible else ()) for m in models}
+    lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
+    lanes = {name: count for name, count in lanes.items() if count > 1}
+    notes = [f"{name}: {count} trials at a time as one network" for name, count in lanes.items()]
+    failed = [name for name, found in measured.items() if not found]
+    notes += [f"what a trial takes of a GPU could not be measured: {', '.join(failed)}"] if failed else []
+    gpus = None
+    if spec.resources.gpus_per_trial == "auto":
+        # One share for all architectures of a run: that of the one that needs most.
+        shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
+        gpus = max(shares)
+        notes += [f"each trial takes {gpus:g} of a GPU, as measured"] if not lanes and not failed else []
+    return Packing(lanes, gpus, tuple(notes))
+
+
+def probe_on_ray(
+    spec: StudySpec, dataset: Dataset, model: ModelPlan, lanes: tuple[int, ...], device: str = "cuda"
+) -> Probe | None:
+    """What a worker with a GPU measures of an architecture's first trial; None where it fails, or none is free."""
+    import ray
+    from ray.exceptions import RayError
+
+    from cluster.connect import connect
+
+    train, arch = _first(model)
+    distributions = model.space.distributions
+    settings = {
+        "model": model.name,
+        "shape": (dataset.input_shape, len(dataset.classes)),
+        "arch": arch,
+        "train": {**train, "precision": model.precision, "device": device, "threads": spec.resources.cpus_per_trial},
+        "lanes": lanes,
+        "largest": (largest_architecture(model), largest_batch(model)),
+        "optimizers": getattr(distributions.get("optimizer"), "choices", ()),
+    }
+    with connect(spec.resources.address):
+        if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+            return None  # nodes with GPUs are still to join
+        task = ray.remote(max_calls=1)(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
+        reference = task.remote(_few(dataset.training).to_arrays(), settings)
+        try:
+            found: Probe = ray.get(reference, timeout=PROBE_S)
+        except RayError as error:
+            logger.warning("the probe of %s failed: %s", model.name, " ".join(str(error).split())[:500])
+            ray.cancel(reference, force=True)
+            return None
+    # Every worker has the whole data set on its GPU, and not only the probe's few images of it.
+    beside = _bytes(dataset.training) - _bytes(_few(dataset.training))
+    return replace(found, peak_bytes=found.peak_bytes + beside if found.peak_bytes else 0)
+
+
+def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
+    make = partial(build_model, settings["model"], *settings["shape"])
+    arch, batch_size = settings["largest"]
+    data, config = TrainingData.from_arrays(arrays), TrainConfig(**settings["train"])
+    own, largest = partial(make, **settings["arch"]), (partial(make, **arch), batch_size)
+    return probe(own, data, config, settings["lanes"], largest, settings["optimizers"])
+
+
+def _few(data: TrainingData) -> TrainingData:
+    train, validation = (Split(s.images[:PROBE_IMAGES], s.labels[:PROBE_IMAGES]) for s in (data.train, data.validation))
+    return TrainingData(train, validation, data.black)
+
+
+def _bytes(data: TrainingData) -> int:
+    return sum(tensor.nbytes for split in (data.train, data.validation) for tensor in (split.images, split.labels))
+
+
+def _first(model: ModelPlan) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The architecture's first trial, but with dropout where others have some: what is the training's of it, and what
+    the architecture's."""
+    config = {key: model.space.default[key] for key in model.space.distributions}
+    if "dropout" in config:
+        config["dropout"] = _largest(model.space.distributions["dropout"], config["dropout"])
+    return split_config(config)
+
+
+def largest_architecture(model: ModelPlan) -> dict[str, Any]:
+    """The architecture's hyperparameters, numbers (widths, dropout) as large as a trial can have them."""
+    distributions = model.space.distributions
+    _, arch = split_config({key: model.space.default[key] for key in distributions})
+    return {key: _largest(distributions[key], value) for key, value in arch.items()}
+
+
+def _largest(distribution: BaseDistribution, default: Any) -> Any:
+    """The largest number of a distribution; the default where it is one of other things."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution.high  # type: ignore[attr-defined]
+    numbers = [choice for choice in distribution.choices if isinstance(choice, int | float)]
+    return max(numbers) if len(numbers) == len(distribution.choices) else default

@@ -1,0 +1,100 @@
+"""What --precision auto means, by evidence: of this processor's speed, and of the accuracy that was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.store.journal import write_atomically
+from trainers.cpu.native import cache_folder, processor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# Architectures whose validation accuracy over five seeds was measured to be the same in both precisions, within its
+# noise: "precision" in results/reference/benchmarks.csv.
+BF16_AS_GOOD = ("cnn",)
+NATIVE = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
+_SIDE, _ROUNDS = 512, 15
+
+
+def choose_precision(asked: str, model: str, device: str, speedup: float) -> str:
+    """float32 or bf16 for the architecture `model`; `asked` where that is one of the two.
+
+    speedup: of bf16, see `bf16_speedup`. On an accelerator auto is float32.
+    """
+    if asked != "auto":
+        return asked
+    return "bf16" if device == "cpu" and speedup >= NATIVE and model in BF16_AS_GOOD else "float32"
+
+
+def bf16_speedup() -> float:
+    """How many times as fast this machine's processor multiplies matrices in bfloat16 as in float32. Flags do not tell:
+    some processors that know the type are no faster with it.
+
+    Measured once, in a fraction of a second, and then kept in the user's cache, so that the same machine always decides
+    the same; measured each time where there is no use in that.
+    """
+    try:
+        file = cache_folder() / f"bf16-{_machine()}.txt"
+        return _read(file) or _kept(file, measured_speedup())
+    except (OSError, RuntimeError):
+        return measured_speedup()
+
+
+def measured_speedup() -> float:
+    """The same by measurement. What else the machine does comes and goes: so the two kinds of products take turns, the
+    fastest of each counts, and only the time in which this thread has the processor."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pairs = [_matrices(dtype, _SIDE) for dtype in (torch.float32, torch.bfloat16)]
+        rounds = [[_seconds(*pair) for pair in pairs] for _ in range(1 + _ROUNDS)][1:]
+        in_float32, in_bf16 = (min(times[n] for times in rounds) for n in range(2))
+        return round(in_float32 / in_bf16, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def product_s(dtype: torch.dtype, side: int, times: int) -> float:
+    """Seconds of the fastest of some products of `side` x `side` matrices, after a first one."""
+    pair = _matrices(dtype, side)
+    return min([_seconds(*pair) for _ in range(1 + times)][1:])
+
+
+def _matrices(dtype: torch.dtype, side: int) -> tuple[Tensor, Tensor]:
+    import torch
+
+    return torch.ones(side, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
+
+
+def _seconds(one: Tensor, other: Tensor) -> float:
+    began = time.thread_time()
+    one @ other
+    return time.thread_time() - began
+
+
+def _machine() -> str:
+    """What a measurement depends on: a home folder may be shared by machines that are not alike."""
+    return hashlib.sha256(f"{processor()}\0{version('torch')}".encode()).hexdigest()[:16]
+
+
+def _read(file: Path) -> float | None:
+    """What was measured once; None where it was not, or the file is damaged."""
+    try:
+        kept = float(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return kept if 0 < kept < math.inf else None
+
+
+def _kept(file: Path, speedup: float) -> float:
+    write_atomically(file, str(speedup))
+    return speedup

@@ -1,0 +1,1 @@
+"""What can be asked for: the settings of a study, and the spaces that it searches."""

@@ -1,0 +1,95 @@
+"""The CSV files of a run, built from its records and written atomically."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.store.journal import write_atomically
+from hpo.trials.ranking import DEFAULT, RankBy, Ranked, rank
+from hpo.trials.records import USUAL_CONFIG, TrialRecord, columns, to_row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hpo.trials.finalists import Finalist
+
+
+def trials_frame(ranked: Sequence[Ranked]) -> pd.DataFrame:
+    """Every trial, ranked, in the columns of trials.csv."""
+    import pandas as pd
+
+    keys = {key for item in ranked for key in item.record.config}
+    rows = [to_row(item.record, item.rank, item.pareto) for item in ranked]
+    return pd.DataFrame(rows, columns=columns(keys))
+
+
+def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row per trial and epoch."""
+    import pandas as pd
+
+    order = ["trial_id", "model", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    order += ["train_s", "eval_s", "images"]
+    rows = [{"trial_id": r.trial_id, "model": r.model, **epoch} for r in records for epoch in r.curve]
+    return pd.DataFrame(rows, columns=order)
+
+
+def leaderboard_frame(ranked: Sequence[Ranked], finalists: Sequence[Finalist] = ()) -> pd.DataFrame:
+    """The finalists, best test accuracy first; then the best trial of each architecture that has none. trials: how many
+    it was chosen from."""
+    import pandas as pd
+
+    trials = Counter(item.record.model for item in ranked)
+    rows = [{**to_row(finalist.record, 0, False), **_tested(finalist)} for finalist in finalists]
+    models = {finalist.record.model for finalist in finalists}
+    for item in ranked:
+        if item.record.model not in models:
+            models.add(item.record.model)
+            rows.append(to_row(item.record, 0, False))
+    for number, row in enumerate(rows, start=1):
+        row |= {"rank": number, "trials": trials[row["model"]]}
+    keys = {key for item in ranked for key in item.record.config}
+    further = [name for name in columns(keys) if name in USUAL_CONFIG or name.startswith("config_")]
+    measured = ["parameters", "wall_time_s", "state", "epochs", "best_epoch"]
+    order = ["rank", "model", *_TESTED, "val_accuracy", "optimism", *measured, *further, "test_accuracies"]
+    return pd.DataFrame(rows, columns=[*order, "final_seeds", "trials", "dataset", "trial_id"])
+
+
+_TESTED = ("test_accuracy_mean", "test_accuracy_std", "test_accuracy_low", "test_accuracy_high", "tied_with_best")
+
+
+def _tested(finalist: Finalist) -> dict[str, Any]:
+    """A finalist's columns. Of its seeds: numbers in one cell, with spaces between them."""
+    measured, accuracies = finalist.measured, finalist.right.mean(axis=1)
+    return {
+        "test_accuracy_mean": measured.mean,
+        "test_accuracy_std": measured.std,
+        "test_accuracy_low": measured.low,
+        "test_accuracy_high": measured.high,
+        "tied_with_best": finalist.tied_with_best,
+        "optimism": finalist.optimism,
+        "test_accuracies": " ".join(f"{accuracy:.6g}" for accuracy in accuracies),
+        "final_seeds": " ".join(map(str, finalist.seeds)),
+    }
+
+
+class LiveTrials:
+    """trials.csv while a search runs: rewritten at most every second, and never for over 5 % of the time."""
+
+    def __init__(self, path: Path, records: list[TrialRecord], by: RankBy = DEFAULT) -> None:
+        self.path, self.records, self.by = path, records, by
+        self._not_before = 0.0
+
+    def added(self) -> None:
+        """Call after each new record."""
+        started = time.monotonic()
+        if started >= self._not_before:
+            self.write()
+            ended = time.monotonic()
+            self._not_before = ended + max(1.0, 20 * (ended - started))
+
+    def write(self) -> None:
+        write_atomically(self.path, trials_frame(rank(self.records, self.by)).to_csv(index=False))

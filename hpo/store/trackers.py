@@ -1,0 +1,150 @@
+"""Where else a run's trials can be followed: TensorBoard and MLflow, beside the run's own files.
+
+A tracker only mirrors: what it raises goes to the log, and the search goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard
+
+from hpo.spec.study import OutputSpec
+from hpo.store.study_db import masked
+from hpo.trials.records import TrialRecord, TrialState
+
+_SCALARS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
+
+
+class Tracker(Protocol):
+    """epochs: rows of a trial's curve that are new."""
+
+    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def finished(self, record: TrialRecord) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TensorBoard:
+    """Scalars of each trial, epoch by epoch, in FOLDER/TRIAL: tensorboard --logdir FOLDER."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writers: dict[str, Any] = {}
+
+    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None:
+        # Not tensorboardX's SummaryWriter: its thread dies of a full disk, and then its queue blocks for ever.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        if trial_id not in self.writers:
+            (self.folder / trial_id).mkdir(parents=True, exist_ok=True)
+            # By itself a file is named after the second, and one that a resume begins would replace another.
+            self.writers[trial_id] = EventsWriter(str(self.folder / trial_id / "events"), f".{time.time_ns()}")
+        for epoch in epochs:
+            for name in _SCALARS:
+                if _is_finite(epoch[name]):
+                    summary = scalar(name, epoch[name])
+                    self.writers[trial_id].write_event(
+                        Event(wall_time=time.time(), step=epoch["epoch"], summary=summary)
+                    )
+        self.writers[trial_id].flush()
+
+    def finished(self, record: TrialRecord) -> None:
+        if record.trial_id in self.writers:
+            self.writers.pop(record.trial_id).close()
+
+    def close(self) -> None:
+        for writer in self.writers.values():
+            with suppress(OSError):
+                writer.close()
+
+
+class MLflow:
+    """A run of MLflow's for each trial, in an experiment of the run's name: parameters, curves, state."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        self.uri, self.name = uri, name
+
+    @cached_property
+    def client(self) -> Any:
+        return _mlflow_client(self.uri)
+
+    @cached_property
+    def experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self.name)
+        return str(found.experiment_id if found else self.client.create_experiment(self.name))
+
+    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def finished(self, record: TrialRecord) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        run = self.client.create_run(self.experiment, run_name=record.trial_id)
+        now = run.info.start_time
+        metrics = [
+            Metric(name, epoch[name], now, epoch["epoch"])
+            for epoch in record.curve
+            for name in _SCALARS
+            if _is_finite(epoch[name])
+        ]
+        last = {
+            "best_val_accuracy": record.val_accuracy,
+            "parameters": record.parameters,
+            "wall_time_s": record.wall_time_s,
+        }
+        metrics += [Metric(name, value, now, record.epochs) for name, value in last.items() if _is_finite(value)]
+        tags = {"model": record.model, "state": record.state.value, "dataset": record.dataset, "error": record.error}
+        for some in _chunks(metrics, 1000):
+            self.client.log_batch(run.info.run_id, metrics=some)
+        self.client.log_batch(
+            run.info.run_id,
+            params=[Param(key, str(value)) for key, value in {**record.config, "seed": record.seed}.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        ended_well = record.state in (TrialState.COMPLETED, TrialState.STOPPED)
+        self.client.set_terminated(run.info.run_id, "FINISHED" if ended_well else "FAILED")
+
+    def close(self) -> None: ...
+
+
+def make_trackers(output: OutputSpec, folder: Path) -> list[Tracker]:
+    """Those that were asked for, of the run in `folder`."""
+    trackers: list[Tracker] = [TensorBoard(folder / "tensorboard")] if output.tensorboard else []
+    return [*trackers, MLflow(output.mlflow, folder.resolve().name)] if output.mlflow else trackers
+
+
+def check_mlflow(uri: str) -> None:
+    """Raises ValueError, in one line, where mlflow is missing or there is no tracking server or store at `uri`."""
+    if find_spec("mlflow") is None:
+        raise ValueError(f'--mlflow {masked(uri)}: needs mlflow: pip install -e ".[mlflow]"')
+    try:
+        _mlflow_client(uri).search_experiments(max_results=1)
+    except Exception as error:
+        words = " ".join(str(error).replace(uri, masked(uri)).split())[:200]
+        raise ValueError(f"--mlflow {masked(uri)}: cannot be used ({words})") from error
+
+
+def _mlflow_client(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # it would try for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    return value is not None and math.isfinite(value)
+
+
+def _chunks(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """MLflow takes so many at once."""
+    return [values[at : at + size] for at in range(0, len(values), size)]

@@ -1,0 +1,1 @@
+"""What is looked at: the terminal, the page of a run, pictures."""

@@ -1,0 +1,55 @@
+"""What a user sees while one configuration trains: a bar on a terminal, a line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from hpo.views.progress import accuracy
+from trainers.config import FitResult
+
+
+class EpochBar:
+    """A context; `reported` takes every epoch, `within` the share of the running one that is done."""
+
+    def __init__(self, epochs: int, quiet: bool) -> None:
+        self.epochs, self.quiet, self._done = epochs, quiet, 0
+        self._bar: Progress | None = None
+        if not quiet and sys.stdout.isatty():
+            words = TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), TextColumn("{task.fields[best]}")
+            self._bar = Progress(words[0], BarColumn(), words[1], TimeElapsedColumn(), TimeRemainingColumn())
+            self._task = self._bar.add_task("", total=epochs, epoch=1, best="")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def within(self, share: float) -> None:
+        """Hears at each batch which share of the epoch is done."""
+        if self._bar:
+            self._bar.update(self._task, completed=self._done + share)
+
+    def reported(self, fitted: FitResult) -> None:
+        """Hears of every epoch when it ends."""
+        self._done = len(fitted.curve)
+        last, best = fitted.curve[-1], accuracy(fitted.best.val_accuracy if fitted.best else None)
+        line = (
+            f"epoch {last.epoch}/{self.epochs}: train {last.train_loss:.4f} {accuracy(last.train_accuracy)}, "
+            f"validation {last.val_loss:.4f} {accuracy(last.val_accuracy)}, {last.train_s + last.eval_s:.1f} s"
+        )
+        if self._bar:
+            self._bar.console.print(line, highlight=False, markup=False)
+            following = min(self._done + 1, self.epochs)
+            self._bar.update(self._task, completed=self._done, epoch=following, best=f"best {best}")
+        elif not self.quiet:
+            print(line, flush=True)

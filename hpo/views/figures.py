@@ -1,0 +1,82 @@
+"""Curves and sheets of images as PNG files."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpo.store.journal import write_atomically
+from trainers.config import EpochResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+MOST_IMAGES = 40
+_COLUMNS, _GAP = 8, 8
+
+
+def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
+    """Loss and accuracy over the epochs, of training and validation, side by side."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(9, 3.6)
+    epochs = [result.epoch for result in curve]
+    for place, name in enumerate(("loss", "accuracy"), 1):
+        axes = figure.add_subplot(1, 2, place)
+        for part, label in (("train", "training"), ("val", "validation")):
+            axes.plot(epochs, [getattr(result, f"{part}_{name}") for result in curve], marker=".", label=label)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"{name} (nats per image)" if name == "loss" else name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend(loc="best")
+    figure.suptitle(title, parse_math=False)
+    write_atomically(path, _png(figure))
+
+
+def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) -> None:
+    """`sheet_png` into a file."""
+    write_atomically(path, sheet_png(title, images, captions))
+
+
+def sheet_png(title: str, images: Tensor, captions: Sequence[str]) -> bytes:
+    """The first images, at most `MOST_IMAGES`, each under its caption, as a PNG.
+
+    images: float (N, 1 or 3 channels, height, width) in [0, 1], what lies outside of it is clipped.
+    """
+    shown = images[:MOST_IMAGES].clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    height, width = (side + _GAP for side in images.shape[2:])
+    rows = max(1, math.ceil(len(shown) / _COLUMNS))
+    # One canvas: a figure with an axes for each image takes seconds to lay out.
+    canvas = np.ones((rows * height, _COLUMNS * width, images.shape[1]), np.float32)
+    figure = _figure(_COLUMNS * 1.1, rows * 1.1 * height / width + 0.4)
+    axes = figure.add_subplot()
+    for place, (image, caption) in enumerate(zip(shown, captions, strict=False)):
+        top, left = place // _COLUMNS * height + _GAP, place % _COLUMNS * width
+        canvas[top : top + image.shape[0], left : left + image.shape[1]] = image
+        axes.text(left, top - 1, caption, fontsize=9, va="bottom", parse_math=False)
+    axes.imshow(canvas.squeeze(-1) if canvas.shape[-1] == 1 else canvas, cmap="gray", vmin=0, vmax=1)
+    axes.axis("off")
+    figure.suptitle(title, parse_math=False)
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _png(figure: Any) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters the font has not
+        figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,179 @@
+"""What a user sees while trials run: a live display on a terminal, a line per finished trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpo.system.texts import printable, say
+from hpo.trials.records import TrialRecord, TrialState
+from hpo.views.estimate import Work
+
+MOST_LINES = 12  # of running trials
+FIRST_TRIALS = 3  # after so many a run says how long it will take
+_STYLES = {
+    TrialState.COMPLETED: "green",
+    TrialState.STOPPED: "yellow",
+    TrialState.DIVERGED: "magenta",
+    TrialState.FAILED: "red",
+}
+
+
+class Progress:
+    """Counts, and shows nothing: --quiet. work: of the whole run. done: trials of an earlier session."""
+
+    def __init__(self, work: Work, done: Sequence[TrialRecord] = ()) -> None:
+        self.work, self.total, self.epochs = work, work.trials, work.epochs
+        self.counts = dict.fromkeys(TrialState, 0)
+        self.best: TrialRecord | None = None
+        self.running: dict[str, dict[str, Any]] = {}
+        self.began, self.before = time.monotonic(), len(done)
+        self.over_epochs, self.before_epochs = 0, sum(record.epochs for record in done)
+        self.first: float | None = None  # when this session's first trial was asked for
+        for record in done:
+            self._count(record)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def started(self, trial_id: str) -> None:
+        self.first = self.first or time.monotonic()
+        self.running[trial_id] = {"epochs": 0, "value": None}
+
+    def reported(self, trial_id: str, report: dict[str, Any]) -> None:
+        self.running[trial_id] = report
+
+    def finished(self, record: TrialRecord) -> None:
+        self.running.pop(record.trial_id, None)
+        self._count(record)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of this session so far."""
+        return time.monotonic() - self.began
+
+    @property
+    def started_s(self) -> float:
+        """Seconds until its first trial was asked for."""
+        return (self.first or time.monotonic()) - self.began
+
+    @property
+    def finished_count(self) -> int:
+        return sum(self.counts.values())
+
+    def eta_s(self) -> float | None:
+        """Seconds left at the pace so far; None before the first trial of this session is over.
+
+        Trials that run count by the epochs they have done: several at once are all nearly over when the first one is.
+        """
+        running = [report["epochs"] for report in dict(self.running).values()]
+        done = self.over_epochs - self.before_epochs + sum(running)
+        if self.finished_count <= self.before or not done:
+            return None
+        left = self.work.search_epochs(self.finished_count, self.over_epochs, running)
+        best_epoch = (self.best.best_epoch if self.best else None) or self.epochs
+        return self.work.eta_s(left, best_epoch, (self.elapsed_s - self.started_s) / done, self.elapsed_s)
+
+    def _count(self, record: TrialRecord) -> None:
+        self.counts[record.state] += 1
+        self.over_epochs += record.epochs
+        best = self.best.val_accuracy if self.best else None
+        if record.usable and (best is None or (record.val_accuracy or 0.0) > best):
+            self.best = record
+
+
+class LineProgress(Progress):
+    """One line per finished trial, for logs and pipes."""
+
+    def finished(self, record: TrialRecord) -> None:
+        super().finished(record)
+        eta = self.eta_s()
+        left = f", {duration(eta)} left" if eta else ""
+        outcome = accuracy(record.val_accuracy) if record.state != TrialState.FAILED else record.error
+        best = f", best {accuracy(self.best.val_accuracy)}" if self.best else ""
+        say(
+            f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
+            f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}"
+        )
+        if self.finished_count - self.before == FIRST_TRIALS and self.finished_count < self.total and eta:
+            what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
+            say(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials")
+
+
+class LiveProgress(Progress):
+    """A bar with counts, time left and the best so far, and a line per running trial."""
+
+    def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console) -> None:
+        super().__init__(work, done)
+        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def _render(self) -> Group:
+        head = Table.grid(padding=(0, 1))
+        eta = self.eta_s()
+        spent = duration(self.elapsed_s)
+        times = f"{spent} of about {duration(self.elapsed_s + eta)}, {duration(eta)} left" if eta else spent
+        bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
+        head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
+        running = sorted(dict(self.running))
+        more = [Text(f"  and {len(running) - MOST_LINES} more", style="dim")] if len(running) > MOST_LINES else []
+        return Group(head, self._states(), *(self._running_line(t) for t in running[:MOST_LINES]), *more)
+
+    def _states(self) -> Text:
+        line = Text(f"  {len(self.running)} running")
+        for state, count in self.counts.items():
+            if count or state == TrialState.COMPLETED:
+                line.append(f", {count} {state}", style=_STYLES[state])
+        if self.best:
+            line.append(f"; best {accuracy(self.best.val_accuracy)} ({printable(self.best.trial_id)})", style="bold")
+        return line
+
+    def _running_line(self, trial_id: str) -> Text:
+        report = self.running.get(trial_id, {})
+        epoch = report.get("epochs", 0)
+        best = accuracy(report.get("value"))
+        return Text(f"  {printable(trial_id)}  epoch {epoch}/{self.epochs}  best {best}", style="dim")
+
+
+def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool) -> Progress:
+    """The display that fits: none, live on a terminal, lines elsewhere."""
+    if quiet:
+        return Progress(work, done)
+    return LiveProgress(work, done, Console()) if sys.stdout.isatty() else LineProgress(work, done)
+
+
+def accuracy(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """ "42s", "3m05s", "2h07m"; "-" for None."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

@@ -1,0 +1,137 @@
+"""Trials on their worker, as Tune sees them; failures become states."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+
+from hpo.search.grouping import OUT_OF_MEMORY
+from hpo.system.words import one_line
+from hpo.worker.last_words import leave, trains
+from hpo.worker.setup import prepare
+from hpo.worker.trial_group import Array
+from hpo.worker.worker_group import LOST, Peers
+from trainers.config import TrainConfig
+from trainers.data.dataset import TrainingData
+from trainers.faults import breaks_device, is_out_of_memory
+
+
+class Trial(tune.Trainable):
+    """Tune's side of an array. A class, because function trainables hang Tune when their actors are reused;
+    no error leaves it, because Tune would end the actor and lose what the trial had measured."""
+
+    peers: Peers | None = None  # the further workers of each trial, where it has several
+    data: TrainingData | None = None
+    broken = False  # whether this process can use its accelerator no more
+
+    def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
+        """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
+        self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
+        self.arrays = data[0]
+        if settings["workers"] > 1:
+            self.peers = Peers(data[0], self.settings)
+        # An error here is one of the trial, which is where it becomes a state: its first step tries again.
+        with contextlib.suppress(Exception):
+            self._prepared()
+            self._warm_up()
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._end()
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self.broken:
+            leave(LOST)  # what befell the trial is told; another process is to take the next one
+        # Where a process was left so, its trial is started again only for that: no lane of it goes on.
+        reports = self._guarded(lambda: self._run().step()) if self.lanes else []
+        values = [report["values"][-1][1] for report in reports if report["values"]]
+        return {
+            "lanes": reports,
+            "value": max(values, default=-1.0),
+            # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
+            "epochs": 0 if self.broken else max((report["epochs"] for report in reports), default=0),
+            "done": not self.broken and all(report["state"] != "running" for report in reports),
+        }
+
+    def cleanup(self) -> None:
+        self._end()
+
+    def _warm_up(self) -> None:
+        """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
+        from trainers.single import warm_up
+
+        warm_up(self._prepared(), TrainConfig(**self.settings["train"]))
+
+    def _prepared(self) -> TrainingData:
+        if self.data is None:
+            self.data = prepare(ray.get(self.arrays), self.settings)
+        return self.data
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self.lanes, self.known = config["lanes"], config.get("known")
+        trains(self.lanes[0]["trial_id"] if self.lanes else "")
+        self.run: Array | None = None
+        self.failure: list[dict[str, Any]] | None = None
+        # The array is made in its first step: Tune gives up a trial whose worker is lost before.
+
+    def _run(self) -> Array:
+        if self.run is None:
+            self.run = Array(self._prepared(), self.settings, self.lanes, self.known, self.peers)
+        return self.run
+
+    def _end(self) -> None:
+        if self.run is not None:
+            self.run.close()
+        self.run = None
+        if self.peers:
+            self.peers.close()
+
+    def _guarded(self, action: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """What `action` returns; after an error, then and from then on, reports that say so."""
+        if self.failure is None:
+            try:
+                return action()
+            # A network's sys.exit, or its KeyboardInterrupt, is its error, and not the end of the worker.
+            except (Exception, SystemExit, KeyboardInterrupt) as error:
+                cause = self.peers.cause(error) if self.peers and isinstance(error, Exception) else error
+                self.failure, self.broken = self._failed(cause), breaks_device(cause)
+            if any(report["state"] == OUT_OF_MEMORY for report in self.failure):
+                self._free_memory()
+        return self.failure
+
+    def _free_memory(self) -> None:
+        """For whoever shares the GPU: at once, and not when this worker's next trial begins."""
+        if self.run is not None:
+            self.run.close()
+        self.run = None
+        gc.collect()
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
+
+    def _failed(self, error: BaseException) -> list[dict[str, Any]]:
+        """Of the lanes that were still trained."""
+        failure = {
+            "state": OUT_OF_MEMORY if is_out_of_memory(error) else "failed",
+            "error": one_line(error),
+            "traceback": "".join(traceback.format_exception(error)),
+        }
+        if self.run:
+            return [lane.last or {**lane.report("failed"), **failure} for lane in self.run.lanes]
+        known = {"epochs": 0, "values": [], "value": None, "curve": [], "lanes": len(self.lanes)}
+        return [{**known, "trial_id": lane["trial_id"], **failure} for lane in self.lanes]
+
+
+def _node(settings: dict[str, Any]) -> str:
+    """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
+    name = os.uname().nodename
+    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if settings["cluster"] else name

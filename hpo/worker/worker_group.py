@@ -1,0 +1,140 @@
+"""The further workers of a trial that is spread over several: actors in the other bundles of its placement group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+from ray.util.placement_group import get_current_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from hpo.worker.last_words import leave
+from trainers.config import TrainConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainers.data.dataset import TrainingData
+    from trainers.ddp import Seat
+    from trainers.single import SingleTrainer
+
+END_S = 5.0  # for a peer to end its trial, or its process, by itself
+LOST = 75  # exit code of a worker that has lost a peer: it is started again, with new ones, like one that died
+
+
+class Peer:
+    """One of the further workers: keeps the data, and follows one trial's leader after the other."""
+
+    def __init__(self, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+        self.arrays, self.settings = arrays, settings
+        self.data: TrainingData | None = None
+
+    def prepare(self) -> None:
+        """No part of its start: an actor that raises there is one that died, and its error is lost."""
+        from hpo.worker.setup import prepare
+
+        if self.data is None:
+            self.data = prepare(self.arrays, self.settings)
+
+    def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: Seat) -> None:
+        """Trains a network until its leader closes."""
+        from trainers.ddp import DistributedTrainer
+
+        assert self.data is not None
+        DistributedTrainer(make, self.data, config, seat).serve()
+
+
+class Peers:
+    """Those of one leader: they end with it, because Ray ends the actors of a process that is gone."""
+
+    def __init__(self, data: ray.ObjectRef[Any], settings: dict[str, Any]) -> None:
+        self.data, self.settings, self.size = data, settings, settings["workers"]
+        self.following: list[Any] = []
+        self.actors: list[Any] = []
+        self._start_all()
+
+    def lead(self, make: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> SingleTrainer:
+        """The trainer of a network, which all peers follow until it closes."""
+        from trainers.ddp import DistributedTrainer, Seat, open_meeting
+
+        ray.get([actor.prepare.remote() for actor in self.actors])
+        host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        meeting = open_meeting(host)
+        leader, *others = (Seat(host, meeting.port, rank, self.size) for rank in range(self.size))
+        self.following = [
+            actor.follow.remote(make, config, seat) for actor, seat in zip(self.actors, others, strict=True)
+        ]
+        threading.Thread(target=self._watch, args=(self.following,), daemon=True).start()
+        return DistributedTrainer(make, data, config, leader, meeting)
+
+    def cause(self, error: Exception) -> Exception:
+        """What an error of the leader's comes of: itself, or what a peer raised. Ends all peers.
+
+        Where it is that a peer's process is gone, this one goes too, and the trial is started again from its last
+        checkpoint, as if its one worker had died.
+        """
+        errors, lost = [_cause(error)], isinstance(error, RayActorError) and not self.ended
+        for reference in ray.wait(self.following, num_returns=len(self.following), timeout=END_S)[0]:
+            try:
+                ray.get(reference)
+            except RayActorError:
+                lost = not self.ended
+            except RayTaskError as raised:
+                errors.append(_cause(raised))
+        if lost:
+            leave(LOST)
+        self._end_all()
+        return next((each for each in errors if not _is_of_the_connection(each)), errors[0])
+
+    def close(self) -> None:
+        """The trial is over: peers that do not end it, or were ended, are replaced by new ones."""
+        in_time = ray.wait(self.following, num_returns=len(self.following), timeout=END_S)[0] if self.following else []
+        if self.ended or len(in_time) < len(self.following):
+            self._end_all()
+            self._start_all()
+        self.following = []
+
+    def _watch(self, following: list[Any]) -> None:
+        """Where a peer raises, all are ended: the leader would wait for its part of a batch for long."""
+        left = following
+        while left:
+            (first,), left = ray.wait(left)
+            try:
+                ray.get(first)
+            except RayTaskError:
+                self._end_all()
+                return
+            except RayActorError:
+                return  # which the leader notices by itself
+
+    def _end_all(self) -> None:
+        self.ended = True
+        for actor in self.actors:
+            ray.kill(actor)
+
+    def _start_all(self) -> None:
+        self.ended = False
+        self.actors = [self._start(bundle) for bundle in range(1, self.size)]
+
+    def _start(self, bundle: int) -> Any:
+        group = get_current_placement_group()
+        assert group is not None, "a trial of several workers has a bundle for each"
+        place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+        cpus, gpus = self.settings["train"]["threads"], self.settings["gpus"]
+        options = ray.remote(Peer).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
+        return options.remote(self.data, self.settings)
+
+
+def _cause(error: Exception) -> Exception:
+    """What was raised, where it was in another process."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    return cause if isinstance(cause, Exception) else error
+
+
+def _is_of_the_connection(error: Exception) -> bool:
+    """Whether it says no more than that another process went away."""
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and any(name in words for name in ("gloo", "nccl", "connection"))

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.spec.spaces import SPACES, search_space
+from hpo.spec.study import SearchSpec
+from models import MODELS, count_parameters
+
+
+def test_every_architecture_has_a_space_with_the_documented_bounds() -> None:
+    assert set(SPACES) == set(MODELS)
+    for name, space in SPACES.items():
+        low, high = (1e-5, 1e-2) if name == "vgg16" else (1e-4, 1e-1)
+        assert space.distributions["lr"] == FloatDistribution(low, high, log=True)
+        assert space.distributions["batch_size"] == CategoricalDistribution((32, 64, 128, 256))
+        assert {"optimizer", "weight_decay"} <= set(space.distributions)
+        assert ("dropout" in space.distributions) is not name.startswith("compact")
+        assert ("activation" in space.distributions) is (name != "vgg16")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_default_configuration_lies_in_the_space_and_builds(name: str) -> None:
+    space = search_space(name, SearchSpec())
+    for key, distribution in space.distributions.items():
+        assert distribution._contains(distribution.to_internal_repr(space.default[key])), key
+    arch = {key: value for key, value in space.default.items() if key in ("dropout", "activation")}
+    assert count_parameters(name, (1, 28, 28), 10, **arch) > 0
+
+
+def test_defaults_are_the_architectures_own() -> None:
+    defaults = {name: search_space(name, SearchSpec()).default for name in ("cnn", "cnn_dropout", "lenet5_bn", "vgg16")}
+    assert [d["dropout"] for d in defaults.values()] == [0.0, 0.2, 0.5, 0.5]
+    assert [d["lr"] for d in defaults.values()] == [1e-3, 1e-3, 1e-3, 1e-4]
+
+
+def test_set_and_range_narrow_and_the_default_follows() -> None:
+    spec = SearchSpec(fixed=("batch_size=32", "activation=gelu"), ranges=("lr=1e-2:1e-1:log", "batch_size=8:24"))
+    space = search_space("cnn", spec)
+    assert space.distributions["lr"] == FloatDistribution(1e-2, 1e-1, log=True)
+    assert space.distributions["batch_size"] == CategoricalDistribution((32,))
+    assert space.default["lr"] == 1e-2 and space.default["activation"] == "gelu"
+    ranged = search_space("cnn", SearchSpec(ranges=("batch_size=8:24",)))
+    assert ranged.distributions["batch_size"] == IntDistribution(8, 24) and ranged.default["batch_size"] == 24
+
+
+def test_a_file_narrows_its_own_architecture_alone() -> None:
+    table = {"lr": {"low": 1e-4, "high": 1e-2, "log": True}, "activation": ["relu", "gelu"], "dropout": 0.2}
+    spec = SearchSpec(space={"cnn": table})
+    cnn = search_space("cnn", spec).distributions
+    assert cnn["activation"] == CategoricalDistribution(("relu", "gelu"))
+    assert cnn["dropout"] == CategoricalDistribution((0.2,))
+    assert search_space("mlp", spec).distributions == SPACES["mlp"].distributions
+
+
+def test_momentum_can_be_fixed_though_it_is_not_searched() -> None:
+    assert search_space("cnn", SearchSpec(fixed=("momentum=0.5",))).default["momentum"] == 0.5
+
+
+WRONG = [
+    ("--range", "lr=1e-2:1e-4:log", "--range lr=1e-2:1e-4:log: upside down, low 0.01 must be under high 0.0001"),
+    ("--range", "lr=0:1e-2:log", "outside a logarithm's domain"),
+    ("--range", "lr=-1:1e-2", "lr must be over 0"),
+    ("--range", "lr=a:b", "'a' is not a number"),
+    ("--range", "lr=0.1", "write NAME=LOW:HIGH"),
+    ("--range", "lr=1:2:cubic", "write NAME=LOW:HIGH"),
+    ("--range", "lr", "write NAME=VALUE"),
+    ("--range", "dropout=0.5:1.0", "dropout must be at least 0 and under 1"),
+    ("--range", "learning_rate=1:2", "--range learning_rate=1:2: unknown (did you mean lr?); choose from lr, dropout"),
+    ("--range", "activation=1:2", "unknown; choose from relu"),
+    ("--range", "batch_size=1.5:9", "1.5 is not a whole number"),
+    ("--set", "dropouts=0.1", "--set dropouts=0.1: unknown (did you mean dropout?); choose from lr, dropout"),
+    ("--set", "activation=rellu", "--set activation=rellu: unknown (did you mean relu?); choose from relu"),
+    ("--set", "lr=0", "lr must be over 0"),
+    ("--set", "lr=nan", "lr must be over 0"),
+    ("--set", "lr=inf", "lr must be over 0"),
+    ("--set", "lr=fast", "'fast' is not a number"),
+    ("--set", "batch_size=0", "batch_size must be a whole number from 1 to"),
+    ("--set", "batch_size=64.5", "64.5 is not a whole number"),
+    ("--set", "momentum=1", "momentum must be at least 0 and under 1"),
+]
+
+
+@pytest.mark.parametrize(("flag", "text", "message"), WRONG)
+def test_wrong_spaces_are_refused_in_one_line(flag: str, text: str, message: str) -> None:
+    spec = SearchSpec(fixed=(text,)) if flag == "--set" else SearchSpec(ranges=(text,))
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        search_space("cnn", spec)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"lr": []}, "needs at least one choice"),
+        ({"lr": {"low": 1}}, "a range is"),
+        ({"lr": {"low": 1, "high": 2, "step": 3}}, "a range is"),
+        ({"lr": {"low": 2, "high": 1}}, "upside down"),
+        ({"lr": True}, "True is not a number"),
+        ({"activation": ["relu", "x"]}, "activation: unknown; choose from relu"),
+        ({"depth": 3}, r"\[space.cnn\] depth: unknown; choose from"),
+        (3, "space.cnn = 3 is no table"),
+    ],
+)
+def test_wrong_tables_are_refused(table: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        search_space("cnn", SearchSpec(space={"cnn": table}))  # type: ignore[dict-item]
+
+
+def test_a_table_of_an_unknown_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"--config: \[space.cnnn\]: unknown \(did you mean cnn\?\)"):
+        search_space("cnn", SearchSpec(space={"cnnn": {}}))
+
+
+def test_a_flag_is_for_the_architectures_that_have_such_a_hyperparameter() -> None:
+    spec = SearchSpec(model=("cnn", "compact_7k"), ranges=("dropout=0:0.3",), fixed=("lr=0.01",))
+    assert search_space("cnn", spec).distributions["dropout"] == FloatDistribution(0.0, 0.3)
+    assert "dropout" not in search_space("compact_7k", spec).distributions
+    assert search_space("compact_7k", spec).default["lr"] == 0.01
+    with pytest.raises(ValueError, match=r"--range dropout=0:0\.3: unknown; choose from lr"):
+        search_space("compact_7k", SearchSpec(model=("compact_7k",), ranges=("dropout=0:0.3",)))
+
+
+def test_widths_are_searched_only_if_asked_for() -> None:
+    assert "width_1" not in search_space("cnn", SearchSpec()).distributions
+    space = search_space("cnn", SearchSpec(search_widths=True))
+    assert [space.default[f"width_{n}"] for n in (1, 2, 3, 4)] == [32, 64, 128, 64]
+    assert space.distributions["width_3"] == IntDistribution(16, 256, log=True)
+    narrowed = search_space("cnn", SearchSpec(search_widths=True, fixed=("width_1=8",), ranges=("width_2=4:9",)))
+    assert narrowed.distributions["width_1"] == CategoricalDistribution((8,))
+    assert narrowed.distributions["width_2"] == IntDistribution(4, 9)
+    alone = search_space("mlp", SearchSpec(model=("mlp",), fixed=("width_2=7",))).distributions
+    assert alone["width_2"] == CategoricalDistribution((7,)) and "width_1" not in alone
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("width_1=0", "width_1 must be a whole number from 1 to 65536"),
+        ("width_1=2.5", "2.5 is not a whole number"),
+        ("width_9=4", "unknown"),
+    ],
+)
+def test_a_wrong_width_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        search_space("cnn", SearchSpec(fixed=(text,)))

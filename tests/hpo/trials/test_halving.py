@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.trials.halving import cutoff, survivors
+
+ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, max_size=40)
+
+
+def test_the_best_third_goes_on() -> None:
+    assert survivors([0.1, 0.9, 0.5, 0.4, 0.8, 0.2]) == [1, 4]
+    assert survivors([0.3]) == [0] and survivors([]) == []
+    assert survivors([0.5, 0.5, 0.5]) == [0, 1, 2]
+
+
+def test_what_others_had_on_the_rung_counts() -> None:
+    assert survivors([0.5, 0.6], known=[0.9, 0.8, 0.7, 0.95]) == []
+    assert survivors([0.5, 0.6, 0.7], known=[0.1] * 10) == [0, 1, 2]
+
+
+def test_what_is_not_finite_never_goes_on() -> None:
+    assert survivors([math.nan, 0.4, math.nan]) == [1]
+    assert survivors([math.nan]) == []
+
+
+@given(ACCURACIES, ACCURACIES, st.integers(2, 5))
+def test_it_is_numpys_percentile_and_the_same_in_any_order(
+    values: list[float], known: list[float], factor: int
+) -> None:
+    limit = np.percentile([*values, *known], 100 * (1 - 1 / factor))
+    assert math.isclose(cutoff([*values, *known], factor), limit, abs_tol=1e-9)
+    kept = survivors(values, known, factor)
+    assert kept == [place for place, value in enumerate(values) if value >= limit - 1e-9]
+    backwards = [len(values) - 1 - place for place in survivors(values[::-1], known, factor)]
+    assert backwards[::-1] == kept
+    if not known or max(values) >= max(known):
+        assert values.index(max(values)) in kept

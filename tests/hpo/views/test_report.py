@@ -1,0 +1,251 @@
+"""The page of a run, from files as a run leaves them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpo.cli.main import main
+from hpo.store.journal import Journal, write_json
+from hpo.store.stored_run import PastRun, check_comparable, read_run
+from hpo.trials.finalists import final_seeds, packed
+from hpo.trials.records import TrialRecord, TrialState
+from hpo.views.report import MOST_ROWS, command, render, sample
+from tests.hpo.trials.test_ranking import record
+
+EVIL = "<script>alert(1)</script>"
+
+
+def trial(number: int, epochs: int = 3, **values: Any) -> TrialRecord:
+    rng = np.random.default_rng(number)
+    accuracy = [float(rng.uniform(0.8, 0.9)) for _ in range(epochs)]
+    config = {"lr": float(10 ** rng.uniform(-4, -1)), "batch_size": int(rng.choice([32, 64])), "activation": "relu"}
+    curve = [
+        {"epoch": n, "val_accuracy": a, "val_loss": 1.0, "train_loss": 1.0, "train_accuracy": a, "images": 9}
+        for n, a in enumerate(accuracy, start=1)
+    ]
+    usual = {"val_accuracy": max(accuracy, default=None), "epochs": epochs, "curve": curve, "config": config}
+    return record(number, **{**usual, "wall_time_s": 1.0 + number, "train_s": 0.5, **values})
+
+
+def a_run(folder: Path, records: list[TrialRecord], **changes: Any) -> PastRun:
+    folder.mkdir()
+    data = {
+        "name": "digits", "notice": "", "classes": [EVIL, "1"],
+        "hashes": {"train": "a", "validation": "b", "test": "c"},
+        "sizes": {"train": 9, "validation": 5, "test": 4},
+    }  # fmt: skip
+    study = {
+        "id": "1", "state": "complete", "spec": {"model": ["cnn"], "trials": 9, "quiet": True}, "data": data,
+        "models": {"cnn": {"parameters": 10, "space": {"lr": "FloatDistribution(...)"}}}, "versions": {"torch": "2"},
+        "machine": {"platform": "linux"}, "commit": None, "trials": {"completed": len(records)},
+        "sessions": [{"started": "then", "ended": "later", "host": "here"}],
+    }  # fmt: skip
+    write_json(folder / "study.json", {**study, **changes})
+    (folder / "trials.jsonl").write_text("".join(f"{json.dumps(one.to_dict())}\n" for one in records))
+    return read_run(folder)
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: tags, the text outside of scripts, and the scripts' own."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text, self.data = "", []  # type: ignore[var-annotated]
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "script":
+            self.data += [data] if self.tags[-1][1].get("type") == "application/json" else []
+        elif "style" not in self.open:
+            self.text += data
+
+    @property
+    def titles(self) -> list[str]:
+        return re.findall(r"^(?:Hyper|Learning|Accuracy|What the|Where the|Figures|Trials$|Leader).*$", self.text, re.M)
+
+
+def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
+    records = [
+        *(trial(number) for number in range(24)),
+        trial(30, epochs=1, state=TrialState.STOPPED),
+        trial(31, epochs=0, state=TrialState.FAILED, error=f"RuntimeError: {EVIL}", val_accuracy=None),
+        trial(32, state=TrialState.DIVERGED, val_accuracy=None),
+    ]
+    page = Page(render(a_run(tmp_path / "a", records)))
+    assert page.titles == [
+        "Leaderboard", "Accuracy, parameters and time", "Learning curves", "Hyperparameters of cnn",
+        "What the winner takes for what", "Where the time went", "Trials",
+    ]  # fmt: skip
+    assert "By the accuracy at epoch 3, which 25 trials reached." in page.text
+    assert "Not drawn: " in page.text and "no such file" in page.text  # it has no best.pt
+    figures = [json.loads(text) for text in page.data]
+    assert len(figures) == 6  # Pareto, curves, importances, parallel coordinates, slices, times
+    parallel = [line["line"]["color"] for line in figures[3]["data"] if line.get("mode") == "lines"]
+    assert len(parallel) == 25 and len(set(parallel)) > 20
+    stopped = [line for line in figures[1]["data"] if "stopped" in line["name"]]
+    assert len(stopped) == 1 and stopped[0]["opacity"] < 0.5
+    rows = [attributes for tag, attributes in page.tags if tag == "tr" and attributes.get("class")]
+    assert sum("failed" in (row["class"] or "") for row in rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ([], "there is nothing to draw"),
+        ([trial(0)], "too few to say which hyperparameters matter"),
+        ([trial(0), trial(1)], "Fewer than 20 trials have an accuracy"),
+        ([trial(0, state=TrialState.FAILED, val_accuracy=None, epochs=0)], "there is nothing to draw"),
+    ],
+)
+def test_little_is_said_to_be_little(tmp_path: Path, records: list[TrialRecord], words: str) -> None:
+    assert words in Page(render(a_run(tmp_path / "a", records))).text
+
+
+def test_every_name_is_escaped(tmp_path: Path) -> None:
+    spec = {"model": [EVIL], "name": EVIL, "dataset": EVIL}
+    records = [trial(n, model=EVIL, trial_id=f"{EVIL}-{n:04d}", error=EVIL, node=EVIL) for n in range(3)]
+    for one in records:
+        one.config[EVIL] = f"{EVIL}{one.trial_id}"
+    models = {EVIL: {"parameters": 1, "space": {EVIL: EVIL}}}
+    text = render(a_run(tmp_path / "alert(1)", records, spec=spec, models=models, state=EVIL, commit=EVIL))
+    assert EVIL not in text and "alert(1)" in text
+    page = Page(text)
+    assert sum(tag == "script" for tag, _ in page.tags) == len(page.data) + 2  # plotly and the page's own
+    assert f"Hyperparameters of {EVIL}" in page.text
+
+
+def test_the_page_asks_the_network_for_nothing_and_stays_small(tmp_path: Path) -> None:
+    text = render(a_run(tmp_path / "a", [trial(n, epochs=10) for n in range(1000)]))
+    assert len(text.encode()) < 6_000_000
+    tags = Page(text).tags
+    assert not [
+        1
+        for tag, found in tags
+        if tag in ("link", "script", "img") and "http" in (found.get("src") or found.get("href") or "")
+    ]
+
+
+def test_ten_thousand_trials_are_sampled_and_the_page_says_so(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "a", [trial(n, epochs=1) for n in range(10_000)])
+    text = render(run)
+    assert len(text.encode()) < 6_000_000
+    assert "Of 10,000 trials, the better and a random part of the others" in " ".join(Page(text).text.split())
+    shown = sample(run.ranked())
+    assert len(shown) == MOST_ROWS and [item.rank for item in shown] == sorted({item.rank for item in shown})
+    assert [item.rank for item in shown[:500]] == list(range(1, 501)) and shown[-1].rank > 5000
+
+
+def test_finals_are_on_the_page(tmp_path: Path) -> None:
+    spec = {"model": ["cnn"], "finalists": 2, "final_seeds": 3}
+    run = a_run(tmp_path / "a", [trial(0), trial(1)], spec=spec)
+    assert "The finals are not over: nothing is tested." in Page(render(run)).text
+    journal = Journal(run.path / "finals.jsonl")
+    right = np.random.default_rng(0).random((3, 100)) < 0.9
+    seeds = list(final_seeds(0, 3))
+    row = {"what": "tested", "trial_id": "cnn-0001", "asked": seeds, "seeds": seeds, "images": 100}
+    journal.append({**row, "right": [packed(one) for one in right]})
+    journal.close()
+    page = Page(render(run))
+    assert f"{right.mean():.4f}" in page.text and "trained anew" in page.text
+    assert [found.get("aria-label") for tag, found in page.tags if found.get("class") == "interval"]
+
+
+def test_the_page_ranks_as_the_run_did_and_shows_its_leaderboard(tmp_path: Path) -> None:
+    records = [
+        trial(0, val_accuracy=0.8, parameters=10, wall_time_s=9.0),
+        trial(1, val_accuracy=0.7, parameters=99, wall_time_s=1.0),
+        trial(2, val_accuracy=0.6, parameters=5, wall_time_s=5.0),
+    ]
+    spec = {"model": ["cnn"], "objective": ["accuracy", "parameters"], "finalists": 1, "final_seeds": 1, "seed": 4}
+    run = a_run(tmp_path / "a", records, spec=spec)
+    assert [item.record.trial_id[-1] for item in run.ranked()] == ["0", "2", "1"]  # 1 is not on the front of the two
+    journal = Journal(run.path / "finals.jsonl")
+    for number in (2, 0):  # the second one was a finalist once, and is none any more
+        row = {"what": "tested", "trial_id": f"cnn-{number:04d}", "asked": [1_000_004], "seeds": [1_000_004]}
+        journal.append({**row, "images": 8, "right": [packed(np.ones(8, dtype=bool))]})
+    journal.close()
+    assert [finalist.record.trial_id for finalist in run.finalists()] == ["cnn-0000"]
+
+
+def test_a_figure_that_cannot_be_drawn_costs_only_itself(tmp_path: Path) -> None:
+    same = [{"epoch": 1, "val_accuracy": 1.0, "val_loss": 0.1}]
+    page = Page(render(a_run(tmp_path / "a", [trial(n, curve=same, val_accuracy=1.0) for n in range(25)])))
+    assert "A figure could not be drawn: " in page.text and "zero total variance" in page.text
+    assert len(page.data) == 5
+
+
+def test_weights_of_another_trial_are_not_taken_for_the_winners(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "a", [trial(0)])
+    write_json(run.path / "best.json", {"trial_id": "cnn-0007"})
+    assert "best.pt is not the winner's" in Page(render(run)).text
+
+
+def test_the_command_line_of_a_spec() -> None:
+    spec = {"model": ["cnn", "mlp"], "trials": 5, "search_widths": True, "set": ["lr=1 e"], "train_size": 9}
+    expected = "python hpo/run.py --model cnn mlp --trials 5 --search-widths --set 'lr=1 e' --train-size 9"
+    assert command({**spec, "quiet": True, "resume": "a", "space": {}}) == expected
+
+
+def test_report_and_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(tmp_path / "a", [trial(0)])
+    assert main(["report", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/a/report.html\n" and (tmp_path / "a" / "report.html").stat().st_size
+    for words, message in {
+        f"{tmp_path}/none": "is no run; give a results/NAME",
+        f"{tmp_path}/a --out {tmp_path}/x.txt": "must end in .html",
+        f"{tmp_path}/a --out {tmp_path}/none/x.html": "is no folder",
+    }.items():
+        assert main(["report", *words.split()]) == 2
+        err = capsys.readouterr().err
+        assert message in err and err.count("\n") == 1
+    (tmp_path / "a" / "study.json").write_text("{}")
+    assert main(["report", str(tmp_path / "a")]) == 2 and "cannot be read" in capsys.readouterr().err
+
+
+def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(tmp_path / "a", [trial(0, val_accuracy=0.5), trial(1, val_accuracy=0.9)])
+    a_run(tmp_path / "b", [trial(0, val_accuracy=0.7)])
+    words = ["compare", str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main([*words, "--out", str(tmp_path / "all.csv")]) == 0
+    out = capsys.readouterr().out
+    assert out.index("a/cnn-0001") < out.index("b/cnn-0000") < out.index("a/cnn-0000")
+    lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert len(lines) == 4 and "a/cnn-0001" in lines[1]
+    assert main([*words, "--rank-by", "time"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("a/cnn-0000") < out.index("a/cnn-0001")
+
+
+def test_runs_of_other_data_are_not_mixed_without_being_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, same = a_run(tmp_path / "a", [trial(0)]), a_run(tmp_path / "same", [trial(1)])
+    check_comparable([one, same])
+    data = one.study["data"]
+    a_run(tmp_path / "split", [trial(2)], data={**data, "hashes": {**data["hashes"], "test": "other"}})
+    a_run(tmp_path / "mnist", [trial(3)], data={**data, "name": "mnist"})
+    for other, message in {"split": "its test split is not that of", "mnist": "is of mnist, "}.items():
+        words = ["compare", str(tmp_path / "a"), str(tmp_path / other)]
+        assert main(words) == 2
+        err = capsys.readouterr().err
+        assert message in err and "add --mixed" in err and err.count("\n") == 1
+        assert main([*words, "--mixed"]) == 0
+        capsys.readouterr()
+    assert main(["compare", str(tmp_path / "a")]) == 2 and "give two" in capsys.readouterr().err

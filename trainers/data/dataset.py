@@ -1,0 +1,277 @@
+"""Data sets as tensors in memory, split once into train, validation and a sealed test set.
+
+`load_dataset` decodes and normalizes every image one time. Search and training only ever see a
+`TrainingData`, which holds no test image; the test split opens through `Dataset.test.open()` alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainers.data import folder, idx
+from trainers.data.moments import moments
+
+DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
+VALIDATION_SHARE, VALIDATION_MOST = 0.2, 5000
+TEST_SHARE = 0.2  # held out where a source has no test set of its own
+SPLIT_SEED = 0  # of the splits, not of the study: every study of a data set sees the same ones
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: float32 (N, channels, height, width), normalized. labels: int64 (N,), from 0."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: str) -> Split:
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What training and the search may look at. black: the normalized value of a black pixel, per channel."""
+
+    train: Split
+    validation: Split
+    black: tuple[float, ...]
+
+    def to(self, device: str) -> TrainingData:
+        return TrainingData(self.train.to(device), self.validation.to(device), self.black)
+
+    def joined(self) -> TrainingData:
+        """Training and validation images together to train on, and none for validation."""
+        pairs = ((getattr(self.train, part), getattr(self.validation, part)) for part in ("images", "labels"))
+        nothing = Split(self.validation.images[:0], self.validation.labels[:0])
+        return TrainingData(Split(*(torch.cat(pair) for pair in pairs)), nothing, self.black)
+
+    def to_arrays(self) -> dict[str, Any]:
+        """As numpy arrays that share this memory: what Ray's object store shares without copies."""
+        splits = {"train": self.train, "validation": self.validation}
+        arrays = {
+            f"{name}_{part}": getattr(split, part).numpy()
+            for name, split in splits.items()
+            for part in ("images", "labels")
+        }
+        return {**arrays, "black": np.array(self.black)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any]) -> TrainingData:
+        """The inverse of `to_arrays`, again without copies; the arrays may be read-only."""
+        import warnings
+
+        with warnings.catch_warnings():
+            # Shared memory is read-only and torch warns that it cannot express this; nothing here writes.
+            warnings.filterwarnings("ignore", message=".*not writable.*")
+            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return cls(
+            Split(tensors["train_images"], tensors["train_labels"]),
+            Split(tensors["validation_images"], tensors["validation_labels"]),
+            tuple(arrays["black"].tolist()),
+        )
+
+
+_sealed = False
+
+
+def seal() -> None:
+    """From now on no test split opens in this process: for those that search and train."""
+    global _sealed
+    _sealed = True
+
+
+class SealedSplit:
+    """The test split: `open` is for the final evaluation. It cannot be sent to a worker by accident."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def open(self) -> Split:
+        """Raises PermissionError in a process that is sealed."""
+        if _sealed:
+            raise PermissionError("the test split is sealed while networks are chosen and trained")
+        return self._split
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the test split is sealed: it does not leave the process that loaded it")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """name: what was loaded (never "auto"). classes: names, in label order. mean, std: per channel, of pixels
+    in [0, 1]. hashes: SHA-256 of each split's pixels and labels. notice: what a user must know, or ""."""
+
+    name: str
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    training: TrainingData
+    test: SealedSplit
+    hashes: dict[str, str]
+    notice: str = ""
+
+    def __str__(self) -> str:
+        sizes = f"{len(self.training.train):,} training, {len(self.training.validation):,} validation images"
+        return f"{self.name}: {sizes}; {len(self.test):,} test images, sealed"
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.training.train.images.shape[1:]
+        return channels, height, width
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """images: uint8 (N, height, width, channels). labels: int64 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def take(self, indices: np.ndarray) -> RawSplit:
+        return RawSplit(self.images[indices], self.labels[indices])
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
+        return digest.hexdigest()
+
+
+def load_dataset(
+    name: str,
+    data_dir: Path,
+    *,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    train_size: int | None = None,
+) -> Dataset:
+    """Loads "auto", "mnist", "fashion-mnist", "digits" or the folder or .tar at path `name`.
+
+    `auto` is MNIST where it lies in `data_dir` or can be downloaded, and scikit-learn's digits otherwise.
+    `mean` and `std`, of all channels or of each, default to those of the training split. `train_size` takes a
+    stratified subset of it.
+    Raises ValueError, in one line, for whatever is wrong with the data or the request.
+    """
+    source, classes, train, test, notice = _read(name, data_dir)
+    if test is None:
+        test, train = _stratified(train, round(TEST_SHARE * len(train.labels)), classes)
+    size = min(round(VALIDATION_SHARE * len(train.labels)), VALIDATION_MOST)
+    validation, train = _stratified(train, size, classes)
+    if train_size is not None:
+        train = _subset(train, train_size, classes)
+    means, stds = moments(train.images, mean, std)
+    splits = {"train": train, "validation": validation, "test": test}
+    ready = {key: _normalized(split, means, stds) for key, split in splits.items()}
+    black = tuple(-m / s for m, s in zip(means, stds, strict=True))
+    return Dataset(
+        name=source,
+        classes=classes,
+        mean=means,
+        std=stds,
+        training=TrainingData(ready["train"], ready["validation"], black),
+        test=SealedSplit(ready["test"]),
+        hashes={key: split.sha256() for key, split in splits.items()},
+        notice=notice,
+    )
+
+
+_Raw = tuple[str, tuple[str, ...], RawSplit, RawSplit | None, str]
+
+
+def _read(name: str, data_dir: Path) -> _Raw:
+    if name == "digits":
+        return _digits("")
+    if name == "auto":
+        found = idx.find("mnist", data_dir) or idx.download("mnist", data_dir)
+        if isinstance(found, Path):
+            return _idx("mnist", found)
+        return _digits(
+            f"MNIST is not in {data_dir} and could not be downloaded ({found}): using scikit-learn's digits, "
+            "1,797 images of 8x8 scaled to 28x28"
+        )
+    if name in idx.FAMILIES:
+        found = idx.find(name, data_dir) or idx.download(name, data_dir)
+        if isinstance(found, Path):
+            return _idx(name, found)
+        raise ValueError(
+            f"--dataset {name}: not in {data_dir} and could not be downloaded ({found}); put its four IDX "
+            f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
+        )
+    if Path(name).exists():
+        classes, train, test, notice = folder.read(Path(name))
+        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
+    raise ValueError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
+
+
+def _idx(name: str, raw: Path) -> _Raw:
+    train, test = (RawSplit(*idx.read(raw, part)) for part in ("train", "t10k"))
+    classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
+    return name, classes, train, test, ""
+
+
+def _digits(notice: str) -> _Raw:
+    """The test set of the UCI optical digits, as scikit-learn carries it: 1,797 images, 8x8, 0 to 16."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)
+    scaled = F.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
+    pixels = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    classes = tuple(str(label) for label in range(10))
+    return "digits", classes, RawSplit(pixels, digits.target.astype(np.int64)), None, notice
+
+
+def _stratified(data: RawSplit, size: int, classes: tuple[str, ...]) -> tuple[RawSplit, RawSplit]:
+    """Splits off `size` images in the classes' proportions; returns (those, the rest), in source order."""
+    counts = np.bincount(data.labels, minlength=len(classes))
+    for label, count in enumerate(counts):
+        if count < 3:
+            raise ValueError(f"--dataset: class {classes[label]!r} has {count} training images, at least 3 are needed")
+    quota = counts * (size / len(data.labels))
+    take = np.clip(np.floor(quota).astype(int), 1, counts - 1)
+    for label in np.argsort(take - quota, kind="stable")[: max(0, size - take.sum())]:
+        take[label] += 1
+    rng = np.random.default_rng(SPLIT_SEED)
+    shuffled = [rng.permutation(np.flatnonzero(data.labels == label)) for label in range(len(classes))]
+    chosen = np.sort(np.concatenate([order[:n] for order, n in zip(shuffled, take, strict=True)]))
+    rest = np.setdiff1d(np.arange(len(data.labels)), chosen)
+    return data.take(chosen), data.take(rest)
+
+
+def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
+    if not len(classes) <= size <= len(train.labels):
+        raise ValueError(
+            f"--train-size {size}: must be between {len(classes)} (one image of each class) "
+            f"and {len(train.labels)} (the whole training split)"
+        )
+    return train if size == len(train.labels) else _stratified(train, size, classes)[0]
+
+
+def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalized images (N, channels, height, width) with their pixels back in [0, 1], on the CPU."""
+    shape = (1, -1, 1, 1)
+    return images.cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
+
+
+def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
+    count, height, width, channels = split.images.shape
+    images = torch.empty(count, channels, height, width)
+    images.copy_(torch.from_numpy(split.images).permute(0, 3, 1, 2))  # as it turns to float: no copy between
+    scale = 1 / (255 * torch.tensor(std)).view(1, -1, 1, 1)
+    offset = torch.tensor(mean).view(1, -1, 1, 1) / torch.tensor(std).view(1, -1, 1, 1)
+    return Split(images.mul_(scale).sub_(offset), torch.from_numpy(split.labels))
