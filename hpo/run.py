@@ -23,11 +23,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.cli.command import BAD_INPUT, FAILED, machine_fails, one_line, reader_gone
 from hpo.cli.flags import parse_spec
 from hpo.spec.study import StudySpec
+from hpo.system.errors import BAD_INPUT, FAILED, machine_fails, reader_gone, user_message
 from hpo.system.interrupt import ignore_signals, interrupted_code
-from hpo.system.texts import printable
+from hpo.system.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         spec = parse_spec(sys.argv[1:] if argv is None else argv)
         result = run_study(spec) if spec else None
     except ValueError as error:
-        print(f"hpo: {one_line(error)}", file=sys.stderr)
+        print(f"hpo: {user_message(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return interrupted_code()

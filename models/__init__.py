@@ -49,9 +49,6 @@ MODELS: dict[str, Architecture] = {
     "vgg16": Architecture("models.vgg:vgg16", _A),
 }
 
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
-PRETRAINED = ("none", "whole", "head")  # of vgg16
-
 
 def plug_ins() -> dict[str, str]:
     """Architectures of installed packages: name to MODULE:NAME."""

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import PRETRAINED
 from models.layers import Dropout
+from models.names import PRETRAINED
 
 SMALLEST = 32  # five poolings leave nothing of a smaller image
 PATIENCE_S = 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,7 @@ def _named(node: ast.AST, importer: str, known: set[str]) -> Iterator[str]:
         if len(submodules) < len(node.names):
             yield module
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-        module = node.value.partition(":")[0]
+        module = node.value.partition(":")[0] if re.fullmatch(r"[\w.]+(:\w+)?", node.value) else ""
         if module in known and ("." in module or ":" in node.value):
             yield module
 

@@ -1,54 +1,81 @@
-"""Who may import whom: models and trainers must run where there is torch alone."""
+"""Who may import whom, over every import there is (tests/layers.py has the floors)."""
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-FORBIDDEN = {
-    "models": {"hpo", "trainers", "cluster", "ray", "optuna", "pandas", "rich", "cyclopts", "sklearn"},
-    "trainers": {"hpo", "models", "cluster", "ray", "optuna", "pandas", "rich", "cyclopts"},
-    "cluster": {"hpo", "models", "trainers", "torch"},
-    "hpo/run.py": {"torch", "optuna", "ray"},
-    "hpo/cli/command.py": {"torch", "optuna", "ray", "pandas", "matplotlib"},
-    "hpo/commands": {"torch", "optuna", "ray", "sklearn", "matplotlib"},
-    "hpo/networks/recipes.py": {"torch", "optuna", "ray", "models"},
-    "hpo/spec/study.py": {"torch", "ray"},
-    "hpo/spec/spaces.py": {"torch", "ray"},
-    "hpo/search/searcher.py": {"torch", "models", "trainers"},
-    "hpo/worker/trial.py": {"optuna", "pandas"},
-    "hpo/trials/ranking.py": {"torch", "ray", "pandas", "pathlib"},
-    "hpo/trials/records.py": {"torch", "ray"},
-    "hpo/store/journal.py": {"torch", "ray"},
-}
+from tests.layers import FLOORS, ROOT, Import, circles, imports, modules, violations
+
+MODULES = modules()
+MOST_LINES, MOST_FILES = 300, 14
 
 
-def imports(path: Path) -> set[str]:
-    """Top-level packages that a file imports, anywhere in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
-    return found
+@pytest.fixture(scope="module")
+def found() -> list[Import]:
+    known = set(MODULES)
+    return [one for name, file in MODULES.items() for one in imports(name, file.read_text(), known)]
 
 
-@pytest.mark.parametrize("place", FORBIDDEN)
-def test_layers_point_one_way(place: str) -> None:
-    path = ROOT / place
-    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-        assert not imports(file) & FORBIDDEN[place], file
+def test_imports_point_down(found: list[Import]) -> None:
+    assert violations(found) == []
+
+
+def test_no_modules_import_one_another(found: list[Import]) -> None:
+    assert circles(found) == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "source"),
+    [
+        ("hpo.store.journal", "from hpo.session.session import Session"),
+        ("hpo.store.journal", "def f():\n    import hpo.search.tuning"),
+        ("hpo.store.journal", "if TYPE_CHECKING:\n    from hpo.spec.study import StudySpec"),
+        ("hpo.store.journal", "import_module('hpo.cli.flags')"),
+        ("hpo.store.journal", "MAIN = {'run': ('hpo.run:main', 'a command')}"),
+        ("hpo.views.report", "from hpo.worker import trial"),  # a sibling
+        ("hpo.session.preflight.planning", "from hpo.cli import flags"),
+        ("trainers.data.idx", "from models import build_model"),
+        ("trainers.data.idx", "class A:\n    def f(self):\n        import pandas as pd"),
+        ("cluster.submit", "import torch.nn"),
+        ("hpo.run", "from hpo import StudySpec"),
+    ],
+)
+def test_each_kind_of_import_is_seen(importer: str, source: str) -> None:
+    assert len(violations(list(imports(importer, source, set(MODULES))))) == 1
+
+
+def test_what_is_allowed_is_allowed() -> None:
+    main = "if __name__ == '__main__':\n    from hpo.cli.commands import submit"
+    assert violations(list(imports("cluster.submit", main, set(MODULES)))) == []
+    assert violations(list(imports("hpo.session.session", "from hpo.session.preflight import planning", set()))) == []
+    assert violations(list(imports("hpo.session.session", "say('hpo: interrupted')", set(MODULES)))) == []
+
+
+def test_a_circle_is_seen() -> None:
+    pairs = [("hpo.store.a", "hpo.store.b"), ("hpo.store.b", "hpo.store.c"), ("hpo.store.c", "hpo.store.a")]
+    assert circles([Import(*pair, line=1) for pair in pairs]) == [["hpo.store.a", "hpo.store.b", "hpo.store.c"]]
+
+
+def test_files_and_folders_are_small() -> None:
+    long = {name: count for name, file in MODULES.items() if (count := len(file.read_text().splitlines())) > MOST_LINES}
+    assert long == {}
+    folders = {file.parent for file in MODULES.values()}
+    full = {str(each): count for each in folders if (count := sum(p.is_file() for p in each.iterdir())) > MOST_FILES}
+    assert full == {}
+
+
+def test_every_package_is_on_a_floor() -> None:
+    packages = {name for name, file in MODULES.items() if file.name == "__init__.py" and name.count(".") == 1}
+    named = {name for floor in FLOORS for name in floor}
+    assert {name for name in packages if name.startswith("hpo.")} <= named
 
 
 def test_only_connect_starts_ray() -> None:
-    places = [f for package in ("hpo", "cluster", "trainers") for f in (ROOT / package).glob("*.py")]
-    assert [f.name for f in places if "ray.init(" in f.read_text()] == ["connect.py"]
+    starters = [name for name, file in MODULES.items() if "ray.init(" in file.read_text()]
+    assert starters == ["cluster.connect"]
 
 
 @pytest.mark.parametrize("command", [["hpo/run.py", "--help"], ["hpo/run.py", "--model", "nonesuch"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -82,8 +83,9 @@ def _read(file: IO[bytes], name: str) -> dict[str, Any]:
     except _Damaged:
         raise
     except Exception as error:  # what damage brings about is any error of zip's, of its compressions' or of pickle's
-        if isinstance(error, OSError) and error.errno:
-            raise  # the disk's own
+        # The disk's own, but for EINVAL: damaged offsets lead in front of the file's beginning.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise ValueError(f"{name}: not a readable checkpoint ({type(error).__name__})") from error
     if not isinstance(state, dict):
         raise ValueError(f"{name}: not a checkpoint, but a {type(state).__name__}")

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.config import Dict
 
-from hpo.cli.command import one_line
-from hpo.spec.resuming import check_named, stored_settings
+from hpo.spec.resuming import stored_settings
 from hpo.spec.study import StudySpec
+from hpo.store.trust import check_named
+from hpo.system.errors import user_message
 
 
 @Parameter(name="*")
@@ -61,7 +62,7 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:
-        raise ValueError(one_line(error)) from error
+        raise ValueError(user_message(error)) from error
 
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:

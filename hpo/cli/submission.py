@@ -12,9 +12,10 @@ from pathlib import Path
 from cluster.package import EXTRA, MIB, size_of
 from cluster.submit import Job
 from hpo.cli.flags import parse_spec
-from hpo.spec.resuming import consent
-from hpo.spec.study import DataSpec, StudySpec
+from hpo.spec.settings import DataSpec
+from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
+from hpo.store.trust import consent
 
 MOST_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
@@ -25,7 +26,7 @@ def make_job(line: Sequence[str]) -> Job | None:
 
     Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
-    from hpo.store.study_db import masked  # imports Optuna, which --help does not need
+    from hpo.system.urls import masked
 
     spec = parse_spec(line)
     if spec is None:

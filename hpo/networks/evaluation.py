@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpo.networks.training import resolve_device
-from hpo.spec.study import DataSpec
+from hpo.spec.evaluate import EvaluateSpec
+from hpo.spec.settings import DataSpec
 from hpo.store import model_file as weights
+from hpo.store.best_file import has_weights
 from hpo.store.model_file import Description
-from hpo.views import figures
+from hpo.trials.records import TrialRecord
+from hpo.views.evaluation import Evaluation
 from trainers.data.dataset import DATASETS, Dataset, Split, denormalized, load_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hpo.cli.commands.evaluate import EvaluateSpec
 
 _SEEN = "these are images the network was trained on: this says nothing about new ones"
 _CHOSEN = "epoch and configuration were chosen on these images: on new ones it is a little worse"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """loss: mean nats per image. report: see trainers/metrics.py. notes: what a reader must know. wrong: the images
-    that were taken for another class, in [0, 1], with their captions, those first that it was most sure of."""
-
-    model: str
-    dataset: str
-    split: str
-    loss: float
-    report: dict[str, Any]
-    notes: tuple[str, ...]
-    wrong: tuple[Tensor, list[str]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values: the report, and what it is of."""
-        head = {"model": self.model, "dataset": self.dataset, "split": self.split, "notes": list(self.notes)}
-        return {**self.report, "loss": self.loss, **head}
 
 
 def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
@@ -65,11 +48,16 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
     )
 
 
-def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
-    """The first images that were taken for another class, as a PNG; OSError where the disk does not take it."""
-    images, captions = evaluation.wrong
-    title = f"{len(images):,} of {evaluation.report['overall']['num_samples']:,} wrong: true class > taken for"
-    figures.draw_sheet(path, title, images, captions)
+def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], winner: TrialRecord) -> Evaluation:
+    """A run's winner on the validation split: the test split stays sealed.
+
+    trusted: each MODULE:NAME whose code may run. Raises ValueError where best.pt is of another trial, or as
+    `evaluate_weights`.
+    """
+    if (run / "best.json").exists() and not has_weights(run, winner):
+        raise ValueError("best.pt is not the winner's, whose checkpoint was gone when it came to lead")
+    model = winner.model if winner.model in trusted else None
+    return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model))
 
 
 def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:

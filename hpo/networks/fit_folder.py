@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hpo.session.winner import write_description
 from hpo.store import model_file as weights
 from hpo.store import run_folder as folder
-from hpo.store.journal import write_atomically, write_json
+from hpo.store.best_file import write_description
+from hpo.system.files import write_atomically, write_json
 from hpo.trials.records import TrialRecord
 from hpo.views import figures
 from trainers.config import EpochResult, FitResult, TrainConfig

@@ -7,19 +7,20 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.cli.command import FAILED
 from hpo.networks import inherited as origins
 from hpo.networks.capacity import counted
 from hpo.networks.fit_folder import FitFolder
 from hpo.networks.inherited import Origin
-from hpo.networks.training import Setup, resolve_device, train_model
-from hpo.session import study_json as provenance
+from hpo.networks.training import Setup, describe, resolve_device, train_model
+from hpo.spec.settings import DataSpec
 from hpo.spec.spaces import configuration
-from hpo.spec.study import DataSpec
 from hpo.store import model_file as weights
 from hpo.store import run_folder as folders
+from hpo.store.study_file import describe_data
+from hpo.system.errors import FAILED
 from hpo.system.interrupt import INTERRUPTED, interrupting
-from hpo.system.texts import say
+from hpo.system.machine import describe_machine
+from hpo.system.text import say
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.epoch_bar import EpochBar
 from hpo.views.progress import accuracy
@@ -28,7 +29,7 @@ from trainers.config import FitResult, TrainConfig, split_config
 from trainers.data.dataset import Dataset, load_dataset
 
 if TYPE_CHECKING:
-    from hpo.cli.commands.train import FitSpec
+    from hpo.spec.fit import FitSpec
 
 EPOCHS = 10
 
@@ -114,14 +115,14 @@ def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
 
 def _create(spec: FitSpec, plan: FitPlan) -> FitFolder:
     setup = plan.setup
-    description = weights.describe(spec.name or "", setup, plan.dataset, plan.train_size)
+    description = describe(spec.name or "", setup, plan.dataset, plan.train_size)
     settings = {
         "model": setup.model,
         "parameters": plan.parameters,
         "config": plan.config,
         "train": asdict(setup.train),
-        "data": provenance.describe_data(plan.dataset),
-        **provenance.describe_machine(),
+        "data": describe_data(plan.dataset),
+        **describe_machine(),
     }
     return FitFolder.create(spec.results_dir, spec.name, description, settings)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hpo.networks.recipes import Recipe, recipes
-from hpo.spec.study import choice, unknown
-from hpo.store.model_file import Description, check_trusted
+from hpo.spec.checks import choice, unknown
+from hpo.store.model_file import Description
+from hpo.store.trust import check_trusted
 from hpo.trials.records import TrialRecord
 from models import MODELS, is_known
 from trainers.config import PRECISIONS

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from hpo.store.model_file import Description, data_key
 from models import build_model
 from trainers.config import FitResult, TrainConfig
 from trainers.data.dataset import Dataset
@@ -62,3 +63,24 @@ def check_device(name: str, has_gpu: bool) -> None:
         raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
     if name == "mps" and not torch.backends.mps.is_available():
         raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
+
+
+def describe(trial_id: str, setup: Setup, dataset: Dataset, train_size: int | None) -> Description:
+    """The description of a network trained on `dataset` as `setup` says."""
+    from trainers.data.pictures import background
+
+    return Description(
+        model=setup.model,
+        # Weights that the training begins with are not needed to build it again, and may not be at hand.
+        arch={key: value for key, value in setup.arch.items() if key != "pretrained"},
+        input_shape=dataset.input_shape,
+        classes=dataset.classes,
+        mean=dataset.mean,
+        std=dataset.std,
+        background=background(dataset),
+        dataset=data_key(dataset.name),
+        train_size=train_size,
+        hashes=dataset.hashes,
+        epochs=setup.train.epochs,
+        trial_id=trial_id,
+    )

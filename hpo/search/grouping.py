@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from trainers.config import OWN
 
 Item = TypeVar("Item")
-OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again
 
 
 def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,10 +24,11 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from sqlalchemy.exc import SQLAlchemyError
 
-from hpo.search.grouping import OUT_OF_MEMORY, group_alike, larger_shares, shape_of
+from hpo.search.grouping import group_alike, larger_shares, shape_of
 from hpo.search.study_sync import DRIVER, drop_orphans, make_wait, rejected, tell, trial_id, unfinished
 from hpo.store.study_db import alike
 from hpo.trials.objectives import values
+from hpo.trials.records import OUT_OF_MEMORY
 
 MOST_REJECTED = 100  # configurations in a row
 ASKING_S = 60.0  # at most, for one trial

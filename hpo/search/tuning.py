@@ -22,11 +22,12 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.worker_end import how_it_ended
+from hpo.search.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.search.recorder import Constants, Recorder
 from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile, unfinished
-from hpo.session.preflight.planning import SHARED, ModelPlan, Plan, shared_by_drivers, study_name
-from hpo.spec.study import GRACE_EPOCHS, REDUCTION_FACTOR, ResourceSpec, rungs, seconds
+from hpo.spec.checks import seconds
+from hpo.spec.settings import ResourceSpec
 from hpo.store.checkpoints import Checkpoints, Folder, Place, WithDriver
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
@@ -34,7 +35,8 @@ from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
 from hpo.store.trackers import make_trackers
-from hpo.system.words import MOST, one_line, plain
+from hpo.system.text import MAX_ERROR_CHARS, describe_error, single_line
+from hpo.trials.asha import GRACE_EPOCHS, REDUCTION_FACTOR, rungs
 from hpo.trials.objectives import directions, values
 from hpo.trials.records import TrialRecord
 from hpo.views.progress import Progress
@@ -89,7 +91,9 @@ def run_search(
             resume=plan.spec.output.resume is not None,
             place=for_workers(checkpoints.place, plan.spec.resources.address is not None),
         )
-        search.recorder.trackers = make_trackers(plan.spec.output, folder.path)
+        search.recorder.trackers = make_trackers(
+            folder.path, tensorboard=plan.spec.output.tensorboard, mlflow=plan.spec.output.mlflow
+        )
         # In the object store once, for every trial of every architecture; workers map it without a copy.
         data = ray.put(plan.dataset.training.to_arrays())
         try:
@@ -139,8 +143,8 @@ def _tune(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any], resume: b
     name = study_name(search.plan, model, search.folder.path.name)
     study = open_study(search.storage, name, resume=resume or shared, directions=directions(spec.objective))
     done = [record for record in search.recorder.records if record.model == model.name]
-    if shared and SHARED not in study.user_attrs:
-        study.set_user_attr(SHARED, shared_by_drivers(search.plan, model))
+    if shared and SHARED_ATTR not in study.user_attrs:
+        study.set_user_attr(SHARED_ATTR, shared_by_drivers(search.plan, model))
     told = {r.trial_id: (r.state.value, _value(r, spec.objective)) for r in done}
     reconcile(study, told, run if shared else None)
     wanted = spec.trials - len(done)
@@ -204,7 +208,7 @@ def _fault(error: BaseException) -> SearchFault:
     """A fault in the words of its first cause, in one line."""
     while error.__cause__:
         error = error.__cause__
-    return SearchFault(one_line(error))
+    return SearchFault(describe_error(error))
 
 
 def _fit(search: _Search, searcher: StudySearcher, trainable: Any, scheduler: TrialScheduler) -> Exception | None:
@@ -385,8 +389,8 @@ def _words(trial: Any, name: str) -> str:
         text = Path(trial.error_file).read_text(encoding="utf-8")
     except (OSError, TypeError):
         text = ""
-    lines = [plain(line) for line in text.splitlines()]
+    lines = [single_line(line) for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("Failure #")]
     if not lines or lines[0].startswith("The actor died unexpectedly"):
         return how_it_ended(name)
-    return lines[-1 if lines[0].startswith("ray::") else 0][:MOST]
+    return lines[-1 if lines[0].startswith("ray::") else 0][:MAX_ERROR_CHARS]

@@ -24,22 +24,24 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
-from hpo.spec.study import rungs
 from hpo.store.checkpoints import Checkpoints, Place
+from hpo.store.finals_file import check_row, packed, read_finalists
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
-from hpo.system.words import one_line
-from hpo.trials.finalists import Finalist, check_row, final_seeds, packed, read_finalists
+from hpo.system.text import describe_error
+from hpo.trials.asha import rungs
+from hpo.trials.finalists import Finalist, final_seeds
 from hpo.trials.records import TrialRecord
 from hpo.worker.last_words import trains
-from hpo.worker.setup import make_trainer, prepare, take_up
+from hpo.worker.process import prepare
+from hpo.worker.trainer_factory import make_trainer, take_up
 from hpo.worker.worker_group import Peers
 from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
 
 if TYPE_CHECKING:
-    from hpo.session.preflight.planning import Plan
+    from hpo.search.plan import Plan
     from trainers.single import SingleTrainer
 
 WORKERS_LOST = 2  # a network whose worker dies is trained again this often, from its last checkpoint
@@ -138,7 +140,7 @@ class _Finals:
             right = np.stack([self._right(network) for network in trained])
         except (RuntimeError, ValueError, OSError) as error:
             logger.exception("%s cannot be tested", record.trial_id)
-            self.tell(f"{record.trial_id} cannot be tested: {one_line(error, 200)}")
+            self.tell(f"{record.trial_id} cannot be tested: {describe_error(error, 200)}")
             return
         self.journal.append(
             {
@@ -271,7 +273,7 @@ def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> d
         outcome = _trained(trainer, settings, checkpoints, state["train_s"] if state and goes_on else 0.0)
         return {**outcome, "warning": "; ".join(filter(None, (damaged, said)))}
     except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
-        return {"error": one_line(error)}
+        return {"error": describe_error(error)}
     except Exception as error:
         raise (peers.cause(error) if peers else error) from error
     finally:
@@ -309,6 +311,6 @@ def _outcome(reference: Any, name: str) -> dict[str, Any]:
     except ray.exceptions.RayTaskError as error:
         logger.error("a final failed", exc_info=error)
         cause = error.cause if getattr(error, "cause", None) else error
-        return {"error": one_line(cause)}
+        return {"error": describe_error(cause)}
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
         return {"error": how_it_ended(name)}

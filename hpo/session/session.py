@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -22,26 +23,29 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.connect import connect
 from cluster.watch import watched
-from hpo.cli.command import FAILED
+from hpo.search.plan import Plan
 from hpo.search.tuning import SearchFault, for_workers, run_search
 from hpo.session import study_json as provenance
 from hpo.session.finals import run_finals, seeds
 from hpo.session.mending import mend
-from hpo.session.preflight.planning import Plan
 from hpo.session.winner import write_winner
-from hpo.spec.resuming import check_records, consent
-from hpo.spec.study import OutputSpec, StudySpec, rungs
+from hpo.spec.settings import OutputSpec
+from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
 from hpo.store.checkpoints import Checkpoints, Folder, place_at
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
-from hpo.store.journal import write_atomically
+from hpo.store.finals_file import read_finalists
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
+from hpo.store.trust import check_records, consent
+from hpo.system.errors import FAILED
+from hpo.system.files import write_atomically
 from hpo.system.interrupt import in_prompt, interruptible, saying
 from hpo.system.logs import logged_to
 from hpo.system.streams import tell
-from hpo.system.words import one_line
-from hpo.trials.finalists import Finalist, choose, order, read_finalists
+from hpo.system.text import describe_error
+from hpo.trials.asha import rungs
+from hpo.trials.finalists import Finalist, choose, order
 from hpo.trials.ranking import Ranked, rank
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.estimate import Work
@@ -120,7 +124,7 @@ class Session:
         try:
             done = mend(self.plan, self.folder, self.checkpoints)
         except (OSError, OptunaError, SQLAlchemyError) as error:
-            words = one_line(error)
+            words = describe_error(error)
             raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be mended ({words})") from error
         for words in done if not output.quiet else ():
             tell(f"note: {words}")
@@ -152,7 +156,7 @@ class Session:
             except (SearchFault, ConnectionError) as fault:
                 words = str(fault)
             except (OSError, RayError) as fault:
-                words = one_line(fault)
+                words = describe_error(fault)
             # An interrupt ends the workers and whatever waits for them, in an error at times.
             words = "" if interrupted.is_set() else words
             return self._outcome(read_records(self.folder.journal), interrupted.is_set(), words)
@@ -237,12 +241,14 @@ class Session:
             shutil.rmtree(folder.final_weights, ignore_errors=True)
 
     def _write_report(self) -> None:
+        from hpo.networks.evaluation import evaluate_winner
         from hpo.store.stored_run import read_run
         from hpo.views.report import write_report
 
         own = [name for name in self.plan.spec.search.model if ":" in name]  # the user's, who trusts them
         try:
-            write_report(read_run(self.folder.path), self.folder.report_html, self.plan.spec.data.data_dir, own)
+            evaluate = partial(evaluate_winner, self.folder.path, self.plan.spec.data.data_dir, own)
+            write_report(read_run(self.folder.path), self.folder.report_html, evaluate)
         except OSError:
             raise
         except Exception:

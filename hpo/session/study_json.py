@@ -5,21 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import subprocess
-import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.spec.study import rungs
-from hpo.store.study_db import masked
-from trainers.data.dataset import Dataset
+from hpo.store.study_file import describe_data
+from hpo.system.machine import describe_machine
+from hpo.system.urls import masked
+from hpo.trials.asha import rungs
 
 if TYPE_CHECKING:
-    from hpo.session.preflight.planning import Plan
-
-_PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "numpy", "scikit-learn")
+    from hpo.search.plan import Plan
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -58,33 +53,6 @@ def describe(plan: Plan) -> dict[str, Any]:
     }
 
 
-def describe_data(data: Dataset) -> dict[str, Any]:
-    """What a data set is, down to the hashes of its splits."""
-    return {
-        "name": data.name,
-        "notice": data.notice,
-        "classes": list(data.classes),
-        "input_shape": list(data.input_shape),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "sizes": {
-            "train": len(data.training.train),
-            "validation": len(data.training.validation),
-            "test": len(data.test),
-        },
-        "hashes": data.hashes,
-    }
-
-
-def describe_machine() -> dict[str, Any]:
-    """Versions, machine and commit."""
-    return {
-        "versions": {"python": platform.python_version(), **_versions()},
-        "machine": _machine(),
-        "commit": _commit(),
-    }
-
-
 def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
     """The stored study.json with this session added, and the settings a resume may change."""
     now = describe(plan)
@@ -115,44 +83,3 @@ def _session() -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-        "executable": Path(sys.executable).name,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-
-
-def _commit() -> str | None:
-    """The commit of Podium's own checkout, with a + where it has changes; None outside of one."""
-    root = Path(__file__).resolve().parents[2]
-    git = ["git", "-C", str(root)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
-        changes = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")

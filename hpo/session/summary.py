@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from hpo.cli.command import console
-from hpo.session.preflight.planning import Plan
-from hpo.session.winner import has_weights
-from hpo.spec.study import rungs
+from hpo.search.plan import Plan
+from hpo.store.best_file import has_weights
 from hpo.store.model_file import arguments
 from hpo.store.run_folder import RunFolder
-from hpo.system.texts import say, shown
+from hpo.system.terminal import console
+from hpo.system.text import say
+from hpo.trials.asha import rungs
 from hpo.trials.ranking import Ranked
-from hpo.views.progress import accuracy, duration
+from hpo.views.progress import duration
+from hpo.views.tables import best_table, finals_table
 
 if TYPE_CHECKING:
     from hpo.session.session import Outcome
@@ -110,25 +109,6 @@ def _show_finals(finalists: Sequence[Finalist]) -> None:
         say("= not to be told from the first")
 
 
-def finals_table(finalists: Sequence[Finalist]) -> Table:
-    """The finalists, best first, one a line."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "test acc", "95 % interval", "val acc", "optimism", "parameters"):
-        table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
-    for number, finalist in enumerate(finalists, start=1):
-        measured, record = finalist.measured, finalist.record
-        table.add_row(
-            f"{number}{'=' if finalist.tied_with_best and len(finalists) > 1 else ' '}",
-            shown(record.trial_id),
-            accuracy(measured.mean),
-            f"{measured.low:.4f} - {measured.high:.4f}",
-            accuracy(record.val_accuracy),
-            f"{finalist.optimism:+.4f}",
-            f"{record.parameters:,}",
-        )
-    return table
-
-
 def _show_times(outcome: Outcome, plan: Plan) -> None:
     times = outcome.times
     assert times is not None
@@ -136,32 +116,6 @@ def _show_times(outcome: Outcome, plan: Plan) -> None:
     say(f"time:    {duration(times.elapsed_s)} with {_at_once(plan)} at once: {times.words()}{finals}")
     if advice := times.advice(plan.spec.data.train_size is None):
         say(f"to train more of it: {advice}")
-
-
-def best_table(ranked: list[Ranked], top: int = 10) -> Table:
-    """The first trials, one a line."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "val acc", "parameters", "time", "epochs", "state", "configuration"):
-        left = name in ("trial", "state", "configuration")
-        table.add_column(name, justify="left" if left else "right", no_wrap=name != "configuration")
-    for item in ranked[:top]:
-        record = item.record
-        table.add_row(
-            f"{item.rank}{'*' if item.pareto else ' '}",
-            shown(record.trial_id),
-            accuracy(record.val_accuracy),
-            f"{record.parameters:,}",
-            f"{record.wall_time_s:.1f}s",
-            str(record.epochs),
-            record.state.value,
-            shown(" ".join(_short(key, value) for key, value in record.config.items())),
-        )
-    return table
-
-
-def _short(key: str, value: Any) -> str:
-    """ "lr=0.00123"; a word (an activation, an optimizer) needs no name."""
-    return value if isinstance(value, str) else f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}"
 
 
 def _list(epochs: tuple[int, ...]) -> str:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.networks.training import Setup
+from hpo.networks.training import Setup, describe
 from hpo.store import model_file as weights
+from hpo.store.best_file import holds_weights_of, write_description
 from hpo.store.checkpoints import Checkpoints
-from hpo.store.journal import write_json
 from hpo.store.run_folder import RunFolder
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
-from trainers import checkpoint
 from trainers.config import TrainConfig, split_config
 
 if TYPE_CHECKING:
-    from hpo.session.preflight.planning import Plan
+    from hpo.search.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +34,7 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoint
     description = _describe(best, plan)
     if weights_of_best is not None:
         weights.save(folder.best_pt, description, weights_of_best)
-    elif not _holds(folder.best_pt, best):
+    elif not holds_weights_of(folder.best_pt, best):
         logger.warning("%s leads, but its checkpoint is gone: no weights are kept", best.trial_id)
         return reachable
     write_description(folder.best_json, description, best)
@@ -65,30 +62,4 @@ def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str
 def _describe(best: TrialRecord, plan: Plan) -> weights.Description:
     train = TrainConfig(epochs=plan.spec.search.epochs)
     setup = Setup(model=best.model, train=train, arch=split_config(best.config)[1])
-    return weights.describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)
-
-
-def _holds(best_pt: Path, record: TrialRecord) -> bool:
-    """Whether the file is whole, and of this trial."""
-    try:
-        return bool(checkpoint.load(best_pt).get("trial_id") == record.trial_id)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as error:
-        logger.warning("%s", error)
-        return False
-
-
-def write_description(path: Path, description: weights.Description, record: TrialRecord) -> None:
-    """Writes best.json: the description, and under "trial" the record of the training."""
-    trial = {key: value for key, value in record.to_dict().items() if key != "curve"}
-    write_json(path, {**description.to_dict(), "trial": trial})
-
-
-def has_weights(folder: Path, record: TrialRecord) -> bool:
-    """Whether the best.pt in results/NAME holds this trial's weights, by the best.json beside it."""
-    try:
-        best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
-        return bool(best["trial_id"] == record.trial_id) and (folder / "best.pt").exists()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)

@@ -19,8 +19,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from hpo.spec.study import SearchSpec, unknown
-from models import ACTIVATIONS, MODELS, PRETRAINED, is_known
+from hpo.spec.checks import unknown
+from hpo.spec.settings import SearchSpec
+from models import MODELS, is_known
+from models.names import ACTIVATIONS, PRETRAINED
 from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig, split_config
 
 Distributions = dict[str, BaseDistribution]

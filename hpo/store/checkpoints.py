@@ -66,7 +66,7 @@ class Bucket:
         """Raises OSError or ValueError (pyarrow's) where the URI or the credentials do not do."""
         from pyarrow.fs import FileSystem
 
-        from hpo.store.study_db import masked
+        from hpo.system.urls import masked
 
         self.name = masked(uri).partition("?")[0]
         self.files, path = FileSystem.from_uri(uri)
@@ -255,7 +255,7 @@ def _name(trial_id: str, epoch: int) -> str:
 def place_at(location: str, run: str) -> Folder | Bucket:
     """The place for a run's checkpoints in a --storage-path; ValueError where it cannot be. `run` is one that no
     other run, and nothing else, is called."""
-    from hpo.store.study_db import masked
+    from hpo.system.urls import masked
 
     if "://" not in location:
         return Folder(Path(location).absolute() / run, shared=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.store.journal import write_atomically
+from hpo.system.files import write_atomically
 from hpo.trials.ranking import DEFAULT, RankBy, Ranked, rank
 from hpo.trials.records import USUAL_CONFIG, TrialRecord, columns, to_row
 

@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from hpo.system.files import write_atomically
 
 _CHECKED = re.compile(rb'(?s)(\{.+), "crc": "([0-9a-f]{8})"\}')  # a line with its checksum, the last key
 
@@ -95,27 +96,6 @@ def set_aside(path: Path, found: Scan) -> Path | None:
         os.fsync(file.fileno())
     write_atomically(path, _joined(found.lines))
     return aside
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces `path` in one step: a reader, or a kill, sees the old file or the new one."""
-    data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """`write_atomically` of a dictionary, as people read it."""
-    write_atomically(path, json.dumps(value, indent=2) + "\n")
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -7,15 +7,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.spec.resuming import consent
-from models import build_model, is_known
+from hpo.store.trust import check_trusted, consent
+from models import build_model
 from trainers import checkpoint
-from trainers.data.dataset import DATASETS, Dataset
+from trainers.data.dataset import DATASETS
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from hpo.networks.training import Setup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,27 +84,6 @@ _KINDS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def describe(trial_id: str, setup: Setup, dataset: Dataset, train_size: int | None) -> Description:
-    """The description of a network trained on `dataset` as `setup` says."""
-    from trainers.data.pictures import background
-
-    return Description(
-        model=setup.model,
-        # Weights that the training begins with are not needed to build it again, and may not be at hand.
-        arch={key: value for key, value in setup.arch.items() if key != "pretrained"},
-        input_shape=dataset.input_shape,
-        classes=dataset.classes,
-        mean=dataset.mean,
-        std=dataset.std,
-        background=background(dataset),
-        dataset=data_key(dataset.name),
-        train_size=train_size,
-        hashes=dataset.hashes,
-        epochs=setup.train.epochs,
-        trial_id=trial_id,
-    )
-
-
 def save(path: Path, description: Description, state_dict: dict[str, Any]) -> None:
     """Writes best.pt, whole or not at all; OSError where the disk does not take it."""
     checkpoint.save(path, {**description.to_dict(), "state_dict": state_dict})
@@ -148,16 +125,6 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
 def arguments(folder: Path, model: str) -> str:
     """What a command needs to be told to use the weights in `folder`: its path, and consent to code of the user's."""
     return shlex.quote(str(folder)) + consent([model])
-
-
-def check_trusted(file: str, model: str, trusted: str | None) -> None:
-    """ValueError unless `model`, which `file` names, is one of Podium's, installed, or the one the user named."""
-    if trusted is not None and trusted != model:
-        raise ValueError(f"--model {trusted}: {file} is of architecture {model}")
-    if ":" in model and trusted is None:
-        raise ValueError(f"{file}: is of architecture {model}, whose code would run; to trust it, add --model {model}")
-    if not is_known(model):
-        raise ValueError(f"{file}: is of architecture {model}, which is not known here")
 
 
 def _network(file: Path, description: Description, weights: Any) -> nn.Module:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hpo.store.csv_tables import trials_frame
-from hpo.store.journal import write_atomically, write_json
 from hpo.store.study_file import read_study
+from hpo.system.files import write_atomically, write_json
 
 
 class RunFolder:

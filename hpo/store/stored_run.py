@@ -41,7 +41,8 @@ class PastRun:
 
     def finalists(self) -> list[Finalist]:
         """Those of the leaderboard that were tested, best first; none where the run had no finals."""
-        from hpo.trials.finalists import choose, final_seeds, order, read_finalists
+        from hpo.store.finals_file import read_finalists
+        from hpo.trials.finalists import choose, final_seeds, order
 
         seeds = final_seeds(self.spec.get("seed", 0), self.spec.get("final_seeds", 0))
         return order(read_finalists(self.path / "finals.jsonl", choose(self.ranked(), self.finals), seeds))

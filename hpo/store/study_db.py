@@ -28,21 +28,10 @@ from optuna.samplers import (
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
+from hpo.system.urls import masked
+
 LOCK_TIMEOUT_S = 60
 logger = logging.getLogger(__name__)
-
-
-def masked(url: str) -> str:
-    """The URL with its password replaced by ***."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-        secret = {key: "***" for key in parsed.query if "pass" in key.lower() or "pwd" in key.lower()}
-        return parsed.update_query_dict(secret).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
-    except (ArgumentError, ValueError):
-        return url.split("://")[0] + "://***" if "://" in url else url
 
 
 def check_no_runs_file(flag: str, url: str | None, own: Path | None = None) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainers.data.dataset import Dataset
 
 # What a resume, a comparison and the page ask for; what else is missing can be made again.
 _NEEDED: dict[str, dict[str, type]] = {
@@ -45,3 +48,21 @@ def check_whole(study: Mapping[str, Any]) -> None:
                 raise ValueError(f"its {key} have no {name}")
     if not all(isinstance(model, dict) for model in study["models"].values()):
         raise ValueError("its models are no tables")
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What a data set is, down to the hashes of its splits."""
+    return {
+        "name": data.name,
+        "notice": data.notice,
+        "classes": list(data.classes),
+        "input_shape": list(data.input_shape),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "sizes": {
+            "train": len(data.training.train),
+            "validation": len(data.training.validation),
+            "test": len(data.test),
+        },
+        "hashes": data.hashes,
+    }

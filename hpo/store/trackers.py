@@ -15,8 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
-from hpo.spec.study import OutputSpec
-from hpo.store.study_db import masked
+from hpo.system.urls import masked
 from hpo.trials.records import TrialRecord, TrialState
 
 _SCALARS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
@@ -116,10 +115,10 @@ class MLflow:
     def close(self) -> None: ...
 
 
-def make_trackers(output: OutputSpec, folder: Path) -> list[Tracker]:
-    """Those that were asked for, of the run in `folder`."""
-    trackers: list[Tracker] = [TensorBoard(folder / "tensorboard")] if output.tensorboard else []
-    return [*trackers, MLflow(output.mlflow, folder.resolve().name)] if output.mlflow else trackers
+def make_trackers(folder: Path, *, tensorboard: bool, mlflow: str | None) -> list[Tracker]:
+    """Those that are asked for, of the run in `folder`. mlflow: the URI of a tracking server or store."""
+    trackers: list[Tracker] = [TensorBoard(folder / "tensorboard")] if tensorboard else []
+    return [*trackers, MLflow(mlflow, folder.resolve().name)] if mlflow else trackers
 
 
 def check_mlflow(uri: str) -> None:

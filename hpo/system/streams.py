@@ -36,7 +36,7 @@ def prepare_streams() -> None:
 
 def tell(text: str) -> None:
     """Prints a line of a run that is at work, which goes on where nobody can take it: a full disk, a closed pipe."""
-    from hpo.system.texts import say  # not at the top: signals are answered only once this module is imported
+    from hpo.system.text import say
 
     try:
         say(text)

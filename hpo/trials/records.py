@@ -143,3 +143,6 @@ def to_row(record: TrialRecord, rank: int, pareto: bool) -> dict[str, Any]:
     """One row of trials.csv, by column."""
     config = {key if key in USUAL_CONFIG else f"config_{key}": value for key, value in record.config.items()}
     return {**asdict(record), **config, "rank": rank, "pareto": pareto, "state": record.state.value}
+
+
+OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpo.spec.study import REDUCTION_FACTOR
+from hpo.trials.asha import REDUCTION_FACTOR
 
 _PRIOR_TRIALS = 5  # what ASHA should stop counts as much as so many trials that are over
 

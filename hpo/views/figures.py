@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.store.journal import write_atomically
+from hpo.system.files import write_atomically
 from trainers.config import EpochResult
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.system.texts import printable, say
+from hpo.system.text import printable, say
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.estimate import Work
 

@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.store.stored_run import PastRun
+from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.views import charts
+from hpo.views.evaluation import Evaluation
 from hpo.views.progress import duration
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from hpo.networks.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 MOST_ROWS = 1000  # of the table of trials; a page of all of ten thousand opens slowly
 _SAMPLE_SEED = 0
+Evaluate = Callable[[TrialRecord], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,16 @@ class Section:
     wide: bool = False
 
 
-def write_report(run: PastRun, path: Path, data_dir: Path | None = None, trusted: Sequence[str] = ()) -> None:
+def write_report(run: PastRun, path: Path, evaluate: Evaluate) -> None:
     """Writes the page of a run, whole or not at all.
 
-    data_dir: where its data set lies, for the winner's confusion matrix, as on the command line. trusted: each
-    MODULE:NAME whose code may run. What cannot be drawn (no trial is usable, the data set is gone) is said on the page.
-    Raises OSError where the disk does not take it.
+    evaluate: what a trial's network gets right on the validation split. What cannot be drawn (no trial is usable, the
+    data set is gone) is said on the page. Raises OSError where the disk does not take it.
     """
-    from hpo.store.journal import write_atomically
-
-    write_atomically(path, render(run, data_dir, trusted))
+    write_atomically(path, render(run, evaluate))
 
 
-def render(run: PastRun, data_dir: Path | None = None, trusted: Sequence[str] = ()) -> str:
+def render(run: PastRun, evaluate: Evaluate) -> str:
     """The page as text."""
     from jinja2 import Environment, FileSystemLoader
     from plotly.offline import get_plotlyjs
@@ -71,7 +70,7 @@ def render(run: PastRun, data_dir: Path | None = None, trusted: Sequence[str] = 
         ranked=shown,
         left_out=len(ranked) - len(shown),
         config_keys=sorted({key for item in shown for key in item.record.config}),
-        sections=list(_sections(run, ranked, shown, data_dir, trusted)),
+        sections=list(_sections(run, ranked, shown, evaluate)),
         provenance=list(_provenance(run)),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
         short=lambda value: "" if value is None else charts.short(value),
@@ -109,9 +108,7 @@ def _best_of_each(ranked: Sequence[Ranked]) -> list[Ranked]:
     return list(best.values())
 
 
-def _sections(
-    run: PastRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], data_dir: Path | None, trusted: Sequence[str]
-) -> Iterator[Section]:
+def _sections(run: PastRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], evaluate: Evaluate) -> Iterator[Section]:
     usable = [item for item in shown if item.record.usable]
     if not usable:
         yield Section("Figures", "No trial has a validation accuracy: there is nothing to draw.")
@@ -125,7 +122,7 @@ def _sections(
     yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
     for model in dict.fromkeys(record.model for record in drawn):
         yield from _hyperparameters(model, [record for record in drawn if record.model == model])
-    yield _confusion(run, usable[0].record, data_dir, trusted)
+    yield _confusion(usable[0].record, evaluate)
     yield _drawn("Where the time went", _session_times(run), [lambda: charts.times(records)])
 
 
@@ -146,11 +143,11 @@ def _hyperparameters(model: str, records: Sequence[TrialRecord]) -> Iterator[Sec
     yield replace(_drawn(title, said, [partial(draw, study) for draw in drawn]), wide=True)
 
 
-def _confusion(run: PastRun, winner: TrialRecord, data_dir: Path | None, trusted: Sequence[str]) -> Section:
+def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
     """Of the winner, on the validation split: the test split stays sealed."""
     title = "What the winner takes for what"
     try:
-        evaluation = _evaluation(run, winner, data_dir, trusted)
+        evaluation = evaluate(winner)
     except (ValueError, OSError, RuntimeError) as error:
         return Section(title, f"Not drawn: {' '.join(str(error).split())}")
     note = (
@@ -160,17 +157,6 @@ def _confusion(run: PastRun, winner: TrialRecord, data_dir: Path | None, trusted
     classes = list(evaluation.report["class"])
     drawn = _drawn(title, note, [lambda: charts.confusion(evaluation.report["confusion_matrix"], classes)])
     return replace(drawn, picture=_picture(evaluation))
-
-
-def _evaluation(run: PastRun, winner: TrialRecord, data_dir: Path | None, trusted: Sequence[str]) -> Evaluation:
-    from hpo.cli.commands.evaluate import EvaluateSpec
-    from hpo.networks.evaluation import evaluate_weights
-    from hpo.session.winner import has_weights
-
-    if (run.path / "best.json").exists() and not has_weights(run.path, winner):
-        raise ValueError("best.pt is not the winner's, whose checkpoint was gone when it came to lead")
-    model = winner.model if winner.model in trusted else None
-    return evaluate_weights(run.path, EvaluateSpec(split="validation", data_dir=data_dir, model=model))
 
 
 def _picture(evaluation: Evaluation) -> str:

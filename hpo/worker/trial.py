@@ -13,10 +13,10 @@ import ray
 import torch
 from ray import tune
 
-from hpo.search.grouping import OUT_OF_MEMORY
-from hpo.system.words import one_line
+from hpo.system.text import describe_error
+from hpo.trials.records import OUT_OF_MEMORY
 from hpo.worker.last_words import leave, trains
-from hpo.worker.setup import prepare
+from hpo.worker.process import prepare
 from hpo.worker.trial_group import Array
 from hpo.worker.worker_group import LOST, Peers
 from trainers.config import TrainConfig
@@ -122,7 +122,7 @@ class Trial(tune.Trainable):
         """Of the lanes that were still trained."""
         failure = {
             "state": OUT_OF_MEMORY if is_out_of_memory(error) else "failed",
-            "error": one_line(error),
+            "error": describe_error(error),
             "traceback": "".join(traceback.format_exception(error)),
         }
         if self.run:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from hpo.store.checkpoints import Checkpoints, begin_anew
-from hpo.trials.halving import survivors
+from hpo.trials.asha import survivors
 from hpo.worker.running_trial import Lane, check
-from hpo.worker.setup import make_array_trainer, take_up
 from hpo.worker.timeout import Timeout
+from hpo.worker.trainer_factory import make_array_trainer, take_up
 from hpo.worker.worker_group import Peers
 from models import trainable_parameters
 from trainers.fused.trainer import FusedTrainer

@@ -34,7 +34,7 @@ class Peer:
 
     def prepare(self) -> None:
         """No part of its start: an actor that raises there is one that died, and its error is lost."""
-        from hpo.worker.setup import prepare
+        from hpo.worker.process import prepare
 
         if self.data is None:
             self.data = prepare(self.arrays, self.settings)

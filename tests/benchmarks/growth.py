@@ -33,8 +33,9 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.spec.study import StudySpec
     from hpo.store.checkpoints import Checkpoints, Folder
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
-    from hpo.store.journal import Journal, write_atomically
+    from hpo.store.journal import Journal
     from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+    from hpo.system.files import write_atomically
     from hpo.trials.ranking import rank
     from hpo.views.estimate import Work
     from hpo.views.progress import Progress

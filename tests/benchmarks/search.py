@@ -150,7 +150,7 @@ def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
 
 def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     """The same of Podium with `LANES` trials at a time, which share a shape."""
-    from hpo.trials.halving import survivors
+    from hpo.trials.asha import survivors
 
     searcher = Podium("tpe", seed).searcher
     searcher.lanes, searcher.rungs = LANES, (1, 3) if asha else ()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from models import ACTIVATIONS, MODELS, build_model, count_parameters
+from models import MODELS, build_model, count_parameters
 from models.layers import Dropout, activation_layer, pooled_activation
+from models.names import ACTIVATIONS
 from models.summary import summarize
 
 MNIST = (1, 28, 28)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.models import vgg16 as torchvisions
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
 from models import build_model, count_parameters, trainable_parameters

@@ -43,6 +43,16 @@ def test_damage_is_found(tmp_path: Path) -> None:
             checkpoint.load(path)
 
 
+@pytest.mark.parametrize("bytes_more", [-500, -3, 3, 500])
+def test_a_shifted_archive_is_damage_and_no_fault_of_the_disk(bytes_more: int, tmp_path: Path) -> None:
+    whole = checkpoint.dumps({"a": torch.arange(1000)})
+    for at in (600, len(whole) // 2, len(whole) - 600):
+        shifted = whole[:at] + b"x" * bytes_more + whole[at - min(0, bytes_more) :]
+        (tmp_path / "a.pt").write_bytes(shifted)
+        with pytest.raises(ValueError, match=r"a\.pt"):
+            checkpoint.load(tmp_path / "a.pt")
+
+
 def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from trainers.data.image_file import check_bytes
 
+_CHUNK = 1 << 16
 _UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
 def entries(path: Path) -> Iterator[Entry]:
     """Everything under a folder, which links do not lead out of, or in a .tar, compressed or not, front to back.
 
-    Raises ValueError for what is neither, or ends too early.
+    Raises ValueError for what is neither, is damaged or ends too early.
     """
     if path.is_dir():
         yield from _of_folder(path)
@@ -40,6 +41,7 @@ def entries(path: Path) -> Iterator[Entry]:
         with tarfile.open(path) as tar:
             for member in tar:
                 yield Entry(member.name.removeprefix("./"), member.isdir(), partial(_contents, tar, member))
+            _check_end(tar)
     except _UNREADABLE as error:
         raise ValueError(f"--dataset {path}: no readable folder or .tar ({_one_line(error)})") from error
 
@@ -52,6 +54,20 @@ def _of_folder(path: Path) -> Iterator[Entry]:
             yield Entry(f"{inside}/{name}", True, partial(Path, root, name))
         for name in sorted(files):
             yield Entry(f"{inside}/{name}", False, partial(Path, root, name))
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raises ReadError unless the archive was read to its end.
+
+    tarfile takes a damaged header for the end, and checksums of compressed data are looked at only behind their last
+    byte.
+    """
+    assert tar.fileobj is not None
+    tar.fileobj.seek(tar.offset)
+    if any(tar.fileobj.read(tarfile.BLOCKSIZE)):
+        raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
+    while tar.fileobj.read(_CHUNK):
+        pass
 
 
 def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from hpo.cli.command import run_command
-from hpo.spec.study import MANY, SWITCH, DataSpec, TrainSpec, at_least
-from hpo.store.journal import Journal, read_journal, write_atomically
-from hpo.system.texts import say
+from hpo.spec.checks import at_least
+from hpo.spec.settings import MANY, SWITCH, DataSpec, TrainSpec
+from hpo.store.journal import Journal, read_journal
+from hpo.system.files import write_atomically
+from hpo.system.text import say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hpo.cli.command import check_output, run_command
-from hpo.spec.study import MANY, SWITCH, at_least
+from hpo.cli.command import run_command
+from hpo.spec.checks import at_least
+from hpo.spec.settings import MANY, SWITCH
+from hpo.system.files import check_output
 
 if TYPE_CHECKING:
     from hpo.store.stored_run import PastRun
@@ -55,8 +57,8 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
         Two folders results/NAME or more.
     """
     from hpo.store.csv_tables import trials_frame
-    from hpo.store.journal import write_atomically
     from hpo.store.stored_run import check_comparable, read_run
+    from hpo.system.files import write_atomically
     from hpo.trials.ranking import RankBy, rank
 
     if len(runs) < 2:
@@ -87,9 +89,9 @@ def _names(runs: Sequence[PastRun]) -> list[str]:
 
 
 def _show(ranked: list[Ranked], top: int, runs: Sequence[PastRun]) -> None:
-    from hpo.cli.command import console
-    from hpo.session.summary import best_table, finals_table
-    from hpo.system.texts import say
+    from hpo.system.terminal import console
+    from hpo.system.text import say
+    from hpo.views.tables import best_table, finals_table
 
     sizes = ", ".join(f"{run.name} ({len(run.records)} trials, {run.study['data']['name']})" for run in runs)
     say(f"{len(ranked)} trials of {sizes}")

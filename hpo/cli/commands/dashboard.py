@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.cli.command import run_command
-from hpo.spec.study import check_name
+from hpo.spec.checks import check_name
 
 _RunName = Annotated[str, Parameter(help="Of a run in --results-dir.")]
 

@@ -9,8 +9,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hpo.cli.command import OwnModel, check_output, run_command
-from hpo.spec.study import choice
+from hpo.cli.command import run_command
+from hpo.spec.checks import choice
+from hpo.spec.evaluate import OwnModel
+from hpo.system.files import check_output
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from hpo.cli.command import console, run_command
-from hpo.spec.study import unknown
-from hpo.system.texts import shown
+from hpo.cli.command import run_command
+from hpo.spec.checks import unknown
+from hpo.system.terminal import console
+from hpo.system.text import shown
 from models import MODELS, is_known
 
 if TYPE_CHECKING:

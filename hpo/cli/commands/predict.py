@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from hpo.cli.command import BAD_INPUT, FAILED, OwnModel, check_output, run_command
-from hpo.spec.study import choice
-from hpo.system.texts import printable, say
+from hpo.cli.command import run_command
+from hpo.spec.checks import choice
+from hpo.spec.evaluate import OwnModel
+from hpo.system.errors import BAD_INPUT, FAILED
+from hpo.system.files import check_output
+from hpo.system.text import printable, say
 
 if TYPE_CHECKING:
     from hpo.networks.prediction import Prediction
@@ -119,7 +122,7 @@ def _csv(classes: Sequence[str], answers: Sequence[Prediction]) -> str:
 
 
 def _give_csv(text: str, out: Path | None) -> None:
-    from hpo.store.journal import write_atomically
+    from hpo.system.files import write_atomically
 
     if out is None:
         print(text, end="")

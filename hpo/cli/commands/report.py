@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from hpo.cli.command import OwnModel, check_output, run_command
+from hpo.cli.command import run_command
+from hpo.spec.evaluate import OwnModel
+from hpo.system.files import check_output
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,9 +30,10 @@ def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = No
     """
     if out:
         check_output("--out", out, ".html")
+    from hpo.networks.evaluation import evaluate_winner
     from hpo.store.stored_run import read_run
     from hpo.views.report import write_report
 
     path = out or run / "report.html"
-    write_report(read_run(run), path, data_dir, [model] if model else [])
+    write_report(read_run(run), path, partial(evaluate_winner, run, data_dir, [model] if model else []))
     print(path)

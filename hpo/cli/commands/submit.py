@@ -15,9 +15,11 @@ from cyclopts import Parameter
 
 from cluster.jobs import ClusterLost, Jobs
 from cluster.submit import dry_run, follow, submit
-from hpo.cli.command import BAD_INPUT, FAILED, run_command
+from hpo.cli.command import run_command
 from hpo.cli.submission import make_job
-from hpo.spec.study import SWITCH, check_name, unknown
+from hpo.spec.checks import check_name, unknown
+from hpo.spec.settings import SWITCH
+from hpo.system.errors import BAD_INPUT, FAILED
 
 DASHBOARD = "http://127.0.0.1:8265"
 

@@ -9,7 +9,7 @@ from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from hpo.session.preflight.planning import ModelPlan
+    from hpo.search.plan import ModelPlan
 
 
 def check_batches(models: tuple[ModelPlan, ...], dataset: Dataset, workers: int) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cluster.nodes import on_every_node
 from hpo.store.checkpoints import Place, place_at
-from hpo.store.study_db import masked
+from hpo.system.urls import masked
 
 DRIVER = "driver@probe"
 

@@ -18,7 +18,7 @@ from trainers.data.dataset import Dataset, Split, TrainingData
 from trainers.probe import Probe, probe
 
 if TYPE_CHECKING:
-    from hpo.session.preflight.planning import ModelPlan
+    from hpo.search.plan import ModelPlan
     from hpo.spec.study import StudySpec
 
 LANES = (8, 16, 32)  # that are tried, as far as a search has trials for

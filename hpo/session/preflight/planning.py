@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.networks.capacity import counted
 from hpo.networks.training import check_device
+from hpo.search.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.session.preflight.batches import check_batches
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.session.preflight.gpu_sharing import pack
 from hpo.session.preflight.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
+from hpo.spec.checks import difference
+from hpo.spec.settings import OF_ONE_CALL
 from hpo.spec.spaces import Space, search_space
-from hpo.spec.study import OF_ONE_CALL, StudySpec, difference
-from hpo.store.study_db import check_no_runs_file, check_unused, masked, open_storage
+from hpo.spec.study import StudySpec
+from hpo.store.study_db import check_no_runs_file, check_unused, open_storage
 from hpo.store.study_file import WAY_ON, check_whole
 from hpo.store.trackers import check_mlflow
-from hpo.trials.ranking import RankBy
+from hpo.system.urls import masked
 from models import MODELS, count_parameters, fetch_pretrained
 from trainers.config import split_config
 from trainers.data.dataset import Dataset, load_dataset
@@ -50,55 +53,6 @@ _MAY_CHANGE = {
     "tensorboard",
     "mlflow",
 }
-
-SHARED = "podium_shared"  # a study's attribute
-
-
-@dataclass(frozen=True)
-class ModelPlan:
-    """One architecture: its space, its parameter count for this data set, float32 or bf16, and how many of its trials
-    are trained as one network."""
-
-    name: str
-    space: Space
-    parameters: int
-    precision: str = "float32"
-    lanes: int = 1
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A spec with everything resolved: what will run, on what, how many at once."""
-
-    spec: StudySpec
-    dataset: Dataset
-    models: tuple[ModelPlan, ...]
-    device: str
-    gpus_per_trial: float
-    concurrency: int
-    cpus: int
-    storage: RDBStorage | None
-    notices: tuple[str, ...]
-
-    @property
-    def rank_by(self) -> RankBy:
-        """How its trials are ranked."""
-        finals = self.spec.finals
-        images = len(self.dataset.training.validation) if finals.one_standard_error else None
-        return RankBy.of(finals.rank_by, images, self.spec.search.objective)
-
-    @property
-    def most_lanes(self) -> int:
-        return max(model.lanes for model in self.models)
-
-    @property
-    def places(self) -> int:
-        """Trials, or arrays of fused ones, that are ever at work at once."""
-        return min(self.concurrency, -(-self.spec.search.trials // self.most_lanes))
-
-    @property
-    def total_trials(self) -> int:
-        return self.spec.search.trials * len(self.models)
 
 
 def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
@@ -368,30 +322,13 @@ def _check_shared(storage: RDBStorage, plan: Plan) -> None:
     there = get_all_study_names(storage)
     for model in plan.models:
         name = study_name(plan, model, "")
-        begun = load_study(study_name=name, storage=storage).user_attrs.get(SHARED, {}) if name in there else {}
+        begun = load_study(study_name=name, storage=storage).user_attrs.get(SHARED_ATTR, {}) if name in there else {}
         changed = [key for key, value in shared_by_drivers(plan, model).items() if begun.get(key, value) != value]
         if changed:
             raise ValueError(
                 f"--study {plan.spec.search.study}: {model.name} was begun there with other {', '.join(changed)}; give "
                 "the same, or take another --study"
             )
-
-
-def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
-    """What all drivers of a study must agree on, as plain values."""
-    return {
-        "space": {key: str(distribution) for key, distribution in model.space.distributions.items()},
-        "epochs": plan.spec.search.epochs,
-        "data": dict(plan.dataset.hashes),
-        "precision": model.precision,
-        "objective": list(plan.spec.search.objective),
-    }
-
-
-def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
-    """Of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL, or
-    STUDY/MODEL for one that several drivers work on."""
-    return f"{plan.spec.search.study or run}/{model.name}" if plan.spec.search.storage else model.name
 
 
 def _scheduler_note(spec: StudySpec) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.store.journal import write_atomically
+from hpo.system.files import write_atomically
 from trainers.cpu.native import cache_folder, processor
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli.main import COMMANDS, main
+from hpo.__main__ import COMMANDS, main
 from models import MODELS
 
 ROOT = Path(__file__).parents[3]
@@ -23,7 +23,7 @@ def test_the_console_command_lists_its_subcommands(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_is_quick_to_import(name: str) -> None:
     """Half a second is all it may take: nothing heavy is imported for it."""
-    code = f"import sys; from hpo.cli.main import main; main(['{name}', '--help'])\n"
+    code = f"import sys; from hpo.__main__ import main; main(['{name}', '--help'])\n"
     heavy = {"torch", "ray", "optuna", "pandas", "matplotlib", "sklearn", "plotly", "scipy", "jinja2"}
     code += f"print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

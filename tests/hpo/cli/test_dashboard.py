@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.store.study_db import open_storage, open_study, quiet_optuna
 from tests.hpo.views.test_report import a_run, trial
 
@@ -52,7 +52,7 @@ def test_a_study_is_served_until_ctrl_c(tmp_path: Path) -> None:
     with quiet_optuna():
         open_study(open_storage(f"sqlite:///{run.path}/study.db"), "cnn", resume=False)
     port = free_port()
-    start = "from hpo.cli.main import main; raise SystemExit(main())"
+    start = "from hpo.__main__ import main; raise SystemExit(main())"
     words = [sys.executable, "-c", start, "dashboard", "a", "--results-dir", str(tmp_path), "--port", str(port)]
     server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.__main__ import main
 from hpo.cli import submission
-from hpo.cli.main import main
 from hpo.cli.submission import make_job
 
 

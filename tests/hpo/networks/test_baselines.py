@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.networks.baselines import COLUMNS, Job, markdown, missing, run_job, table
 from hpo.networks.recipes import recipes
 from hpo.store.journal import Journal, read_journal
@@ -113,7 +113,7 @@ def test_a_run_whose_loss_is_not_finite_is_an_error_however_late(monkeypatch: py
 @pytest.mark.slow
 @pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_ctrl_c_ends_the_processes_and_keeps_what_is_done(tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hpo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from hpo.__main__ import main; sys.exit(main(sys.argv[1:]))"
     line = f"baselines --system C --model lenet5 --seeds 40 --jobs 2 --dataset digits --out {tmp_path}"
     command = [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}", *line.split()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

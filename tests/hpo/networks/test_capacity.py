@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
 

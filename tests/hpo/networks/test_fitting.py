@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from hpo import run_study
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.spec.study import StudySpec
 from trainers import checkpoint
 
@@ -288,7 +288,7 @@ def test_a_training_that_diverges(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Signals) -> None:
     root = Path(__file__).parents[3]
-    code = f"import sys; sys.path.insert(0, {str(root)!r}); from hpo.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    code = f"import sys; sys.path.insert(0, {str(root)!r}); from hpo.__main__ import main; sys.exit(main(sys.argv[1:]))"
     words = ["train", "--model", "lenet5", "--epochs", "500", "--dataset", "digits", "--name", "a", "--results-dir"]
     process = subprocess.Popen([sys.executable, "-c", code, *words, str(tmp_path)], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from tests.hpo.networks.test_use import folder_of_digits
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hpo.cli.main import main
+from hpo.__main__ import main
 from hpo.store.model_file import load
 from trainers import checkpoint
 from trainers.data.dataset import load_dataset

@@ -15,7 +15,7 @@ import pytest
 import ray
 
 from hpo import StudyResult, StudySpec, run_study
-from hpo.cli.main import main as cli
+from hpo.__main__ import main as cli
 from hpo.run import main
 from hpo.search import tuning as search_module
 from hpo.session import session

@@ -18,7 +18,8 @@ from ray.tune.search import Searcher
 from hpo.search.grouping import shape_of
 from hpo.search.searcher import LaneListener, StudySearcher
 from hpo.search.study_sync import reconcile, restore, tell
-from hpo.store.study_db import check_unused, make_sampler, masked, open_storage, open_study, seed_sampler
+from hpo.store.study_db import check_unused, make_sampler, open_storage, open_study, seed_sampler
+from hpo.system.urls import masked
 from hpo.trials.records import TrialState as TrialRecordState
 
 SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}

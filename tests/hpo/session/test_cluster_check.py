@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hpo.session.preflight.cluster_check import check_nodes
 from hpo.session.preflight import cluster_check as nodes
 from hpo.session.preflight import planning as preflight
+from hpo.session.preflight.cluster_check import check_nodes
 from hpo.spec.study import StudySpec
 from hpo.store.checkpoints import Folder
 

@@ -17,9 +17,10 @@ from hpo import StudyResult, StudySpec, run_study
 from hpo.session import finals as finals_module
 from hpo.session import session
 from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.finals_file import packed, read_finalists
 from hpo.store.journal import Journal, read_journal
 from hpo.store.run_folder import RunFolder
-from hpo.trials.finalists import FIRST_SEED, Finalist, choose, order, packed, read_finalists
+from hpo.trials.finalists import FIRST_SEED, Finalist, choose, order
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
 from tests.hpo.trials.test_ranking import record

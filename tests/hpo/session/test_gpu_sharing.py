@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from hpo.search.plan import Plan
+from hpo.session.preflight import gpu_sharing as packing
 from hpo.session.preflight.gpu_sharing import (
     Packing,
     lanes_of,
@@ -18,8 +20,7 @@ from hpo.session.preflight.gpu_sharing import (
     probe_on_ray,
     share_of,
 )
-from hpo.session.preflight.planning import Plan, preflight
-from hpo.session.preflight import gpu_sharing as packing
+from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
 from trainers.probe import Probe
 

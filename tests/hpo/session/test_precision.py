@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.session.preflight.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision, measured_speedup
 from hpo.session.preflight import planning as preflight
 from hpo.session.preflight import precision
+from hpo.session.preflight.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision, measured_speedup
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
 from models import MODELS

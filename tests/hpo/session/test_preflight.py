@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hpo.search.plan import shared_by_drivers
 from hpo.search.tuning import _within_budget
 from hpo.session.preflight.batches import check_batches
-from hpo.session.preflight.planning import _concurrency, preflight, shared_by_drivers
+from hpo.session.preflight.planning import _concurrency, preflight
 from hpo.session.study_json import describe, ended, resumed
-from hpo.spec.study import SearchSpec, StudySpec
+from hpo.spec.settings import SearchSpec
+from hpo.spec.study import StudySpec
 from models import MODELS
 
 

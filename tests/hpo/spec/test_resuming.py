@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from hpo import run_study
-from hpo.cli.main import main as cli
+from hpo.__main__ import main as cli
 from hpo.run import main
 from hpo.session import session
 from hpo.session.preflight.planning import preflight
 from hpo.session.study_json import describe
-from hpo.spec.resuming import consent
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
+from hpo.store.trust import consent
 from hpo.trials.records import TrialRecord
 from tests.hpo.trials.test_ranking import record
 

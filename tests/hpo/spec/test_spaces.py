@@ -5,8 +5,8 @@ import re
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hpo.spec.settings import SearchSpec
 from hpo.spec.spaces import SPACES, search_space
-from hpo.spec.study import SearchSpec
 from models import MODELS, count_parameters
 
 

@@ -16,7 +16,8 @@ import pytest
 
 from hpo.store import run_folder as folders
 from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
-from hpo.store.journal import Journal, read_journal, write_atomically
+from hpo.store.journal import Journal, read_journal
+from hpo.system.files import write_atomically
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialRecord, TrialState
 
@@ -150,7 +151,9 @@ def test_a_folder_is_made_whole_locked_and_never_overwritten(tmp_path: Path) -> 
 
 def test_a_sigkill_frees_the_lock(tmp_path: Path) -> None:
     folders.create(tmp_path, "a", {}).unlock()
-    code = f"from hpo.store import run_folder; from pathlib import Path; run_folder.reopen(Path({str(tmp_path)!r}), 'a')"
+    code = (
+        f"from hpo.store import run_folder; from pathlib import Path; run_folder.reopen(Path({str(tmp_path)!r}), 'a')"
+    )
     code += "; print(1, flush=True); input()"
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout and other.stdout.readline()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hpo.store import run_folder as folders
-from hpo.store.journal import write_json
+from hpo.system.files import write_json
 
 ROOT = Path(__file__).parents[3]
 AT_ONCE = 12
@@ -62,9 +62,9 @@ def go():
         return f"refused: {{error}}"
 """
 TRAIN = """
-from hpo.cli.commands.train import FitSpec
+from hpo.spec.fit import FitSpec
 from hpo.networks.fitting import _create, _plan
-from hpo.spec.study import DataSpec
+from hpo.spec.settings import DataSpec
 from pathlib import Path
 spec = FitSpec(model="mlp_small", data=DataSpec(dataset="digits"), results_dir=Path({place!r}), name={name!r})
 plan = _plan(spec)

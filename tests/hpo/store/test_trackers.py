@@ -14,7 +14,6 @@ from tensorboardX.event_file_writer import EventsWriter
 
 from hpo import StudySpec, run_study
 from hpo.run import main
-from hpo.spec.study import OutputSpec
 from hpo.store.trackers import MLflow, TensorBoard, make_trackers
 from hpo.trials.records import TrialState
 from tests.hpo.trials.test_ranking import record
@@ -75,8 +74,8 @@ def test_mlflow_has_every_trial_with_its_curve_and_state(tmp_path: Path) -> None
 
 
 def test_only_what_is_asked_for(tmp_path: Path) -> None:
-    assert make_trackers(OutputSpec(), tmp_path) == []
-    kinds = [type(each) for each in make_trackers(OutputSpec(tensorboard=True, mlflow="sqlite:///x.db"), tmp_path)]
+    assert make_trackers(tmp_path, tensorboard=False, mlflow=None) == []
+    kinds = [type(each) for each in make_trackers(tmp_path, tensorboard=True, mlflow="sqlite:///x.db")]
     assert kinds == [TensorBoard, MLflow]
 
 

@@ -13,18 +13,17 @@ import torch
 from rich.console import Console, RenderableType
 
 from hpo import StudySpec, run_study
-from hpo.cli.commands.evaluate import _show
+from hpo.__main__ import main
 from hpo.cli.commands.predict import _line
-from hpo.cli.main import main
-from hpo.networks.evaluation import Evaluation
 from hpo.networks.prediction import Prediction
-from hpo.session.summary import best_table, finals_table
-from hpo.system.texts import printable
+from hpo.system.text import printable
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
 from hpo.views.estimate import Work
+from hpo.views.evaluation import Evaluation, show_evaluation
 from hpo.views.progress import LineProgress, LiveProgress
+from hpo.views.tables import best_table, finals_table
 from tests.hpo.trials.test_ranking import record
 from tests.hpo.views.test_report import a_run, trial
 from trainers.metrics import classification_report
@@ -77,7 +76,7 @@ def test_classes_of_images(capsys: pytest.CaptureFixture[str]) -> None:
     labels = torch.tensor([0, 1, 2])
     report = classification_report(labels, labels, tuple(classes))
     nothing = torch.zeros(0, 1, 2, 2), []
-    _show(Evaluation(
+    show_evaluation(Evaluation(
         model="cnn", dataset=ESCAPE, split="test", loss=0.1, report=report, notes=(f"on {ESCAPE}",), wrong=nothing
     ))  # fmt: skip
     out = capsys.readouterr().out

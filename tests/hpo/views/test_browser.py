@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from hpo.networks.evaluation import evaluate_winner
+from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
 from hpo.store.stored_run import PastRun
-from hpo.trials.finalists import final_seeds, packed
+from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
 from hpo.views.report import write_report
 from tests.hpo.views.test_report import EVIL, a_run, trial
@@ -46,7 +49,7 @@ def a_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = a_run(tmp_path_factory.mktemp("page") / "<img src=x onerror=alert(1)>", records, spec=spec)
     _finals(run)
     path = run.path / "report.html"
-    write_report(run, path)
+    write_report(run, path, partial(evaluate_winner, run.path, None, ()))
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.cli.main import main
-from hpo.store.journal import Journal, write_json
+from hpo.__main__ import main
+from hpo.networks.evaluation import evaluate_winner
+from hpo.store.finals_file import packed
+from hpo.store.journal import Journal
 from hpo.store.stored_run import PastRun, check_comparable, read_run
-from hpo.trials.finalists import final_seeds, packed
+from hpo.system.files import write_json
+from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord, TrialState
-from hpo.views.report import MOST_ROWS, command, render, sample
+from hpo.views import report
+from hpo.views.report import MOST_ROWS, command, sample
 from tests.hpo.trials.test_ranking import record
 
 EVIL = "<script>alert(1)</script>"
+
+
+def render(run: PastRun) -> str:
+    return report.render(run, partial(evaluate_winner, run.path, None, ()))
 
 
 def trial(number: int, epochs: int = 3, **values: Any) -> TrialRecord:

@@ -8,7 +8,7 @@ import pytest
 import ray
 import torch
 
-from hpo.worker import setup as worker
+from hpo.worker import process as worker
 from hpo.worker.worker_group import Peer, Peers
 from trainers.faults import is_out_of_memory
 

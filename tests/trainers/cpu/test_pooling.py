@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models import ACTIVATIONS, MODELS, build_model
+from models import MODELS, build_model
 from models.layers import activation_layer, pooled_activation
+from models.names import ACTIVATIONS
 from trainers.cpu.native import kernels
 from trainers.cpu.pooling import Pool2d, PooledConv2d, fuse_pooling
 

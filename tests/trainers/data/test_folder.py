@@ -180,13 +180,25 @@ def test_what_a_tar_must_not_hold(settings: dict[str, object], reason: str, numb
     expect(tmp_path / "a.tar", rf"train/8_1\.png: does not decode \({reason}\)")
 
 
-def test_a_tar_with_damaged_compression(numbered: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", range(100, 1600, 200))
+def test_a_tar_with_damaged_compression(at: int, numbered: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
         tar.add(numbered, ".")
     data = bytearray((tmp_path / "a.tar.gz").read_bytes())
-    data[400:600] = bytes(200)
+    data[at : at + 200] = bytes(200)
     (tmp_path / "a.tar.gz").write_bytes(data)
     expect(tmp_path / "a.tar.gz", "no readable folder or .tar|does not decode")
+
+
+def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(numbered, ".")
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        at = tar.getmembers()[-4].offset
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    data[at + 20] ^= 1
+    (tmp_path / "a.tar").write_bytes(data)
+    expect(tmp_path / "a.tar", f"no readable folder or .tar .damaged at byte {at:,}")
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_any_is_decoded(

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.trials.halving import cutoff, survivors
+from hpo.trials.asha import cutoff, survivors
 
 ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, max_size=40)
 

@@ -1,8 +1,7 @@
-"""What every process that trains for a run does first, and how it comes to its trainer."""
+"""How a trial comes to its trainer."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 AnyTrainer = TypeVar("AnyTrainer", bound="Trainer")
 # What a trainer raises where it makes nothing of a state.
 _OF_THE_STATE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
-
-
-def prepare(arrays: dict[str, Any], settings: dict[str, Any]) -> TrainingData:
-    """The data set on this process's device, where it stays for all that is trained here; no test split opens from now
-    on, and a user's own architecture is found where the driver found it."""
-    from hpo.worker.last_words import write_last_words
-    from trainers.cpu.memory import keep_freed_memory
-    from trainers.data.dataset import TrainingData, seal
-
-    write_last_words()
-    seal()
-    keep_freed_memory()
-    if settings["import_from"] not in sys.path:
-        sys.path.append(settings["import_from"])
-    return TrainingData.from_arrays(arrays).to(settings["train"]["device"])
 
 
 def make_trainer(

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\nhpo COMMAND --help tells more")
         return 0
     if words[0] not in COMMANDS:
-        from hpo.spec.study import unknown
+        from hpo.spec.checks import unknown
 
         print(f"hpo: {unknown(f'command {words[0]}', words[0], COMMANDS)}", file=sys.stderr)
         return 2

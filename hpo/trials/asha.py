@@ -1,13 +1,20 @@
-"""The rung rule: who of many goes on after a rung. Pure.
+"""Early stopping: the rungs, and who goes on after one. Pure.
 
-That of successive halving (Jamieson & Talwalkar, 2016), with what earlier trials had on the same rung counted in, as
-asynchronous halving does (ASHA: Li et al., 2020).
+Asynchronous successive halving (ASHA: Li et al., 2020), after successive halving (Jamieson & Talwalkar, 2016).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+
+REDUCTION_FACTOR, GRACE_EPOCHS = 3, 1
+
+
+def rungs(epochs: int) -> tuple[int, ...]:
+    """The epochs at which weak trials are stopped: 1, 3, 9, ..., all before the last."""
+    counts = [GRACE_EPOCHS * REDUCTION_FACTOR**k for k in range(64)]
+    return tuple(count for count in counts if count < epochs)
 
 
 def survivors(values: Sequence[float], known: Iterable[float] = (), factor: int = 3) -> list[int]:

@@ -1,0 +1,79 @@
+"""Checks of single settings: each raises ValueError, in one line, with the flag, the value and the choices."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+MOST_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
+
+
+def seconds(text: str, flag: str = "--time-budget") -> float:
+    """Seconds of "90", "90s", "10m", "1h30m"; ValueError, with the flag, for anything else or nothing at all."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    hours, minutes, rest = match.groups() if match else (None, None, None)
+    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
+    if total <= 0:
+        raise ValueError(f"{flag} {text}: give a duration such as 90s, 10m or 1h30m")
+    return total
+
+
+# What others call it, where the spelling alone would lead elsewhere or nowhere.
+_MEANT = {
+    **dict.fromkeys(("gpu", "nvidia", "rocm", "hip"), "cuda"),
+    **dict.fromkeys(("apple", "metal"), "mps"),
+    **dict.fromkeys(("fp32", "float", "single", "full", "32"), "float32"),
+    **dict.fromkeys(("bfloat16", "fp16", "float16", "half", "amp", "mixed", "16"), "bf16"),
+    **dict.fromkeys(("fmnist", "fashion"), "fashion-mnist"),
+    "learning_rate": "lr",
+    "swish": "silu",
+}
+
+
+def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> ValueError:
+    """The one-line error for a `value` that is not among `choices`, with the closest one; `what` names it in
+    the user's words, such as "--model cnnn"."""
+    names = list(choices)
+    meant = _MEANT.get(value.lower().partition(":")[0])
+    close = [meant] if meant in names else get_close_matches(value.lower(), names, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
+
+
+def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
+    if value not in choices:
+        raise unknown(f"{flag} {value}", value, choices, more)
+
+
+def at_least(flag: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise ValueError(f"{flag} {value}: must be a whole number")
+    if value is not None and value < least:
+        raise ValueError(f"{flag} {value}: must be at least {least}")
+
+
+def check_seed(seed: int | None) -> None:
+    at_least("--seed", seed, 0)
+    if seed is not None and seed > MOST_SEED:
+        raise ValueError(f"--seed {seed}: must be at most {MOST_SEED}")
+
+
+def check_name(flag: str, name: str | None) -> None:
+    # File systems count bytes, at most 255 of them.
+    if name is not None and (
+        not re.fullmatch(r"[^/\\\0]+", name) or name in (".", "..") or len(os.fsencode(name)) > 200
+    ):
+        raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Settings that differ, as "--flag old -> new"."""
+    keys = sorted({*old, *new})
+    return [
+        f"--{key.replace('_', '-')} {old.get(key, 'unset')} -> {new.get(key, 'unset')}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]

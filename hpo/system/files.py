@@ -1,0 +1,42 @@
+"""Files that are whole at every moment, also when the process is killed while it writes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces `path` in one step: a reader, or a kill, sees the old file or the new one."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """`write_atomically` of a dictionary, as people read it."""
+    write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+def check_output(flag: str, path: Path, suffix: str) -> None:
+    """ValueError unless `path` can be written and has the suffix of what is written: so that no slip replaces
+    weights or pictures. Asked before any work is done."""
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{flag} {path}: must end in {suffix}")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{flag} {path}: is there and no plain file")
+    if not os.access(path.parent, os.W_OK):
+        reason = "cannot be written to" if path.parent.is_dir() else "is no folder"
+        raise ValueError(f"{flag} {path}: {path.parent} {reason}")
