@@ -1,4 +1,4 @@
-"""Who may import whom, over every import there is (tests/layers.py has the floors)."""
+"""Who may import whom, over every import there is (tests/helpers/layers.py has the floors)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.layers import FLOORS, ROOT, Import, circles, imports, modules, violations
+from tests.helpers.layers import FLOORS, ROOT, Import, circles, imports, modules, violations
 
 MODULES = modules()
 MOST_LINES, MOST_FILES = 300, 14

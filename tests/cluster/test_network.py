@@ -19,7 +19,7 @@ import pytest
 
 from cluster.auth import ensure_token
 from hpo.store.journal import read_journal
-from tests.hpo.runs.test_faults import wait_for
+from tests.helpers.runs import wait_for
 
 ROOT = Path(__file__).parents[2]
 PORT, ADDRESSES = 6379, ("10.213.77.1", "10.213.77.2")

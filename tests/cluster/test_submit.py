@@ -21,7 +21,7 @@ import pytest
 
 from hpo.store.journal import read_journal
 from tests.cluster.conftest import LocalCluster
-from tests.hpo.runs.test_faults import wait_for
+from tests.helpers.runs import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("listens_to_ctrl_c")]
 SHORT = shlex.split("--model mlp_small --trials 4 --epochs 2 --dataset digits --finalists 0")

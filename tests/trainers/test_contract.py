@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.trainers.test_ddp import a_data, led, make
+from tests.helpers.distributed import a_data, led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.fit import Trainer, fit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,38 +14,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from models import build_model
+from tests.helpers.distributed import a_data, led, make
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import load_dataset
-from trainers.ddp import DistributedTrainer, Seat, images_needed, open_meeting
+from trainers.ddp import DistributedTrainer, Seat, images_needed
 from trainers.single import SingleTrainer
-
-
-def make(name: str = "lenet5", **arch: Any) -> Callable[[], Any]:
-    return partial(build_model, name, (1, 28, 28), 10, **arch)
-
-
-def a_data() -> Any:
-    return load_dataset("digits", Path("x"), train_size=301).training
-
-
-def _follow(rank: int, size: int, port: int, model: Any, config: TrainConfig) -> None:
-    DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", port, rank + 1, size)).serve()
-    names = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
-    assert not any("gloo" in name for name in names), names  # alive at the exit, they may abort the process
-
-
-def led(model: Any, config: TrainConfig, work: Callable[[DistributedTrainer], Any], size: int = 2) -> Any:
-    """What `work` returns with the leader, while size - 1 processes follow it."""
-    meeting = open_meeting("127.0.0.1")
-    others = mp.spawn(_follow, (size, meeting.port, model, config), nprocs=size - 1, join=False)  # type: ignore[no-untyped-call]
-    trainer = DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", meeting.port, 0, size), meeting)
-    try:
-        return work(trainer)
-    finally:
-        trainer.close()
-        others.join(timeout=30)
 
 
 def epochs(trainer: SingleTrainer, count: int = 3) -> list[EpochResult]:

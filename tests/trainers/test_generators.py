@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from tests.trainers.test_ddp import led, make
+from tests.helpers.distributed import led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset

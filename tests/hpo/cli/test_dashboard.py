@@ -17,7 +17,7 @@ import pytest
 
 from hpo.__main__ import main
 from hpo.store.study_db import open_storage, open_study, quiet_optuna
-from tests.hpo.views.test_report import a_run, trial
+from tests.helpers.pages import a_run, trial
 
 
 def free_port() -> int:

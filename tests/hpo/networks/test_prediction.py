@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hpo.__main__ import main
-from tests.hpo.networks.test_use import folder_of_digits
+from tests.helpers.images import folder_of_digits
 
 
 @pytest.fixture(scope="module")

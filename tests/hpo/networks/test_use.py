@@ -14,6 +14,7 @@ from PIL import Image
 
 from hpo.__main__ import main
 from hpo.store.model_file import load
+from tests.helpers.images import folder_of_digits
 from trainers import checkpoint
 from trainers.data.dataset import load_dataset
 from trainers.loop import evaluate, predict
@@ -92,15 +93,6 @@ def test_no_output_replaces_weights_or_pictures(
     out = tmp_path / "folder.csv"
     assert "is there and no plain file" in refused(capsys, "predict", trained, picture, "--out", out)
     assert before == (picture.read_bytes(), best.read_bytes())
-
-
-def folder_of_digits(path: Path, count: int = 6, size: int = 28) -> Path:
-    """The first test images, ink on paper, in class folders."""
-    digits = load_dataset("digits", Path("x"), mean=0.0, std=1.0).test.open()
-    for n in range(count):
-        pixels = (255 * (1 - digits.images[n, 0])).round().to(torch.uint8).numpy()
-        Image.fromarray(pixels).resize((size, size)).save(path / f"{n}_{digits.labels[n]}.png")
-    return path
 
 
 def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,64 +7,16 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 
-from cluster.host.processes import descendants
 from hpo.store.journal import read_journal
+from tests.helpers.runs import STUDY, check_complete, end, finished, kill_worker, optuna_states, start, wait_for
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[3]
-STUDY = "--model lenet5 --trials 8 --finalists 0 --epochs 9 --dataset digits --name a"
-
-
-def start(tmp_path: Path, line: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(ROOT / "hpo" / "run.py"), *line.split(), "--results-dir", str(tmp_path)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-
-
-def finished(tmp_path: Path) -> int:
-    return len(read_journal(tmp_path / "a" / "trials.jsonl"))
-
-
-def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never happened"
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-
-
-def end(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=seconds)
-    return process.returncode, out, err
-
-
-def optuna_states(tmp_path: Path) -> list[str]:
-    study = optuna.load_study(study_name="lenet5", storage=f"sqlite:///{tmp_path}/a/study.db")
-    return [trial.state.name for trial in study.trials]
-
-
-def check_complete(tmp_path: Path, trials: int) -> pd.DataFrame:
-    """Exactly the trials asked for: none lost, none twice, none left running."""
-    frame = pd.read_csv(tmp_path / "a" / "trials.csv")
-    assert list(frame["rank"]) == list(range(1, trials + 1))
-    assert sorted(frame["trial_id"]) == [f"lenet5-{n:04d}" for n in range(trials)]
-    assert len(read_journal(tmp_path / "a" / "trials.jsonl")) == trials
-    states = optuna_states(tmp_path)
-    assert len(states) == trials and set(states) <= {"COMPLETE", "PRUNED"}
-    assert not (tmp_path / "a" / "checkpoints").exists()
-    curves = pd.read_csv(tmp_path / "a" / "curves.csv")
-    for trial_id, epochs in frame.set_index("trial_id")["epochs"].items():
-        assert list(curves[curves["trial_id"] == trial_id]["epoch"]) == list(range(1, epochs + 1))
-    return frame
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, 10))])
@@ -123,24 +75,6 @@ def test_a_second_driver_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert code == 2 and "is there already" in err
     assert end(process)[0] == 0
     check_complete(tmp_path, 8)
-
-
-def command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def training_workers(process: subprocess.Popen[str]) -> list[int]:
-    return [pid for pid in descendants(process.pid) if "Trainable" in command(pid)]
-
-
-def kill_worker(process: subprocess.Popen[str]) -> None:
-    """The only one that trains."""
-    wait_for(lambda: training_workers(process), process)
-    (worker,) = training_workers(process)
-    os.kill(worker, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc, which only Linux has")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hpo.store.journal import read_journal
-from tests.hpo.runs.test_faults import check_complete, end, finished, kill_worker, start, wait_for
+from tests.helpers.runs import check_complete, end, finished, kill_worker, start, wait_for
 
 pytestmark = pytest.mark.slow
 LINE = "--model lenet5 --finalists 0 --epochs 9 --dataset digits --name a --fuse 5 --concurrency 1"

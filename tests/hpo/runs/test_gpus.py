@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hpo.runs.test_faults import ROOT
+from tests.helpers.runs import ROOT
 
 NOTING = """
 import json, os, time

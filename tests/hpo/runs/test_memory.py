@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.hpo.runs.test_faults import ROOT, end
+from tests.helpers.runs import ROOT, end
 
 pytestmark = pytest.mark.slow
 MOST_BYTES = 7 * 10**9

@@ -18,7 +18,7 @@ from cluster.host.ports import answers, free_port
 from hpo.search.study_sync import DRIVER
 from hpo.store.journal import read_journal
 from hpo.store.study_db import open_storage
-from tests.hpo.runs.test_faults import wait_for
+from tests.helpers.runs import wait_for
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]

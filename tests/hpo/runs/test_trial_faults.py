@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from hpo.store.journal import read_journal
-from tests.hpo.runs.test_faults import ROOT, STUDY, check_complete, end, optuna_states, start, wait_for
+from tests.helpers.runs import ROOT, STUDY, check_complete, end, optuna_states, start, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from hpo.store.run_folder import RunFolder
 from hpo.trials.finalists import FIRST_SEED, Finalist, choose, order
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
-from tests.hpo.trials.test_ranking import record
+from tests.helpers.records import record
 from trainers import checkpoint
 from trainers.data.dataset import TrainingData, load_dataset
 

@@ -19,7 +19,7 @@ from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
 from hpo.store.trust import consent
 from hpo.trials.records import TrialRecord
-from tests.hpo.trials.test_ranking import record
+from tests.helpers.records import record
 
 EVIL = "results.foreign.evil:net"
 NET = (

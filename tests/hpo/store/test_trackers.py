@@ -16,7 +16,7 @@ from hpo import StudySpec, run_study
 from hpo.run import main
 from hpo.store.trackers import MLflow, TensorBoard, make_trackers
 from hpo.trials.records import TrialState
-from tests.hpo.trials.test_ranking import record
+from tests.helpers.records import record
 
 
 def epoch(number: int, accuracy: float, loss: float | None = 0.5) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from hpo.views.estimate import Work
 from hpo.views.evaluation import Evaluation, show_evaluation
 from hpo.views.progress import LineProgress, LiveProgress
 from hpo.views.tables import best_table, finals_table
-from tests.hpo.trials.test_ranking import record
-from tests.hpo.views.test_report import a_run, trial
+from tests.helpers.pages import a_run, trial
+from tests.helpers.records import record
 from trainers.metrics import classification_report
 
 ESCAPE = "\x1b[2J"  # clears a terminal

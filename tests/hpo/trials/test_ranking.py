@@ -1,31 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.trials.ranking import Leaders, RankBy, pareto_front, rank
 from hpo.trials.records import TrialRecord, TrialState
-
-
-def record(number: int = 0, **values: Any) -> TrialRecord:
-    base: dict[str, Any] = {
-        "trial_id": f"cnn-{number:04d}",
-        "model": "cnn",
-        "state": TrialState.COMPLETED,
-        "config": {},
-        "seed": 0,
-        "parameters": 10,
-        "dataset": "digits",
-        "precision": "float32",
-    }
-    return TrialRecord(**{**base, **values})
-
-
-def ids(records: list[TrialRecord]) -> list[str]:
-    return [item.record.trial_id for item in rank(records)]
+from tests.helpers.records import ids, record
 
 
 def test_accuracy_then_parameters_then_wall_time() -> None:

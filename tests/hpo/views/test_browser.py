@@ -18,7 +18,7 @@ from hpo.store.stored_run import PastRun
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
 from hpo.views.report import write_report
-from tests.hpo.views.test_report import EVIL, a_run, trial
+from tests.helpers.pages import EVIL, a_run, trial
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

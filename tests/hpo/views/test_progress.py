@@ -1,38 +1,23 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.records import TrialState
 from hpo.views.estimate import Work
 from hpo.views.progress import LineProgress, LiveProgress, Progress, duration, make_progress
-
-
-def record(number: int, state: TrialState = TrialState.COMPLETED, **values: Any) -> TrialRecord:
-    fields: dict[str, Any] = {"val_accuracy": 0.9 + number / 100, "epochs": 3, "wall_time_s": 1.25, **values}
-    return TrialRecord(
-        trial_id=f"cnn-{number:04d}",
-        model="cnn",
-        state=state,
-        config={},
-        seed=0,
-        parameters=1,
-        dataset="digits",
-        precision="float32",
-        **fields,
-    )
+from tests.helpers.progress import finished_trial
 
 
 def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = LineProgress(Work(4, 10), [record(0)])
+    progress = LineProgress(Work(4, 10), [finished_trial(0)])
     progress.started("cnn-0001")
     progress.reported("cnn-0001", {"epochs": 1, "value": 0.5})
     assert capsys.readouterr().out == ""
-    progress.finished(record(1))
-    progress.finished(record(2, TrialState.FAILED, val_accuracy=None, error="OSError: disk full"))
+    progress.finished(finished_trial(1))
+    progress.finished(finished_trial(2, TrialState.FAILED, val_accuracy=None, error="OSError: disk full"))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("[2/4] cnn-0001 completed: 0.9100, 3 epochs, 1.2 s, best 0.9100, ")
     assert first.endswith(" left") and "[3/4] cnn-0002 failed: OSError: disk full" in second
@@ -47,13 +32,13 @@ def test_after_the_first_trials_it_says_how_long_the_run_will_take(
 ) -> None:
     now = 100.0
     monkeypatch.setattr("hpo.views.progress.time.monotonic", lambda: now)
-    progress = LineProgress(Work(10 + earlier, 3), [record(20 + number) for number in range(earlier)])
+    progress = LineProgress(Work(10 + earlier, 3), [finished_trial(20 + number) for number in range(earlier)])
     now = 104.0  # Ray has started
     progress.started("cnn-0000")
     del progress.running["cnn-0000"]
     for number in range(4):
         now += 6.0
-        progress.finished(record(number))
+        progress.finished(finished_trial(number))
     # 4 s of starting, 18 s for three trials, seven to go at the same pace.
     assert [line for line in capsys.readouterr().out.splitlines() if "by the first" in line] == [expected]
     assert progress.eta_s() == 36.0 and progress.started_s == 4.0
@@ -69,7 +54,7 @@ def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) 
     for number in range(8):
         progress.reported(f"cnn-{number:04d}", {"epochs": 10, "value": 0.5})
     for number in range(3):
-        progress.finished(record(number, epochs=10))
+        progress.finished(finished_trial(number, epochs=10))
     assert progress.eta_s() == pytest.approx(340.0)  # the budget: nine more rounds would take 540 s
     progress.work = Work(80, 10, budget_s=1000.0)
     assert progress.eta_s() == pytest.approx(540.0)
@@ -79,8 +64,8 @@ def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
     progress.started("cnn-0003")
     progress.reported("cnn-0003", {"epochs": 2, "value": 0.75})
-    progress.finished(record(1))
-    progress.finished(record(2, TrialState.STOPPED))
+    progress.finished(finished_trial(1))
+    progress.finished(finished_trial(2, TrialState.STOPPED))
     out = Console(file=StringIO(), width=100)
     out.print(progress._render())
     shown = out.file.getvalue()  # type: ignore[attr-defined]
@@ -90,7 +75,9 @@ def test_the_live_display_shows_counts_best_and_running_trials() -> None:
 
 
 def test_failed_and_diverged_trials_are_never_the_best() -> None:
-    progress = Progress(Work(3, 10), [record(9, TrialState.DIVERGED), record(8, TrialState.FAILED), record(1)])
+    progress = Progress(
+        Work(3, 10), [finished_trial(9, TrialState.DIVERGED), finished_trial(8, TrialState.FAILED), finished_trial(1)]
+    )
     assert progress.best and progress.best.trial_id == "cnn-0001"
 
 

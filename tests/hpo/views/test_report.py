@@ -7,7 +7,6 @@ import re
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,49 +15,17 @@ from hpo.__main__ import main
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
-from hpo.store.stored_run import PastRun, check_comparable, read_run
+from hpo.store.stored_run import PastRun, check_comparable
 from hpo.system.files import write_json
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views import report
 from hpo.views.report import MOST_ROWS, command, sample
-from tests.hpo.trials.test_ranking import record
-
-EVIL = "<script>alert(1)</script>"
+from tests.helpers.pages import EVIL, a_run, trial
 
 
 def render(run: PastRun) -> str:
     return report.render(run, partial(evaluate_winner, run.path, None, ()))
-
-
-def trial(number: int, epochs: int = 3, **values: Any) -> TrialRecord:
-    rng = np.random.default_rng(number)
-    accuracy = [float(rng.uniform(0.8, 0.9)) for _ in range(epochs)]
-    config = {"lr": float(10 ** rng.uniform(-4, -1)), "batch_size": int(rng.choice([32, 64])), "activation": "relu"}
-    curve = [
-        {"epoch": n, "val_accuracy": a, "val_loss": 1.0, "train_loss": 1.0, "train_accuracy": a, "images": 9}
-        for n, a in enumerate(accuracy, start=1)
-    ]
-    usual = {"val_accuracy": max(accuracy, default=None), "epochs": epochs, "curve": curve, "config": config}
-    return record(number, **{**usual, "wall_time_s": 1.0 + number, "train_s": 0.5, **values})
-
-
-def a_run(folder: Path, records: list[TrialRecord], **changes: Any) -> PastRun:
-    folder.mkdir()
-    data = {
-        "name": "digits", "notice": "", "classes": [EVIL, "1"],
-        "hashes": {"train": "a", "validation": "b", "test": "c"},
-        "sizes": {"train": 9, "validation": 5, "test": 4},
-    }  # fmt: skip
-    study = {
-        "id": "1", "state": "complete", "spec": {"model": ["cnn"], "trials": 9, "quiet": True}, "data": data,
-        "models": {"cnn": {"parameters": 10, "space": {"lr": "FloatDistribution(...)"}}}, "versions": {"torch": "2"},
-        "machine": {"platform": "linux"}, "commit": None, "trials": {"completed": len(records)},
-        "sessions": [{"started": "then", "ended": "later", "host": "here"}],
-    }  # fmt: skip
-    write_json(folder / "study.json", {**study, **changes})
-    (folder / "trials.jsonl").write_text("".join(f"{json.dumps(one.to_dict())}\n" for one in records))
-    return read_run(folder)
 
 
 class Page(HTMLParser):

@@ -6,12 +6,12 @@ import pytest
 
 from hpo.trials.records import TrialRecord
 from hpo.views.timing import measure
-from tests.hpo.views.test_progress import record
+from tests.helpers.progress import finished_trial
 
 
 def trials(count: int, **times: Any) -> list[TrialRecord]:
     wall = {"wall_time_s": 10.0, "train_s": 8.0, "eval_s": 1.0, "setup_s": 0.5, "queue_s": 0.25}
-    return [record(number, **{**wall, **times}) for number in range(count)]
+    return [finished_trial(number, **{**wall, **times}) for number in range(count)]
 
 
 def test_every_second_of_every_place_is_counted_once() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OURS = ("hpo", "models", "trainers", "cluster")
 # From the ground up. A module imports from floors below its own, and from its own package.
 FLOORS: tuple[tuple[str, ...], ...] = (
