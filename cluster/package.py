@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
-MOST_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
+MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
 FLAGS = "flags.json"
 EXTRA = "_podium"  # holds what is no part of the project: data, a configuration, a run to go on with
 _LEFT_OUT = {"data", "results", "venv", "env", "node_modules", "__pycache__", "build", "dist"}
@@ -35,7 +35,7 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
             with files[name].open("rb") as source, archive.open(entry, "w", force_zip64=True) as copy:
                 while block := source.read(MIB):
                     copy.write(block)
-                    if target.stat().st_size > MOST_BYTES:
+                    if target.stat().st_size > MAX_BYTES:
                         raise ValueError(_too_big(project, files))
     return len(files)
 
@@ -52,7 +52,7 @@ def _too_big(project: Path, files: Mapping[str, Path]) -> str:
         sizes["/".join(parts[:2]) if len(parts) > 2 else name] += file.stat().st_size
     big = ", ".join(f"{name} ({size / MIB:.0f} MiB)" for name, size in sizes.most_common(5))
     return (
-        f"{project}: more than the {MOST_BYTES // MIB} MiB that a job can carry: {big}; move them away, or name "
+        f"{project}: more than the {MAX_BYTES // MIB} MiB that a job can carry: {big}; move them away, or name "
         "them in a .gitignore"
     )
 

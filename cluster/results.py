@@ -23,7 +23,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-MOST_WEIGHTS_BYTES = 50_000_000
+MAX_WEIGHTS_BYTES = 50_000_000
 LOCK_S = 5.0
 _WEIGHTS = "best.pt"
 _DATABASE = "study.db"
@@ -50,7 +50,7 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
                     continue
                 if name.parts[0] in ("logs", _WEIGHTS) and not whole:
                     continue
-                if path.name == _WEIGHTS and path.stat().st_size > MOST_WEIGHTS_BYTES:
+                if path.name == _WEIGHTS and path.stat().st_size > MAX_WEIGHTS_BYTES:
                     left.append(str(path))
                 elif path.name == _DATABASE:
                     _add(tar, str(name), _snapshot(path), path)

@@ -31,7 +31,7 @@ _CLOSE, _STEP, _SAVE, _LOAD = range(4)  # what the leader does, as it is told to
 
 
 @dataclass(frozen=True)
-class Seat:
+class RankInfo:
     """A process's place among `size` of them; `rank` 0 leads. host, port: where the leader can be found."""
 
     host: str
@@ -40,7 +40,7 @@ class Seat:
     size: int
 
 
-def open_meeting(host: str) -> TCPStore:
+def open_rendezvous(host: str) -> TCPStore:
     """Where the processes meet, at a free port: to be called by the leader, and kept until its trainer is made."""
     return TCPStore(host, 0, is_master=True, wait_for_workers=False)
 
@@ -60,11 +60,11 @@ class DistributedTrainer(SingleTrainer):
         make_model: Callable[[], nn.Module],
         data: TrainingData,
         config: TrainConfig,
-        seat: Seat,
-        meeting: TCPStore | None = None,
+        seat: RankInfo,
+        rendezvous: TCPStore | None = None,
     ) -> None:
         self.seat, self.share, self.least, self.broken = seat, 1.0, 1, False
-        store = meeting or TCPStore(seat.host, seat.port, is_master=False, timeout=timedelta(seconds=JOIN_S))
+        store = rendezvous or TCPStore(seat.host, seat.port, is_master=False, timeout=timedelta(seconds=JOIN_S))
         dist.init_process_group(
             "nccl" if config.device.startswith("cuda") else "gloo",
             store=PrefixStore("group", store),

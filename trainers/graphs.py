@@ -94,7 +94,7 @@ class Steps:
             torch.cuda.set_rng_state(usual)
 
 
-def decides_nothing(model: nn.Module) -> bool:
+def is_capturable(model: nn.Module) -> bool:
     """Whether all layers are of classes that are known to decide nothing on the host, which a graph would freeze:
     torch's, torchvision's and Podium's. A user's own may draw from Python's random numbers, or count its calls."""
     return all(type(module).__module__.partition(".")[0] in _KNOWN for module in model.modules())

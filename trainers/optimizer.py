@@ -20,7 +20,7 @@ def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Optimiz
     """adam, adamw or sgd with momentum; ValueError for another name."""
     options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     adams: dict[str, Any] = {}
-    if is_capturable(config):
+    if has_capturable_optimizer(config):
         # A graph has what it reads at its capture, so a schedule must write into the same memory.
         options["lr"], adams = torch.tensor(config.lr, device=config.device), {"capturable": True}
     if config.optimizer == "adam":
@@ -32,7 +32,7 @@ def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Optimiz
     raise ValueError(f"optimizer {config.optimizer!r}: choose from {', '.join(OPTIMIZERS)}")
 
 
-def is_capturable(config: TrainConfig) -> bool:
+def has_capturable_optimizer(config: TrainConfig) -> bool:
     """Whether a step can be captured as a CUDA graph: one-cycle also moves the momentum, which is the host's."""
     return config.device.startswith("cuda") and config.schedule != "one-cycle"
 

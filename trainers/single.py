@@ -17,9 +17,9 @@ from trainers.cpu.pooling import fuse_pooling
 from trainers.data.augment import make_augmentation
 from trainers.data.dataset import Split, TrainingData
 from trainers.generators import lend, take_up
-from trainers.graphs import Steps, decides_nothing
+from trainers.graphs import Steps, is_capturable
 from trainers.loop import autocast, evaluate, train_epoch, use_whole_float32
-from trainers.optimizer import is_capturable, load_optimizer, make_optimizer
+from trainers.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
 from trainers.schedule import make_schedule
 
 SUMS = {"mps": torch.float32}  # that accelerator has no doubles
@@ -128,7 +128,7 @@ class SingleTrainer:
     def _prepare(self) -> None:
         """For weights that have just been made or loaded: another graph."""
         self.sums = torch.zeros(2, dtype=SUMS.get(self.config.device, torch.float64), device=self.config.device)
-        capture = is_capturable(self.config) and decides_nothing(self.model)
+        capture = has_capturable_optimizer(self.config) and is_capturable(self.model)
         self.steps = Steps(self._train_on, self._changed, self.noise, capture)
 
     def _train_resident(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "podium-ray-"
-MOST_BYTES = 107  # of the path of a socket
+MAX_BYTES = 107  # of the path of a socket
 SOCKET_BYTES = len(f"/{PREFIX}abcdefgh/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 OTHERS = ("/tmp", "/var/tmp")
 FREE_BYTES = 30 * 2**20  # that Ray's own logs and tables need
@@ -75,8 +75,8 @@ def remove(folder: Path, seconds: float = 3.0) -> None:
 
 def _reason_against(place: Path) -> str:
     """Why Ray cannot work in a folder, "" where it can."""
-    if len(os.fsencode(place)) + SOCKET_BYTES > MOST_BYTES:
-        return f"is longer than the {MOST_BYTES - SOCKET_BYTES} characters that the paths of its sockets leave"
+    if len(os.fsencode(place)) + SOCKET_BYTES > MAX_BYTES:
+        return f"is longer than the {MAX_BYTES - SOCKET_BYTES} characters that the paths of its sockets leave"
     try:
         probe = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         try:

@@ -17,7 +17,7 @@ from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
 from hpo.store.trust import consent
 
-MOST_DATA_BYTES = 90 * MIB
+MAX_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
 
 
@@ -101,10 +101,10 @@ def _travels(flag: str, path: Path) -> bool:
     if not path.exists():
         raise ValueError(f"{flag} {path}: is not there")
     size = size_of(path)
-    if size > MOST_DATA_BYTES:
-        limit = f"the {MOST_DATA_BYTES // MIB} MiB that travel"
+    if size > MAX_DATA_BYTES:
+        limit = f"the {MAX_DATA_BYTES // MIB} MiB that travel"
         print(f"note: {flag} {path} has {size / MIB:.0f} MiB, over {limit}: the head must have it there")
-    return size <= MOST_DATA_BYTES
+    return size <= MAX_DATA_BYTES
 
 
 def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:

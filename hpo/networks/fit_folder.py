@@ -77,7 +77,7 @@ class FitFolder:
 
         data = dataset.training.train
         # From all over the split: image files come in the order of their classes.
-        few = torch.linspace(0, len(data) - 1, min(figures.MOST_IMAGES, len(data))).long()
+        few = torch.linspace(0, len(data) - 1, min(figures.MAX_IMAGES, len(data))).long()
         black = torch.tensor(dataset.training.black)
         augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
         images = data.images[few]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.networks import inherited as origins
 from hpo.networks.capacity import counted
 from hpo.networks.fit_folder import FitFolder
-from hpo.networks.inherited import Origin
+from hpo.networks.inherited import Inherited
 from hpo.networks.training import Setup, describe, resolve_device, train_model
 from hpo.spec.settings import DataSpec
 from hpo.spec.spaces import configuration
@@ -85,13 +85,13 @@ def _plan(spec: FitSpec) -> FitPlan:
     )
 
 
-def _origin(spec: FitSpec) -> Origin:
+def _origin(spec: FitSpec) -> Inherited:
     if spec.origin is not None:
         return origins.of_winner(spec.origin, spec.model)
     return origins.plain(spec.model) if spec.recipe is None else origins.of_recipe(spec.recipe, spec.model)
 
 
-def _setup(spec: FitSpec, origin: Origin, config: dict[str, Any]) -> Setup:
+def _setup(spec: FitSpec, origin: Inherited, config: dict[str, Any]) -> Setup:
     train, arch = split_config(config)
     fetch_pretrained(arch)
     made = TrainConfig(
@@ -105,7 +105,7 @@ def _setup(spec: FitSpec, origin: Origin, config: dict[str, Any]) -> Setup:
     return Setup(model=origin.model, train=made, arch=arch)
 
 
-def _load(spec: FitSpec, origin: Origin, train_size: int | None) -> Dataset:
+def _load(spec: FitSpec, origin: Inherited, train_size: int | None) -> Dataset:
     data = spec.data
     name = data.dataset if data.dataset != "auto" else origin.dataset or "auto"
     mean = origin.mean if data.mean is None else data.mean

@@ -17,7 +17,7 @@ from trainers.config import PRECISIONS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class Inherited:
     """What is known before the flags are looked at; None where nothing is said. epochs: that were trained; horizon:
     that its schedule was planned for. hashes: of the splits."""
 
@@ -33,20 +33,20 @@ class Origin:
     std: Any = None
     hashes: dict[str, str] | None = None
 
-    def on_other_data(self) -> Origin:
+    def on_other_data(self) -> Inherited:
         """Without what is the data set's."""
         return replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
 
 
-def plain(model: str | None) -> Origin:
+def plain(model: str | None) -> Inherited:
     """The architecture alone; ValueError for an unknown one."""
     name = "cnn" if model is None else model
     if not is_known(name):
         raise unknown(f"--model {name}", name, MODELS, ", or give MODULE:NAME")
-    return Origin(model=name, config={})
+    return Inherited(model=name, config={})
 
 
-def of_recipe(system: str, model: str | None) -> Origin:
+def of_recipe(system: str, model: str | None) -> Inherited:
     """The recipe of a system; ValueError, with the choices, where there is none or there are several."""
     try:
         found = recipes(system, (model,) if model else ())
@@ -57,10 +57,10 @@ def of_recipe(system: str, model: str | None) -> Origin:
     return _from_recipe(found[0])
 
 
-def _from_recipe(recipe: Recipe) -> Origin:
+def _from_recipe(recipe: Recipe) -> Inherited:
     run = ("epochs", "precision", "device", "threads", "seed")  # of a run, not hyperparameters
     config = {key: value for key, value in asdict(recipe.train).items() if key not in run}
-    return Origin(
+    return Inherited(
         model=recipe.model,
         config={**config, **recipe.arch},
         epochs=recipe.train.epochs,
@@ -70,14 +70,14 @@ def _from_recipe(recipe: Recipe) -> Origin:
     )
 
 
-def of_winner(folder: Path, model: str | None) -> Origin:
+def of_winner(folder: Path, model: str | None) -> Inherited:
     """The winner that best.json of a run's folder describes; ValueError where there is none."""
     try:
         best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
         description = Description.from_dict(best)
         trial = TrialRecord.from_dict(best["trial"])
         choice("precision", trial.precision, PRECISIONS)
-        origin = Origin(
+        origin = Inherited(
             model=description.model,
             config=dict(trial.config),
             epochs=trial.epochs,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hpo.search.searcher import LaneListener
+from hpo.search.searcher import TrialListener
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
@@ -31,7 +31,7 @@ class Constants:
     seed: int
 
 
-class Recorder(LaneListener):
+class Recorder(TrialListener):
     """Turns reports into `TrialRecord`s and keeps the run's files and display up to date."""
 
     def __init__(

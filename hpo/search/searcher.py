@@ -30,13 +30,13 @@ from hpo.store.study_db import alike
 from hpo.trials.objectives import values
 from hpo.trials.records import OUT_OF_MEMORY
 
-MOST_REJECTED = 100  # configurations in a row
-ASKING_S = 60.0  # at most, for one trial
+MAX_REJECTED_IN_A_ROW = 100  # configurations in a row
+MAX_ASK_S = 60.0  # at most, for one trial
 Asked = tuple[dict[str, Any], optuna.Trial]  # a lane, and Optuna's trial of it
 logger = logging.getLogger(__name__)
 
 
-class LaneListener:
+class TrialListener:
     """What the searcher tells of each lane; here nothing is done with it."""
 
     def started(self, lane: dict[str, Any]) -> None: ...
@@ -63,7 +63,7 @@ class StudySearcher(Searcher):
         distributions: dict[str, BaseDistribution],
         *,
         wanted: int,
-        listener: LaneListener,
+        listener: TrialListener,
         deadline: float = math.inf,
         run: str | None = None,
     ) -> None:
@@ -147,7 +147,7 @@ class StudySearcher(Searcher):
                     self._guarded(partial(make_wait, self.study, trial._trial_id))
         self.live.clear()
         if not self.fault:
-            self._guarded(lambda: drop_orphans(self.study, ASKING_S if self.driver else 0))
+            self._guarded(lambda: drop_orphans(self.study, MAX_ASK_S if self.driver else 0))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is the state."""
@@ -223,14 +223,16 @@ class StudySearcher(Searcher):
         return {rung: [values[rung] for values in others if rung in values] for rung in self.rungs}
 
     def _ask_for_one_that_fits(self) -> optuna.Trial:
-        for _ in range(MOST_REJECTED):
+        for _ in range(MAX_REJECTED_IN_A_ROW):
             trial = self._patiently(lambda: self.study.ask(fixed_distributions=self.distributions))
             if self.driver:
                 self._patiently(partial(trial.set_user_attr, DRIVER, self.driver))
             if self.fits(trial.params):
                 return trial  # type: ignore[no-any-return]
             self._patiently(partial(self.study.tell, trial, state=rejected(self.study)))
-        raise RuntimeError(f"{MOST_REJECTED} configurations in a row have more parameters than --max-parameters allows")
+        raise RuntimeError(
+            f"{MAX_REJECTED_IN_A_ROW} configurations in a row have more parameters than --max-parameters allows"
+        )
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
         for asked, report in zip(self.live.get(trial_id, []), result["lanes"], strict=False):

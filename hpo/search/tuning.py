@@ -28,7 +28,7 @@ from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile, unfinished
 from hpo.spec.checks import seconds
 from hpo.spec.settings import ResourceSpec
-from hpo.store.checkpoints import Checkpoints, Folder, Place, WithDriver
+from hpo.store.checkpoints import Checkpoints, CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
@@ -45,8 +45,8 @@ from models import count_parameters
 from trainers.config import split_config
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
-TUNERS = 3  # in a row that Ray ends before a trial is finished
-START_S = 30.0  # a worker takes no longer to start where there is room for it
+MAX_TUNERS_IN_A_ROW = 3  # in a row that Ray ends before a trial is finished
+WORKER_START_S = 30.0  # a worker takes no longer to start where there is room for it
 MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class _Search:
     interrupted: threading.Event
     deadline: float
     resume: bool
-    place: Place  # for checkpoints, as the workers see it
+    place: CheckpointStorage  # for checkpoints, as the workers see it
 
 
 def run_search(
@@ -112,24 +112,24 @@ def run_search(
     return records
 
 
-def for_workers(place: Place, cluster: bool) -> Place:
+def for_workers(place: CheckpointStorage, cluster: bool) -> CheckpointStorage:
     """The driver's own folder is out of sight for other nodes, those that are to join included: what they write there
     goes through the driver's."""
     cluster = cluster or sum(node["Alive"] for node in ray.nodes()) > 1  # type: ignore[no-untyped-call]
-    return WithDriver(place) if cluster and isinstance(place, Folder) and not place.shared else place
+    return DriverStorage(place) if cluster and isinstance(place, FolderStorage) and not place.shared else place
 
 
 def _search_model(search: _Search, model: ModelPlan, data: ray.ObjectRef[Any]) -> None:
     """Tunes one architecture. A Tuner that Ray ends (a node was lost at a bad moment, say) is followed by another
     one, which goes on with what is missing as a resumed run does."""
-    left, resume = TUNERS, search.resume
+    left, resume = MAX_TUNERS_IN_A_ROW, search.resume
     while left and not search.interrupted.is_set():
         before = len(search.recorder.records)
         lost = _tune(search, model, data, resume)
         if lost is None:
             return
         logger.error("Tune ended by itself", exc_info=lost)
-        left = TUNERS if len(search.recorder.records) > before else left - 1
+        left = MAX_TUNERS_IN_A_ROW if len(search.recorder.records) > before else left - 1
         if not left or not ray.is_initialized():
             raise _fault(lost) from lost
         resume = True
@@ -346,7 +346,7 @@ class _Stopper(tune.Stopper):
 
     def stop_all(self) -> bool:
         # Trials end by themselves when the time is over, except those that wait for a node that may never come.
-        over = time.time() >= self.searcher.deadline + START_S and not self.searcher.running
+        over = time.time() >= self.searcher.deadline + WORKER_START_S and not self.searcher.running
         return over or self.interrupted.is_set() or self.searcher.fault is not None
 
     def __getstate__(self) -> dict[str, Any]:

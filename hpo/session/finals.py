@@ -24,7 +24,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
-from hpo.store.checkpoints import Checkpoints, Place
+from hpo.store.checkpoints import Checkpoints, CheckpointStorage
 from hpo.store.finals_file import check_row, packed, read_finalists
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
@@ -35,7 +35,7 @@ from hpo.trials.records import TrialRecord
 from hpo.worker.last_words import trains
 from hpo.worker.process import prepare
 from hpo.worker.trainer_factory import make_trainer, take_up
-from hpo.worker.worker_group import Peers
+from hpo.worker.worker_group import WorkerGroup
 from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
@@ -64,7 +64,7 @@ class Network:
 def run_finals(
     plan: Plan,
     folder: RunFolder,
-    place: Place,
+    place: CheckpointStorage,
     chosen: Sequence[TrialRecord],
     interrupted: threading.Event,
     tell: Callable[[str], object] = lambda _: None,
@@ -189,7 +189,7 @@ class _Finals:
 class _Tasks:
     """Networks trained by Ray, as many at once as trials were."""
 
-    def __init__(self, plan: Plan, place: Place) -> None:
+    def __init__(self, plan: Plan, place: CheckpointStorage) -> None:
         self.plan, self.place = plan, place
 
     def run(
@@ -262,7 +262,7 @@ def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> d
     finite: it is tested all the same, because a configuration that breaks with some seeds is as good as it is with all
     of them.
     """
-    peers = Peers(data[0], settings) if settings["workers"] > 1 else None
+    peers = WorkerGroup(data[0], settings) if settings["workers"] > 1 else None
     training = prepare(ray.get(data[0]), settings)
     trains(settings["name"])
     checkpoints, trainer = Checkpoints(settings["checkpoints"], _check), None

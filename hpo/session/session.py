@@ -32,7 +32,7 @@ from hpo.session.winner import write_winner
 from hpo.spec.settings import OutputSpec
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
-from hpo.store.checkpoints import Checkpoints, Folder, place_at
+from hpo.store.checkpoints import Checkpoints, FolderStorage, place_at
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.store.finals_file import read_finalists
 from hpo.store.run_folder import RunFolder
@@ -303,7 +303,9 @@ class Session:
 def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
     path = spec.resources.storage_path
     return Checkpoints(
-        place_at(path, f"podium-{folder.path.name}-{folder.run_id}") if path else Folder(folder.checkpoints.resolve())
+        place_at(path, f"podium-{folder.path.name}-{folder.run_id}")
+        if path
+        else FolderStorage(folder.checkpoints.resolve())
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-MOST_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
+MAX_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
 
 def seconds(text: str, flag: str = "--time-budget") -> float:
@@ -57,8 +57,8 @@ def at_least(flag: str, value: int | None, least: int) -> None:
 
 def check_seed(seed: int | None) -> None:
     at_least("--seed", seed, 0)
-    if seed is not None and seed > MOST_SEED:
-        raise ValueError(f"--seed {seed}: must be at most {MOST_SEED}")
+    if seed is not None and seed > MAX_SEED:
+        raise ValueError(f"--seed {seed}: must be at most {MAX_SEED}")
 
 
 def check_name(flag: str, name: str | None) -> None:

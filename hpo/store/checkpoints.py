@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from trainers import checkpoint
 
-KEPT = 2
+CHECKPOINTS_KEPT = 2
 
 
-class Place(Protocol):
+class CheckpointStorage(Protocol):
     """save writes a whole file or none (OSError). load raises FileNotFoundError, OSError or, for a damaged file,
     ValueError. names lists the files that begin with a prefix."""
 
@@ -31,7 +31,7 @@ class Place(Protocol):
     def clear(self) -> None: ...
 
 
-class Folder:
+class FolderStorage:
     """A folder of this machine, or one that is shared by all nodes."""
 
     def __init__(self, path: Path, shared: bool = False) -> None:
@@ -59,7 +59,7 @@ class Folder:
             self.path.rmdir()
 
 
-class Bucket:
+class BucketStorage:
     """A folder of a remote file system that pyarrow knows (s3://, gs://, hdfs://); its files appear whole."""
 
     def __init__(self, uri: str) -> None:
@@ -100,11 +100,11 @@ class Bucket:
                 self.remove(name)
 
 
-class WithDriver:
+class DriverStorage:
     """A folder on the driver's node, for workers on all nodes: bytes travel through Ray, and no file system has to
     be shared. Made where Ray is connected; ends with the driver."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: FolderStorage) -> None:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -157,29 +157,29 @@ class _Keeper:
         return (self.path / name).read_bytes()
 
     def names(self, prefix: str) -> list[str]:
-        return Folder(self.path).names(prefix)
+        return FolderStorage(self.path).names(prefix)
 
     def remove(self, name: str) -> None:
-        Folder(self.path).remove(name)
+        FolderStorage(self.path).remove(name)
 
     def clear(self) -> None:
-        Folder(self.path).clear()
+        FolderStorage(self.path).clear()
 
 
 class Checkpoints:
-    """The checkpoints of trials in a `Place`: TRIAL@EPOCH.pt.
+    """The checkpoints of trials in a `CheckpointStorage`: TRIAL@EPOCH.pt.
 
     check: raises KeyError, TypeError or ValueError for a state that its reader can do nothing with, which is then
     passed over like a damaged one.
     """
 
-    def __init__(self, place: Place, check: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
+    def __init__(self, place: CheckpointStorage, check: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
         self.place, self.check = place, check
 
     def save(self, trial_id: str, epoch: int, state: dict[str, Any]) -> None:
         """Writes the state after an epoch; of the trial's earlier ones the newest stays. Raises OSError."""
         self.place.save(_name(trial_id, epoch), state)
-        for name in self._names(trial_id)[KEPT:]:
+        for name in self._names(trial_id)[CHECKPOINTS_KEPT:]:
             self.place.remove(name)
 
     def load(self, trial_id: str, last: int | None = None) -> tuple[dict[str, Any] | None, str]:
@@ -252,16 +252,16 @@ def _name(trial_id: str, epoch: int) -> str:
     return f"{trial_id}@{epoch:06d}.pt"
 
 
-def place_at(location: str, run: str) -> Folder | Bucket:
+def place_at(location: str, run: str) -> FolderStorage | BucketStorage:
     """The place for a run's checkpoints in a --storage-path; ValueError where it cannot be. `run` is one that no
     other run, and nothing else, is called."""
     from hpo.system.urls import masked
 
     if "://" not in location:
-        return Folder(Path(location).absolute() / run, shared=True)
+        return FolderStorage(Path(location).absolute() / run, shared=True)
     plain, mark, query = location.partition("?")
     try:
-        return Bucket(f"{plain.rstrip('/')}/{run}{mark}{query}")
+        return BucketStorage(f"{plain.rstrip('/')}/{run}{mark}{query}")
     except (OSError, ValueError, ImportError) as error:
         words = " ".join(str(error).split()).replace(plain, masked(plain))
         if masked(location) != location:

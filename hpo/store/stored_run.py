@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PastRun:
+class StoredRun:
     """study: its study.json. records: of its finished trials, in the order they finished."""
 
     path: Path
@@ -56,7 +56,7 @@ class PastRun:
 _WITHOUT: dict[str, Any] = {"state": "unknown", "machine": {}, "versions": {}}  # what a page can do without
 
 
-def read_run(path: Path) -> PastRun:
+def read_run(path: Path) -> StoredRun:
     """What can be read of the run in `path`; damaged lines of its journal are passed over, with a note on stderr.
 
     Raises ValueError, in one line, where there is no run or its study.json cannot be read.
@@ -72,7 +72,7 @@ def read_run(path: Path) -> PastRun:
     if found.damaged:
         lines = f"{len(found.damaged)} damaged line{'s' if len(found.damaged) > 1 else ''}"
         print(f"note: {path}/trials.jsonl: {lines} passed over; a resume mends it", file=sys.stderr)
-    return PastRun(path, {**_WITHOUT, **study}, _records(found.entries))
+    return StoredRun(path, {**_WITHOUT, **study}, _records(found.entries))
 
 
 def read_records(journal: Path) -> list[TrialRecord]:
@@ -85,7 +85,7 @@ def _records(entries: Sequence[dict[str, Any]]) -> list[TrialRecord]:
     return [TrialRecord.from_dict(row) for row in rows.values()]
 
 
-def check_comparable(runs: Sequence[PastRun]) -> None:
+def check_comparable(runs: Sequence[StoredRun]) -> None:
     """ValueError unless all ran on the same images, split alike."""
     first = runs[0]
     for other in runs[1:]:

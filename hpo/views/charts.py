@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 ENOUGH = 20  # trials, for importances to say anything
-MOST_CURVES = 300
+MAX_CURVES = 300
 _TREES_SEED = 0
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon", "hexagon", "bowtie")
 _SCALE = [[0.0, "#4f9dff"], [0.5, "#a06be0"], [1.0, "#ff5a4f"]]  # can be seen on white and on black
@@ -75,7 +75,7 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
 
 def curves(ranked: Sequence[Ranked]) -> go.Figure:
     """Validation accuracy over the epochs, a line a trial, best first; those that were stopped are dimmed."""
-    shown = [item for item in ranked if item.record.curve][:MOST_CURVES]
+    shown = [item for item in ranked if item.record.curve][:MAX_CURVES]
     colours = dict(zip(dict.fromkeys(item.record.model for item in shown), cycle(_COLOURS), strict=False))
     figure = go.Figure()
     for model, colour in colours.items():  # for the legend

@@ -42,7 +42,7 @@ def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
     figures.draw_sheet(path, title, images, captions)
 
 
-_MOST_CLASSES = 20  # more would not fit a terminal's width
+_MAX_CLASSES = 20  # more would not fit a terminal's width
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
@@ -54,7 +54,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
         f"loss {evaluation.loss:.4f}, accuracy {report['accuracy']:.4f}, {report['overall']['num_samples']:,} images\n"
     )
     terminal.print(_classes(report))
-    if len(report["class"]) <= _MOST_CLASSES:
+    if len(report["class"]) <= _MAX_CLASSES:
         print("\nconfusion matrix (a row: the true class, a column: what it was taken for)")
         terminal.print(_confusion(report))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-MOST_IMAGES = 40
+MAX_IMAGES = 40
 _COLUMNS, _GAP = 8, 8
 
 
@@ -47,11 +47,11 @@ def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) 
 
 
 def sheet_png(title: str, images: Tensor, captions: Sequence[str]) -> bytes:
-    """The first images, at most `MOST_IMAGES`, each under its caption, as a PNG.
+    """The first images, at most `MAX_IMAGES`, each under its caption, as a PNG.
 
     images: float (N, 1 or 3 channels, height, width) in [0, 1], what lies outside of it is clipped.
     """
-    shown = images[:MOST_IMAGES].clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+    shown = images[:MAX_IMAGES].clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
     height, width = (side + _GAP for side in images.shape[2:])
     rows = max(1, math.ceil(len(shown) / _COLUMNS))
     # One canvas: a figure with an axes for each image takes seconds to lay out.

@@ -18,7 +18,7 @@ from hpo.system.text import printable, say
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.estimate import Work
 
-MOST_LINES = 12  # of running trials
+MAX_LINES = 12  # of running trials
 FIRST_TRIALS = 3  # after so many a run says how long it will take
 _STYLES = {
     TrialState.COMPLETED: "green",
@@ -137,8 +137,8 @@ class LiveProgress(Progress):
         bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
         head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
         running = sorted(dict(self.running))
-        more = [Text(f"  and {len(running) - MOST_LINES} more", style="dim")] if len(running) > MOST_LINES else []
-        return Group(head, self._states(), *(self._running_line(t) for t in running[:MOST_LINES]), *more)
+        more = [Text(f"  and {len(running) - MAX_LINES} more", style="dim")] if len(running) > MAX_LINES else []
+        return Group(head, self._states(), *(self._running_line(t) for t in running[:MAX_LINES]), *more)
 
     def _states(self) -> Text:
         line = Text(f"  {len(self.running)} running")

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.store.stored_run import PastRun
+from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-MOST_ROWS = 1000  # of the table of trials; a page of all of ten thousand opens slowly
+MAX_ROWS = 1000  # of the table of trials; a page of all of ten thousand opens slowly
 _SAMPLE_SEED = 0
 Evaluate = Callable[[TrialRecord], Evaluation]
 
@@ -45,7 +45,7 @@ class Section:
     wide: bool = False
 
 
-def write_report(run: PastRun, path: Path, evaluate: Evaluate) -> None:
+def write_report(run: StoredRun, path: Path, evaluate: Evaluate) -> None:
     """Writes the page of a run, whole or not at all.
 
     evaluate: what a trial's network gets right on the validation split. What cannot be drawn (no trial is usable, the
@@ -54,7 +54,7 @@ def write_report(run: PastRun, path: Path, evaluate: Evaluate) -> None:
     write_atomically(path, render(run, evaluate))
 
 
-def render(run: PastRun, evaluate: Evaluate) -> str:
+def render(run: StoredRun, evaluate: Evaluate) -> str:
     """The page as text."""
     from jinja2 import Environment, FileSystemLoader
     from plotly.offline import get_plotlyjs
@@ -79,15 +79,15 @@ def render(run: PastRun, evaluate: Evaluate) -> str:
 
 
 def sample(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """All trials, or of more than `MOST_ROWS` the better half of that many and as many of the others, by chance."""
-    if len(ranked) <= MOST_ROWS:
+    """All trials, or of more than `MAX_ROWS` the better half of that many and as many of the others, by chance."""
+    if len(ranked) <= MAX_ROWS:
         return list(ranked)
-    best, rest = ranked[: MOST_ROWS // 2], ranked[MOST_ROWS // 2 :]
-    drawn = random.Random(_SAMPLE_SEED).sample(range(len(rest)), MOST_ROWS - len(best))
+    best, rest = ranked[: MAX_ROWS // 2], ranked[MAX_ROWS // 2 :]
+    drawn = random.Random(_SAMPLE_SEED).sample(range(len(rest)), MAX_ROWS - len(best))
     return [*best, *(rest[at] for at in sorted(drawn))]
 
 
-def _head(run: PastRun) -> Iterator[tuple[str, str]]:
+def _head(run: StoredRun) -> Iterator[tuple[str, str]]:
     study, data = run.study, run.study["data"]
     sizes = data["sizes"]
     yield "state", study["state"]
@@ -108,7 +108,9 @@ def _best_of_each(ranked: Sequence[Ranked]) -> list[Ranked]:
     return list(best.values())
 
 
-def _sections(run: PastRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], evaluate: Evaluate) -> Iterator[Section]:
+def _sections(
+    run: StoredRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], evaluate: Evaluate
+) -> Iterator[Section]:
     usable = [item for item in shown if item.record.usable]
     if not usable:
         yield Section("Figures", "No trial has a validation accuracy: there is nothing to draw.")
@@ -117,7 +119,7 @@ def _sections(run: PastRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], e
     drawn = [item.record for item in shown]
     half = "Shown is the better half; a double click shows all." if len(usable) > 1 else ""
     yield _drawn("Accuracy, parameters and time", half, [lambda: charts.pareto(shown)])
-    most = f"The best {charts.MOST_CURVES}. " if len(usable) > charts.MOST_CURVES else ""
+    most = f"The best {charts.MAX_CURVES}. " if len(usable) > charts.MAX_CURVES else ""
     dimmed = f"{most}Trials that were stopped are dimmed."
     yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
     for model in dict.fromkeys(record.model for record in drawn):
@@ -168,7 +170,7 @@ def _picture(evaluation: Evaluation) -> str:
     return f"data:image/png;base64,{base64.b64encode(sheet_png('', images, captions)).decode()}"
 
 
-def _session_times(run: PastRun) -> str:
+def _session_times(run: StoredRun) -> str:
     """Of the last session that measured them."""
     from hpo.views.timing import Times
 
@@ -179,7 +181,7 @@ def _session_times(run: PastRun) -> str:
     return f"{duration(times.elapsed_s)} with {times.places} at once: {times.words()}."
 
 
-def _provenance(run: PastRun) -> Iterator[tuple[str, str]]:
+def _provenance(run: StoredRun) -> Iterator[tuple[str, str]]:
     study = run.study
     yield "command", command(run.spec)
     yield "run", study.get("id", "")

@@ -11,7 +11,7 @@ from hpo.store.checkpoints import Checkpoints
 from trainers.config import EpochResult, FitResult
 
 
-class Lane:
+class RunningTrial:
     """One trial of an array: what it has come to, and its report.
 
     lane: what the searcher handed out. began: when its array did. state: of its checkpoint, where there is one, left by

@@ -12,9 +12,9 @@ from typing import Any
 
 from hpo.store.checkpoints import Checkpoints
 from hpo.worker.last_words import last_words_file, leave
-from hpo.worker.running_trial import Lane
+from hpo.worker.running_trial import RunningTrial
 
-HANGS_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
+HANG_GRACE_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
 
 
 class Timeout:
@@ -25,7 +25,7 @@ class Timeout:
     traceback of where it hung in its log and a mark by which the next worker knows.
     """
 
-    def __init__(self, settings: dict[str, Any], lanes: Sequence[Lane], checkpoints: Checkpoints) -> None:
+    def __init__(self, settings: dict[str, Any], lanes: Sequence[RunningTrial], checkpoints: Checkpoints) -> None:
         self.seconds: float | None = settings["timeout"]
         if self.seconds is None:
             return
@@ -43,11 +43,11 @@ class Timeout:
         if self.seconds is None:
             return
         self.began = time.monotonic()
-        self.timer = threading.Timer(self.left + HANGS_S, self._end_worker)
+        self.timer = threading.Timer(self.left + HANG_GRACE_S, self._end_worker)
         self.timer.daemon = True
         self.timer.start()
         # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
-        faulthandler.dump_traceback_later(self.left + 2 * HANGS_S, exit=True, file=last_words_file())
+        faulthandler.dump_traceback_later(self.left + 2 * HANG_GRACE_S, exit=True, file=last_words_file())
 
     def __exit__(self, *_: object) -> None:
         if self.seconds is not None:

@@ -11,7 +11,7 @@ from trainers.config import TrainConfig, split_config
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from hpo.worker.worker_group import Peers
+    from hpo.worker.worker_group import WorkerGroup
     from trainers.data.dataset import TrainingData
     from trainers.fit import Trainer
     from trainers.fused.trainer import FusedTrainer
@@ -23,7 +23,7 @@ _OF_THE_STATE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, 
 
 
 def make_trainer(
-    data: TrainingData, settings: dict[str, Any], params: dict[str, Any], seed: int, peers: Peers | None
+    data: TrainingData, settings: dict[str, Any], params: dict[str, Any], seed: int, peers: WorkerGroup | None
 ) -> SingleTrainer:
     """Of a network with these hyperparameters; on several workers where there are peers."""
     from trainers.single import SingleTrainer
@@ -33,7 +33,7 @@ def make_trainer(
 
 
 def make_array_trainer(
-    data: TrainingData, settings: dict[str, Any], lanes: Sequence[dict[str, Any]], peers: Peers | None
+    data: TrainingData, settings: dict[str, Any], lanes: Sequence[dict[str, Any]], peers: WorkerGroup | None
 ) -> SingleTrainer | FusedTrainer:
     """Of these lanes: one by itself, or in a run of fused trials any number of one shape."""
     from trainers.fused.trainer import FusedTrainer
@@ -46,7 +46,7 @@ def make_array_trainer(
 
 
 def take_up(
-    make: Callable[[], AnyTrainer], states: Sequence[dict[str, Any]], peers: Peers | None
+    make: Callable[[], AnyTrainer], states: Sequence[dict[str, Any]], peers: WorkerGroup | None
 ) -> tuple[AnyTrainer, str, bool]:
     """A trainer that goes on from what trainers saved, where there is anything; one that begins anew where it can make
     nothing of that. Returns what is to be said of it, too, and whether it goes on."""

@@ -17,8 +17,8 @@ from hpo.system.text import describe_error
 from hpo.trials.records import OUT_OF_MEMORY
 from hpo.worker.last_words import leave, trains
 from hpo.worker.process import prepare
-from hpo.worker.trial_group import Array
-from hpo.worker.worker_group import LOST, Peers
+from hpo.worker.trial_group import TrialGroup
+from hpo.worker.worker_group import EXIT_LOST_MEMBER, WorkerGroup
 from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
@@ -28,7 +28,7 @@ class Trial(tune.Trainable):
     """Tune's side of an array. A class, because function trainables hang Tune when their actors are reused;
     no error leaves it, because Tune would end the actor and lose what the trial had measured."""
 
-    peers: Peers | None = None  # the further workers of each trial, where it has several
+    peers: WorkerGroup | None = None  # the further workers of each trial, where it has several
     data: TrainingData | None = None
     broken = False  # whether this process can use its accelerator no more
 
@@ -37,7 +37,7 @@ class Trial(tune.Trainable):
         self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
         self.arrays = data[0]
         if settings["workers"] > 1:
-            self.peers = Peers(data[0], self.settings)
+            self.peers = WorkerGroup(data[0], self.settings)
         # An error here is one of the trial, which is where it becomes a state: its first step tries again.
         with contextlib.suppress(Exception):
             self._prepared()
@@ -51,7 +51,7 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self.broken:
-            leave(LOST)  # what befell the trial is told; another process is to take the next one
+            leave(EXIT_LOST_MEMBER)  # what befell the trial is told; another process is to take the next one
         # Where a process was left so, its trial is started again only for that: no lane of it goes on.
         reports = self._guarded(lambda: self._run().step()) if self.lanes else []
         values = [report["values"][-1][1] for report in reports if report["values"]]
@@ -80,13 +80,13 @@ class Trial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self.lanes, self.known = config["lanes"], config.get("known")
         trains(self.lanes[0]["trial_id"] if self.lanes else "")
-        self.run: Array | None = None
+        self.run: TrialGroup | None = None
         self.failure: list[dict[str, Any]] | None = None
         # The array is made in its first step: Tune gives up a trial whose worker is lost before.
 
-    def _run(self) -> Array:
+    def _run(self) -> TrialGroup:
         if self.run is None:
-            self.run = Array(self._prepared(), self.settings, self.lanes, self.known, self.peers)
+            self.run = TrialGroup(self._prepared(), self.settings, self.lanes, self.known, self.peers)
         return self.run
 
     def _end(self) -> None:

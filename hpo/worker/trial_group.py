@@ -9,15 +9,15 @@ from typing import Any
 
 from hpo.store.checkpoints import Checkpoints, begin_anew
 from hpo.trials.asha import survivors
-from hpo.worker.running_trial import Lane, check
+from hpo.worker.running_trial import RunningTrial, check
 from hpo.worker.timeout import Timeout
 from hpo.worker.trainer_factory import make_array_trainer, take_up
-from hpo.worker.worker_group import Peers
+from hpo.worker.worker_group import WorkerGroup
 from models import trainable_parameters
 from trainers.fused.trainer import FusedTrainer
 
 
-class Array:
+class TrialGroup:
     """The lanes that are trained together, ordinarily one: keeps the weights of each one's best epoch, and writes
     checkpoints at each rung, where the weak ones of several leave.
 
@@ -31,7 +31,7 @@ class Array:
         settings: dict[str, Any],
         lanes: Sequence[dict[str, Any]],
         known: Mapping[int, Sequence[float]] | None = None,
-        peers: Peers | None = None,
+        peers: WorkerGroup | None = None,
     ) -> None:
         began = time.perf_counter()
         self.settings, self.known = settings, known or {}
@@ -64,9 +64,9 @@ class Array:
 
     def _make_lanes(
         self, lanes: Sequence[dict[str, Any]], began: float, states: Sequence[Any], warnings: Sequence[str]
-    ) -> list[Lane]:
+    ) -> list[RunningTrial]:
         return [
-            Lane(self.settings, lane, began, state, warning)
+            RunningTrial(self.settings, lane, began, state, warning)
             for lane, state, warning in zip(lanes, states, warnings, strict=True)
         ]
 
@@ -117,7 +117,7 @@ class Array:
             states[id(lane)] = ended, ""
         return states
 
-    def _survivors(self, lanes: list[Lane]) -> list[Lane]:
+    def _survivors(self, lanes: list[RunningTrial]) -> list[RunningTrial]:
         accuracies = [lane.fitted.curve[-1].val_accuracy for lane in lanes]
         places = survivors(accuracies, self.known.get(self.epochs, ()), self.settings["halving"])
         return [lanes[place] for place in places]
@@ -129,7 +129,7 @@ class Array:
             lane.share_s += (now - self._shared_until) / len(self.left)
         self._shared_until = now
 
-    def _keep(self, lanes: list[Lane]) -> None:
+    def _keep(self, lanes: list[RunningTrial]) -> None:
         """Goes on with these: the arrays shrink to them."""
         if lanes and len(lanes) < len(self.left):
             assert isinstance(self.trainer, FusedTrainer)

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from torch import nn
 
     from trainers.data.dataset import TrainingData
-    from trainers.ddp import Seat
+    from trainers.ddp import RankInfo
     from trainers.single import SingleTrainer
 
-END_S = 5.0  # for a peer to end its trial, or its process, by itself
-LOST = 75  # exit code of a worker that has lost a peer: it is started again, with new ones, like one that died
+MEMBER_END_S = 5.0  # for a peer to end its trial, or its process, by itself
+EXIT_LOST_MEMBER = (
+    75  # exit code of a worker that has lost a peer: it is started again, with new ones, like one that died
+)
 
 
-class Peer:
+class GroupMember:
     """One of the further workers: keeps the data, and follows one trial's leader after the other."""
 
     def __init__(self, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
@@ -39,7 +41,7 @@ class Peer:
         if self.data is None:
             self.data = prepare(self.arrays, self.settings)
 
-    def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: Seat) -> None:
+    def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: RankInfo) -> None:
         """Trains a network until its leader closes."""
         from trainers.ddp import DistributedTrainer
 
@@ -47,7 +49,7 @@ class Peer:
         DistributedTrainer(make, self.data, config, seat).serve()
 
 
-class Peers:
+class WorkerGroup:
     """Those of one leader: they end with it, because Ray ends the actors of a process that is gone."""
 
     def __init__(self, data: ray.ObjectRef[Any], settings: dict[str, Any]) -> None:
@@ -58,17 +60,17 @@ class Peers:
 
     def lead(self, make: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> SingleTrainer:
         """The trainer of a network, which all peers follow until it closes."""
-        from trainers.ddp import DistributedTrainer, Seat, open_meeting
+        from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
 
         ray.get([actor.prepare.remote() for actor in self.actors])
         host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-        meeting = open_meeting(host)
-        leader, *others = (Seat(host, meeting.port, rank, self.size) for rank in range(self.size))
+        rendezvous = open_rendezvous(host)
+        leader, *others = (RankInfo(host, rendezvous.port, rank, self.size) for rank in range(self.size))
         self.following = [
             actor.follow.remote(make, config, seat) for actor, seat in zip(self.actors, others, strict=True)
         ]
         threading.Thread(target=self._watch, args=(self.following,), daemon=True).start()
-        return DistributedTrainer(make, data, config, leader, meeting)
+        return DistributedTrainer(make, data, config, leader, rendezvous)
 
     def cause(self, error: Exception) -> Exception:
         """What an error of the leader's comes of: itself, or what a peer raised. Ends all peers.
@@ -77,7 +79,7 @@ class Peers:
         checkpoint, as if its one worker had died.
         """
         errors, lost = [_cause(error)], isinstance(error, RayActorError) and not self.ended
-        for reference in ray.wait(self.following, num_returns=len(self.following), timeout=END_S)[0]:
+        for reference in ray.wait(self.following, num_returns=len(self.following), timeout=MEMBER_END_S)[0]:
             try:
                 ray.get(reference)
             except RayActorError:
@@ -85,13 +87,15 @@ class Peers:
             except RayTaskError as raised:
                 errors.append(_cause(raised))
         if lost:
-            leave(LOST)
+            leave(EXIT_LOST_MEMBER)
         self._end_all()
         return next((each for each in errors if not _is_of_the_connection(each)), errors[0])
 
     def close(self) -> None:
         """The trial is over: peers that do not end it, or were ended, are replaced by new ones."""
-        in_time = ray.wait(self.following, num_returns=len(self.following), timeout=END_S)[0] if self.following else []
+        in_time = (
+            ray.wait(self.following, num_returns=len(self.following), timeout=MEMBER_END_S)[0] if self.following else []
+        )
         if self.ended or len(in_time) < len(self.following):
             self._end_all()
             self._start_all()
@@ -124,7 +128,7 @@ class Peers:
         assert group is not None, "a trial of several workers has a bundle for each"
         place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
         cpus, gpus = self.settings["train"]["threads"], self.settings["gpus"]
-        options = ray.remote(Peer).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
+        options = ray.remote(GroupMember).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
         return options.remote(self.data, self.settings)
 
 

@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, Folder
-from hpo.worker.trial_group import Array
+from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.worker.trial_group import TrialGroup
 from trainers.data.dataset import load_dataset
 
 CONFIG = {"lr": 1e-3, "dropout": 0.2, "batch_size": 64, "activation": "relu", "optimizer": "adam"}
@@ -42,7 +42,7 @@ def one_trial(data: Any, folder: Path, epochs: int) -> tuple[float, float, int, 
         "epochs": epochs,
         "rungs": (1, 3, 9),
         "deadline": math.inf,
-        "checkpoints": Folder(folder),
+        "checkpoints": FolderStorage(folder),
         "timeout": None,
         "node": "",
         "workers": 1,
@@ -52,7 +52,7 @@ def one_trial(data: Any, folder: Path, epochs: int) -> tuple[float, float, int, 
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
     }
     lane = {"trial_id": "cnn-0000", "number": 0, "params": CONFIG, "asked_at": time.time()}
-    trial = Array(data, settings, [lane])
+    trial = TrialGroup(data, settings, [lane])
     for _ in range(epochs):
         (report,) = trial.step()
     trial.close()

@@ -31,7 +31,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.search.searcher import StudySearcher
     from hpo.spec.spaces import search_space
     from hpo.spec.study import StudySpec
-    from hpo.store.checkpoints import Checkpoints, Folder
+    from hpo.store.checkpoints import Checkpoints, FolderStorage
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
     from hpo.store.journal import Journal
     from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
@@ -52,7 +52,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
             Journal(folder / "trials.jsonl"),
             LiveTrials(folder / "trials.csv", records),
             Progress(Work(trials, EPOCHS)),
-            Checkpoints(Folder(folder / "checkpoints")),
+            Checkpoints(FolderStorage(folder / "checkpoints")),
         )
         recorder.constants = Constants("cnn", 429_258, "mnist", "float32", 0)
         searcher = StudySearcher(study, space.distributions, wanted=trials, listener=recorder)

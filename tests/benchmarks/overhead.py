@@ -20,7 +20,7 @@ from cluster.connect import connect
 from hpo.search import tuning as search
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
-from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.checkpoints import Checkpoints, FolderStorage
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
 from hpo.views.estimate import Work
@@ -49,7 +49,7 @@ def podium(trials: int) -> float:
         run = create(Path(folder), "noop", {"spec": {}})
         started = time.perf_counter()
         with interruptible() as interrupted:
-            checkpoints = Checkpoints(Folder(run.checkpoints))
+            checkpoints = Checkpoints(FolderStorage(run.checkpoints))
             records = search.run_search(plan, run, checkpoints, Progress(Work(trials, 1)), interrupted)
         spent = time.perf_counter() - started
         assert len(records) == trials

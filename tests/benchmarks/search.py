@@ -70,14 +70,14 @@ class Podium:
     def __init__(self, sampler: str, seed: int) -> None:
         import optuna
 
-        from hpo.search.searcher import LaneListener, StudySearcher
+        from hpo.search.searcher import StudySearcher, TrialListener
         from hpo.store.study_db import seed_sampler
 
         self.study = optuna.create_study(study_name="mlp_small", direction="maximize")
         space = _space()
         self.study.enqueue_trial(space.default)
         seed_sampler(self.study, sampler, seed)
-        self.searcher = StudySearcher(self.study, space.distributions, wanted=TRIALS, listener=LaneListener())
+        self.searcher = StudySearcher(self.study, space.distributions, wanted=TRIALS, listener=TrialListener())
         self.best = 0.0
 
     def ask(self, name: str) -> dict[str, Any]:

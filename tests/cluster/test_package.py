@@ -86,7 +86,7 @@ def test_the_same_files_make_the_same_bytes(tmp_path: Path, project: Path) -> No
 
 
 def test_too_much_is_refused_with_what_is_big(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "MOST_BYTES", 3 * package.MIB)
+    monkeypatch.setattr(package, "MAX_BYTES", 3 * package.MIB)
     (project / "weights.bin").write_bytes(os.urandom(4 * package.MIB))
     (project / "lib" / "table.bin").write_bytes(os.urandom(2 * package.MIB))
     with pytest.raises(

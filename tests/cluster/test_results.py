@@ -66,7 +66,7 @@ def test_the_database_is_whole_while_a_driver_writes(run: Path, tmp_path: Path) 
 def test_weights_that_are_too_large_stay_and_are_named(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "MOST_WEIGHTS_BYTES", 3)
+    monkeypatch.setattr(results, "MAX_WEIGHTS_BYTES", 3)
     assert publish(run, tmp_path / "x.tar.gz", whole=True) == [str(run / "best.pt")]
     unpack((tmp_path / "x.tar.gz").read_bytes(), tmp_path / "here")
     assert "best.pt" not in names(tmp_path / "here")

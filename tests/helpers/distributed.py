@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from models import build_model
 from trainers.config import TrainConfig
 from trainers.data.dataset import load_dataset
-from trainers.ddp import DistributedTrainer, Seat, open_meeting
+from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
 
 
 def make(name: str = "lenet5", **arch: Any) -> Callable[[], Any]:
@@ -25,9 +25,9 @@ def a_data() -> Any:
 
 def led(model: Any, config: TrainConfig, work: Callable[[DistributedTrainer], Any], size: int = 2) -> Any:
     """What `work` returns with the leader, while size - 1 processes follow it."""
-    meeting = open_meeting("127.0.0.1")
-    others = mp.spawn(_follow, (size, meeting.port, model, config), nprocs=size - 1, join=False)  # type: ignore[no-untyped-call]
-    trainer = DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", meeting.port, 0, size), meeting)
+    rendezvous = open_rendezvous("127.0.0.1")
+    others = mp.spawn(_follow, (size, rendezvous.port, model, config), nprocs=size - 1, join=False)  # type: ignore[no-untyped-call]
+    trainer = DistributedTrainer(model, a_data(), config, RankInfo("127.0.0.1", rendezvous.port, 0, size), rendezvous)
     try:
         return work(trainer)
     finally:
@@ -36,6 +36,6 @@ def led(model: Any, config: TrainConfig, work: Callable[[DistributedTrainer], An
 
 
 def _follow(rank: int, size: int, port: int, model: Any, config: TrainConfig) -> None:
-    DistributedTrainer(model, a_data(), config, Seat("127.0.0.1", port, rank + 1, size)).serve()
+    DistributedTrainer(model, a_data(), config, RankInfo("127.0.0.1", port, rank + 1, size)).serve()
     names = [name.read_text() for name in Path("/proc/self/task").glob("*/comm")]
     assert not any("gloo" in name for name in names), names  # alive at the exit, they may abort the process

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hpo.store.stored_run import PastRun, read_run
+from hpo.store.stored_run import StoredRun, read_run
 from hpo.system.files import write_json
 from hpo.trials.records import TrialRecord
 from tests.helpers.records import record
@@ -28,7 +28,7 @@ def trial(number: int, epochs: int = 3, **values: Any) -> TrialRecord:
     return record(number, **{**usual, "wall_time_s": 1.0 + number, "train_s": 0.5, **values})
 
 
-def a_run(folder: Path, records: list[TrialRecord], **changes: Any) -> PastRun:
+def a_run(folder: Path, records: list[TrialRecord], **changes: Any) -> StoredRun:
     folder.mkdir()
     data = {
         "name": "digits", "notice": "", "classes": [EVIL, "1"],

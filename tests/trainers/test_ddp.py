@@ -17,7 +17,7 @@ from torch import nn
 from tests.helpers.distributed import a_data, led, make
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
-from trainers.ddp import DistributedTrainer, Seat, images_needed
+from trainers.ddp import DistributedTrainer, RankInfo, images_needed
 from trainers.single import SingleTrainer
 
 
@@ -117,7 +117,7 @@ def test_a_part_is_empty_where_there_is_not_enough_for_all(
     rank: int, images: int, least: int, sizes: list[int]
 ) -> None:
     trainer = DistributedTrainer.__new__(DistributedTrainer)
-    trainer.seat, trainer.least = Seat("", 0, rank, 3), least
+    trainer.seat, trainer.least = RankInfo("", 0, rank, 3), least
     assert len(trainer._part(torch.arange(images))) == sizes[rank]
 
 
@@ -126,7 +126,7 @@ def test_parts_have_two_images_where_batchnorm_needs_them(images: int, sizes: li
     trainer = DistributedTrainer.__new__(DistributedTrainer)
     trainer.least = images_needed(make("lenet5_bn")())
     for rank, size in enumerate(sizes):
-        trainer.seat = Seat("", 0, rank, 3)
+        trainer.seat = RankInfo("", 0, rank, 3)
         assert len(trainer._part(torch.arange(images))) == size
 
 

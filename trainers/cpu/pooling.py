@@ -19,8 +19,8 @@ from trainers.cpu.native import kernels
 
 _LANES = 16  # as in kernels.cpp
 _SIDES = (3, 5)  # of the convolutions that there are kernels for
-_MOST_CHANNELS = 4  # of images: more are better off with a convolution made for many
-_MOST_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
+_MAX_CHANNELS = 4  # of images: more are better off with a convolution made for many
+_MAX_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
 _DTYPES = (torch.float32, torch.bfloat16)
 # Numbered as in kernels.cpp. These never fall, so that they commute with the maximum ...
 _RISING: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.LeakyReLU: 2, nn.ELU: 3, nn.Tanh: 4}
@@ -36,7 +36,7 @@ def fuse_pooling(model: nn.Module, threads: int) -> nn.Module:
     Looks into nn.Sequential alone, the only module whose forward pass is known to be its parts in their order. Changes
     nothing where there are no kernels, or more threads than they are good for.
     """
-    if type(model) is nn.Sequential and threads <= _MOST_THREADS and kernels() is not None:
+    if type(model) is nn.Sequential and threads <= _MAX_THREADS and kernels() is not None:
         _fuse(model, first=True)
     return model
 
@@ -95,7 +95,7 @@ def _is_plain(part: nn.Conv2d) -> bool:
     return (
         type(part) is nn.Conv2d
         and part.kernel_size in [(side, side) for side in _SIDES]
-        and part.in_channels <= _MOST_CHANNELS
+        and part.in_channels <= _MAX_CHANNELS
         and (part.stride, part.dilation, part.groups) == ((1, 1), (1, 1), 1)
         and part.padding_mode == "zeros"
         and not isinstance(part.padding, str)

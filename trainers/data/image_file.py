@@ -16,8 +16,8 @@ from PIL import Image, UnidentifiedImageError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 # Pillow looks at contents and not at names, and hands some formats to other programs (EPS to Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-MOST_PIXELS = 2**30 // 12  # as many as Pillow takes without a warning
-MOST_BYTES = 4 * MOST_PIXELS  # so many pixels in four channels, not compressed at all
+MAX_PIXELS = 2**30 // 12  # as many as Pillow takes without a warning
+MAX_BYTES = 4 * MAX_PIXELS  # so many pixels in four channels, not compressed at all
 
 _WHITE = 255
 _ROWS = 256  # at a time, where a copy has more bytes a pixel than the image
@@ -60,8 +60,8 @@ def picture(source: Path | BinaryIO) -> Image.Image:
 
 def check_bytes(size: int) -> None:
     """ValueError with the reason for a file of more bytes than any picture needs."""
-    if size > MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes, at most {MOST_BYTES:,} are read")
+    if size > MAX_BYTES:
+        raise ValueError(f"it has {size:,} bytes, at most {MAX_BYTES:,} are read")
 
 
 @contextmanager
@@ -89,19 +89,19 @@ def _check_plain(path: Path) -> None:
 
 
 def _check_pixels(count: int) -> None:
-    if count > MOST_PIXELS:
+    if count > MAX_PIXELS:
         raise ValueError(_too_large(count))
 
 
 def _too_large(pixels: int) -> str:
-    return f"it has {pixels:,} pixels, at most {MOST_PIXELS:,} are read"
+    return f"it has {pixels:,} pixels, at most {MAX_PIXELS:,} are read"
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it holds no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
     if isinstance(error, Image.DecompressionBombError):  # Pillow's own, at twice the limit: its first number says it
-        return _too_large(int((re.findall(r"\d+", str(error)) or [2 * MOST_PIXELS])[0]))
+        return _too_large(int((re.findall(r"\d+", str(error)) or [2 * MAX_PIXELS])[0]))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -25,7 +25,7 @@ from trainers.fused.stacked import StackedNet
 from trainers.generators import take_up
 from trainers.graphs import Steps
 from trainers.loop import EVAL_BATCH_CPU, autocast, use_whole_float32
-from trainers.optimizer import is_capturable
+from trainers.optimizer import has_capturable_optimizer
 from trainers.single import SUMS, batches_of, seeded
 
 EVAL_BATCH = 8000  # images at once, of all lanes together
@@ -130,7 +130,7 @@ class FusedTrainer:
         """For lanes that have just been made, loaded or left: another array, and another graph."""
         device = self.config.device
         self.sums = torch.zeros(2, self.net.lanes, dtype=SUMS.get(device, torch.float64), device=device)
-        self.steps = Steps(self._train_on, self._changed, self.noise, is_capturable(self.config))
+        self.steps = Steps(self._train_on, self._changed, self.noise, has_capturable_optimizer(self.config))
 
     def _train(self) -> tuple[list[float], list[float], int]:
         """Each lane's mean loss and accuracy over an epoch, and how many images it saw."""

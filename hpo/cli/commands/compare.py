@@ -15,7 +15,7 @@ from hpo.spec.settings import MANY, SWITCH
 from hpo.system.files import check_output
 
 if TYPE_CHECKING:
-    from hpo.store.stored_run import PastRun
+    from hpo.store.stored_run import StoredRun
     from hpo.trials.finalists import Finalist
     from hpo.trials.ranking import Ranked
 
@@ -82,13 +82,13 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
         print(f"the whole ranking: {spec.out}")
 
 
-def _names(runs: Sequence[PastRun]) -> list[str]:
+def _names(runs: Sequence[StoredRun]) -> list[str]:
     """The folders' names; their paths where two have the same."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
-def _show(ranked: list[Ranked], top: int, runs: Sequence[PastRun]) -> None:
+def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
     from hpo.system.terminal import console
     from hpo.system.text import say
     from hpo.views.tables import best_table, finals_table
@@ -102,7 +102,7 @@ def _show(ranked: list[Ranked], top: int, runs: Sequence[PastRun]) -> None:
         console().print(finals_table(finalists))
 
 
-def _finalists(runs: Sequence[PastRun]) -> list[Finalist]:
+def _finalists(runs: Sequence[StoredRun]) -> list[Finalist]:
     """In one order. Tests need the same images: of runs that do not share them no finals are shown together."""
     from hpo.trials.finalists import order
 

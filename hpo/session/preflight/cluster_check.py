@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 
 from cluster.nodes import on_every_node
-from hpo.store.checkpoints import Place, place_at
+from hpo.store.checkpoints import CheckpointStorage, place_at
 from hpo.system.urls import masked
 
 DRIVER = "driver@probe"
@@ -46,7 +46,7 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
             )
 
 
-def _visit(place: Place | None) -> str:
+def _visit(place: CheckpointStorage | None) -> str:
     """On a node: imports what a trial needs, reads the driver's file and leaves one of its own; returns its name."""
     import hpo.worker.trial  # noqa: F401
 

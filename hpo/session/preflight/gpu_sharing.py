@@ -21,18 +21,20 @@ if TYPE_CHECKING:
     from hpo.search.plan import ModelPlan
     from hpo.spec.study import StudySpec
 
-LANES = (8, 16, 32)  # that are tried, as far as a search has trials for
-GAIN = 1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
-ARRAYS = 3  # that a search is made of at least: each draws a shape
-FEWEST = 20  # trials of a search that are worth a probe
-MEMORY, BUSY = 0.8, 0.9  # of a GPU, that all its trials together may take
-MOST = 16  # processes on a GPU
+GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for
+MIN_FUSED_SPEEDUP = (
+    1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
+)
+MIN_GROUPS = 3  # that a search is made of at least: each draws a shape
+MIN_TRIALS_TO_PROBE = 20  # trials of a search that are worth a probe
+MAX_MEMORY_SHARE, MAX_BUSY_SHARE = 0.8, 0.9  # of a GPU, that all its trials together may take
+MAX_PROCESSES_PER_GPU = 16  # processes on a GPU
 PROBE_IMAGES, PROBE_S = 4096, 180.0
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Packing:
+class GpuSharing:
     """lanes: of an array, by architecture. gpus: of a trial, None where nobody asked. notes: for the user."""
 
     lanes: Mapping[str, int]
@@ -40,7 +42,7 @@ class Packing:
     notes: tuple[str, ...] = ()
 
 
-def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int) -> Packing:
+def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int) -> GpuSharing:
     """What --fuse and --gpus-per-trial come to for these architectures on this device, of which there are `gpus`.
 
     Raises ValueError where lanes are asked for, and no architecture can be fused.
@@ -49,14 +51,14 @@ def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], devic
     if isinstance(fuse, int):
         return replace(_as_asked(fuse, spec, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
     if device != "cuda":
-        return Packing({})
+        return GpuSharing({})
     whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
-    worth = fuse == "auto" and whole and spec.search.trials >= FEWEST
+    worth = fuse == "auto" and whole and spec.search.trials >= MIN_TRIALS_TO_PROBE
     fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
     if not (fusible or auto_share):
-        return Packing({})
+        return GpuSharing({})
     if spec.output.dry_run:
-        return Packing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
+        return GpuSharing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
     return _by_probe(spec, dataset, models, fusible, min(gpus, spec.resources.concurrency or gpus))
 
 
@@ -78,37 +80,37 @@ def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
 
 def share_of(measured: Probe) -> float:
     """A trial's share of a GPU: as many at once as its memory and its time hold, with a margin; to 4 digits, down."""
-    in_memory = MEMORY * measured.total_bytes / measured.peak_bytes if measured.peak_bytes else 1.0
-    count = min(in_memory, BUSY / max(measured.busy, 1e-3), MOST)
+    in_memory = MAX_MEMORY_SHARE * measured.total_bytes / measured.peak_bytes if measured.peak_bytes else 1.0
+    count = min(in_memory, MAX_BUSY_SHARE / max(measured.busy, 1e-3), MAX_PROCESSES_PER_GPU)
     return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
 
 
 def lanes_to_try(trials: int, at_once: int = 1) -> tuple[int, ...]:
     """Numbers of lanes for a search of so many trials of an architecture, on GPUs that train so many arrays at once:
     there is one for each."""
-    most = trials // max(ARRAYS, at_once)
-    return tuple(count for count in LANES if count <= most) or (most,)
+    most = trials // max(MIN_GROUPS, at_once)
+    return tuple(count for count in GROUP_SIZES if count <= most) or (most,)
 
 
 def lanes_of(measured: Probe) -> int:
     """The number of lanes that trains most images a second, if that is worth it: else 1."""
     alone = measured.images_per_s[1]
     best = max(measured.images_per_s, key=lambda count: measured.images_per_s[count])
-    return best if measured.images_per_s[best] >= GAIN * alone else 1
+    return best if measured.images_per_s[best] >= MIN_FUSED_SPEEDUP * alone else 1
 
 
-def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> Packing:
+def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> GpuSharing:
     fusible = {model.name: is_fusible(model, dataset) for model in models}
     others = ", ".join(name for name, can in fusible.items() if not can)
     if not any(fusible.values()):
         raise ValueError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
     notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
-    return Packing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
+    return GpuSharing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
 
 
 def _by_probe(
     spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str], at_once: int
-) -> Packing:
+) -> GpuSharing:
     tried = lanes_to_try(spec.search.trials, at_once)
     measured = {m.name: probe_on_ray(spec, dataset, m, tried if m.name in fusible else ()) for m in models}
     lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
@@ -122,7 +124,7 @@ def _by_probe(
         shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
         gpus = max(shares)
         notes += [f"each trial takes {gpus:g} of a GPU, as measured"] if not lanes and not failed else []
-    return Packing(lanes, gpus, tuple(notes))
+    return GpuSharing(lanes, gpus, tuple(notes))
 
 
 def probe_on_ray(

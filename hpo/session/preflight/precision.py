@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Architectures whose validation accuracy over five seeds was measured to be the same in both precisions, within its
 # noise: "precision" in results/reference/benchmarks.csv.
 BF16_AS_GOOD = ("cnn",)
-NATIVE = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
+MIN_BF16_SPEEDUP = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
 _SIDE, _ROUNDS = 512, 15
 
 
@@ -30,7 +30,7 @@ def choose_precision(asked: str, model: str, device: str, speedup: float) -> str
     """
     if asked != "auto":
         return asked
-    return "bf16" if device == "cpu" and speedup >= NATIVE and model in BF16_AS_GOOD else "float32"
+    return "bf16" if device == "cpu" and speedup >= MIN_BF16_SPEEDUP and model in BF16_AS_GOOD else "float32"
 
 
 def bf16_speedup() -> float:

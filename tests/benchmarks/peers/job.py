@@ -26,7 +26,7 @@ ROOT = str(Path(__file__).resolve().parents[3])
 sys.path[0] = ROOT
 
 TRIALS, EPOCHS, TRAIN, VALIDATION, AT_ONCE = 16, 2, 6000, 5000, 2
-MOST_EPOCHS = 4  # in the race to an accuracy
+MAX_EPOCHS = 4  # in the race to an accuracy
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
 
 
@@ -68,7 +68,7 @@ def podium(data: Path, splits: Path, target: float | None, seed: int) -> float:
 
         search.seed_sampler = enqueue
     else:
-        settings = {"trials": 1000, "epochs": MOST_EPOCHS, "finalists": 0}
+        settings = {"trials": 1000, "epochs": MAX_EPOCHS, "finalists": 0}
         reported = recorder.Recorder.reported
 
         def end_at_target(self: Any, lane: dict[str, Any], report: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ def ray(data: Path, splits: Path, target: float | None, seed: int) -> float:
         from tests.benchmarks.peers.torch_loop import setup, test, train
 
         model, optimizer, training, validation = setup(config.get("given", config), data, splits, (TRAIN, VALIDATION))
-        for _ in range(EPOCHS if target is None else MOST_EPOCHS):
+        for _ in range(EPOCHS if target is None else MAX_EPOCHS):
             train(model, training, optimizer)
             tune.report({"accuracy": test(model, validation)})
 
@@ -135,7 +135,7 @@ def ray(data: Path, splits: Path, target: float | None, seed: int) -> float:
             "activation": tune.choice(list(ACTIVATIONS)),
         }
         how.num_samples, how.search_alg = 1000, OptunaSearch(seed=seed, points_to_evaluate=configurations()[:1])
-        how.scheduler = ASHAScheduler(max_t=MOST_EPOCHS, grace_period=1, reduction_factor=3)
+        how.scheduler = ASHAScheduler(max_t=MAX_EPOCHS, grace_period=1, reduction_factor=3)
     os.environ["PYTHONPATH"] = ROOT  # for the workers
     ray.init(num_cpus=AT_ONCE, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +163,7 @@ def optuna(data: Path, splits: Path, target: float | None, seed: int) -> float:
         torch.set_num_threads(1)
         model, optimizer, training, validation = setup(config, data, splits, (TRAIN, VALIDATION))
         accuracy = 0.0
-        for epoch in range(EPOCHS if target is None else MOST_EPOCHS):
+        for epoch in range(EPOCHS if target is None else MAX_EPOCHS):
             train(model, training, optimizer)
             accuracy = test(model, validation)
             trial.report(accuracy, epoch)

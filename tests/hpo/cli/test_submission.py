@@ -55,7 +55,7 @@ def test_data_that_a_configuration_names_travels_too(folder: Path) -> None:
 def test_data_that_is_too_large_must_be_on_the_head(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(submission, "MOST_DATA_BYTES", 10)
+    monkeypatch.setattr(submission, "MAX_DATA_BYTES", 10)
     (folder / "big").mkdir()
     (folder / "big" / "x").write_bytes(bytes(11))
     job = make_job(["--data-dir", "big", "--name", "x"])

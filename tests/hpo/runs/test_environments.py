@@ -74,7 +74,7 @@ def test_ray_takes_another_folder_where_the_one_named_does_not_do(
 def test_no_folder_for_ray_at_all_is_one_line(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(small))
     monkeypatch.setattr(scratch, "OTHERS", ())
-    monkeypatch.setattr(scratch, "MOST_BYTES", 1000)
+    monkeypatch.setattr(scratch, "MAX_BYTES", 1000)
     with pytest.raises(ConnectionError, match=r"no folder for temporary files: .* is full \(\d MiB are free\); name"):
         scratch.find_base()
 

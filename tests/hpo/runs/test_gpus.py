@@ -39,7 +39,7 @@ from pathlib import Path
 
 import ray
 
-from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.checkpoints import Checkpoints, FolderStorage
 from hpo.views.estimate import Work
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
@@ -56,7 +56,7 @@ plan = replace(plan, gpus_per_trial=share, concurrency=room)
 ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
 run = create(folder, "a", {"spec": {}})
 with interruptible() as interrupted:
-    records = run_search(plan, run, Checkpoints(Folder(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
+    records = run_search(plan, run, Checkpoints(FolderStorage(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
 print("RESULT", room, sorted(record.state.value for record in records))
 for record in records:
     print(record.lanes, record.retries, record.error)

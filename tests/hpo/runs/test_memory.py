@@ -14,7 +14,7 @@ import pytest
 from tests.helpers.runs import ROOT, end
 
 pytestmark = pytest.mark.slow
-MOST_BYTES = 7 * 10**9
+MAX_BYTES = 7 * 10**9
 
 HUNGRY = """
 import sys
@@ -36,7 +36,7 @@ class Net(nn.Module):
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A control group whose processes may have MOST_BYTES together, as either version of the kernel's has it."""
+    """A control group whose processes may have MAX_BYTES together, as either version of the kernel's has it."""
     for top, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
         folder = Path(top) / f"podium-test-{os.getpid()}"
         try:
@@ -44,7 +44,7 @@ def group() -> Iterator[Path]:
         except OSError:
             continue
         try:
-            (folder / limit).write_text(str(MOST_BYTES))
+            (folder / limit).write_text(str(MAX_BYTES))
             yield folder
             return
         except OSError:

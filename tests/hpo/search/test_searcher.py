@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hpo.search.grouping import shape_of
-from hpo.search.searcher import LaneListener, StudySearcher
+from hpo.search.searcher import StudySearcher, TrialListener
 from hpo.search.study_sync import reconcile, restore, tell
 from hpo.store.study_db import check_unused, make_sampler, open_storage, open_study, seed_sampler
 from hpo.system.urls import masked
@@ -25,7 +25,7 @@ from hpo.trials.records import TrialState as TrialRecordState
 SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
 
 
-class Log(LaneListener):
+class Log(TrialListener):
     """Writes down what it is told, and what Optuna knew of the trial at that moment."""
 
     def __init__(self, study: optuna.Study) -> None:

@@ -11,7 +11,7 @@ from hpo.session.preflight import cluster_check as nodes
 from hpo.session.preflight import planning as preflight
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.spec.study import StudySpec
-from hpo.store.checkpoints import Folder
+from hpo.store.checkpoints import FolderStorage
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
@@ -54,7 +54,7 @@ def test_a_place_that_takes_nothing_is_refused_without_a_cluster_too(tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"--storage-path .*file: cannot be written"):
         check_nodes(str(tmp_path / "file"), joined=False)
-    assert not Folder(tmp_path / "nowhere").names("")
+    assert not FolderStorage(tmp_path / "nowhere").names("")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from hpo import StudyResult, StudySpec, run_study
 from hpo.session import finals as finals_module
 from hpo.session import session
-from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.checkpoints import Checkpoints, FolderStorage
 from hpo.store.finals_file import packed, read_finalists
 from hpo.store.journal import Journal, read_journal
 from hpo.store.run_folder import RunFolder
@@ -93,7 +93,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[
         "epochs": 3,
         "input_shape": (1, 28, 28),
         "num_classes": 10,
-        "checkpoints": Folder(tmp_path),
+        "checkpoints": FolderStorage(tmp_path),
         "import_from": "",
         "train": {"precision": "float32", "device": "cpu", "threads": 1},
         "workers": 1,

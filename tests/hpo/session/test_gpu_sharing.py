@@ -12,7 +12,7 @@ import pytest
 from hpo.search.plan import Plan
 from hpo.session.preflight import gpu_sharing as packing
 from hpo.session.preflight.gpu_sharing import (
-    Packing,
+    GpuSharing,
     lanes_of,
     lanes_to_try,
     largest_architecture,
@@ -86,7 +86,7 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
 
     monkeypatch.setattr(packing, "probe_on_ray", measured)
 
-    def packed(models: list[str], gpus: int = 1, **settings: Any) -> Packing:
+    def packed(models: list[str], gpus: int = 1, **settings: Any) -> GpuSharing:
         spec = StudySpec.of(**{"model": models, "dataset": "digits", **settings})
         plans = tuple(replace(made.models[0], name=name, space=plan(model=name).models[0].space) for name in models)
         return pack(spec, made.dataset, plans, "cuda", gpus)
@@ -97,20 +97,20 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
     assert packed(["vgg16"]).lanes == {} and len(asked) == 2  # nothing to decide
     assert packed(["lenet5"], gpus=8, trials=50).lanes == {"lenet5": 6}  # all GPUs have one
     assert packed(["lenet5"], gpus=8, trials=50, concurrency=2).lanes == {"lenet5": 8}
-    assert packed(["vgg16"], gpus_per_trial="auto") == Packing(
+    assert packed(["vgg16"], gpus_per_trial="auto") == GpuSharing(
         {}, 0.3333, ("each trial takes 0.3333 of a GPU, as measured",)
     )
     unknown = packed(["mlp"], gpus_per_trial="auto")
-    assert unknown == Packing({}, 1.0, ("what a trial takes of a GPU could not be measured: mlp",))
+    assert unknown == GpuSharing({}, 1.0, ("what a trial takes of a GPU could not be measured: mlp",))
     assert packed(["lenet5", "vgg16"], gpus_per_trial="auto").gpus == 1.0  # an array takes a whole one
     assert packed(["lenet5"], fuse=4, gpus_per_trial="auto").gpus == 1.0
-    assert packed(["lenet5"], trials=19) == Packing({})  # too few for a probe
+    assert packed(["lenet5"], trials=19) == GpuSharing({})  # too few for a probe
     count = len(asked)
     assert packed(["lenet5"], dry_run=True).notes == (
         "how trials are packed on a GPU is measured at the start of a run",
     )
-    assert packed(["lenet5"], gpus_per_trial=0.5) == Packing({})  # the user packs
-    assert packed(["lenet5"], fuse="off") == packed(["lenet5"], workers_per_trial=2) == Packing({})
+    assert packed(["lenet5"], gpus_per_trial=0.5) == GpuSharing({})  # the user packs
+    assert packed(["lenet5"], fuse="off") == packed(["lenet5"], workers_per_trial=2) == GpuSharing({})
     assert len(asked) == count
 
 

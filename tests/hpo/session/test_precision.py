@@ -9,7 +9,13 @@ import torch
 
 from hpo.session.preflight import planning as preflight
 from hpo.session.preflight import precision
-from hpo.session.preflight.precision import BF16_AS_GOOD, NATIVE, bf16_speedup, choose_precision, measured_speedup
+from hpo.session.preflight.precision import (
+    BF16_AS_GOOD,
+    MIN_BF16_SPEEDUP,
+    bf16_speedup,
+    choose_precision,
+    measured_speedup,
+)
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
 from models import MODELS
@@ -22,8 +28,8 @@ def test_what_is_asked_for_is_taken() -> None:
 
 def test_auto_wants_a_fast_processor_and_a_measured_architecture() -> None:
     assert set(BF16_AS_GOOD) <= set(MODELS)
-    assert choose_precision("auto", "cnn", "cpu", NATIVE) == "bf16"
-    assert choose_precision("auto", "cnn", "cpu", NATIVE - 0.01) == "float32"
+    assert choose_precision("auto", "cnn", "cpu", MIN_BF16_SPEEDUP) == "bf16"
+    assert choose_precision("auto", "cnn", "cpu", MIN_BF16_SPEEDUP - 0.01) == "float32"
     assert choose_precision("auto", "mlp", "cpu", 9.0) == "float32"
     assert choose_precision("auto", "my_nets:net", "cpu", 9.0) == "float32"
     assert choose_precision("auto", "cnn", "cuda", 9.0) == "float32"

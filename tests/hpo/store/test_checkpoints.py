@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.checkpoints import Bucket, Checkpoints, Folder, Place, WithDriver, place_at
+from hpo.store.checkpoints import BucketStorage, Checkpoints, CheckpointStorage, DriverStorage, FolderStorage, place_at
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +34,16 @@ def s3() -> Iterator[str]:
 @pytest.fixture(
     params=["folder", pytest.param("bucket", marks=pytest.mark.slow), pytest.param("driver", marks=pytest.mark.slow)]
 )
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStorage:
     if request.param == "bucket":
         return place_at(request.getfixturevalue("s3"), tmp_path.name)
     if request.param == "driver":
         request.getfixturevalue("ray_local")
-        return WithDriver(Folder(tmp_path / "kept"))
-    return Folder(tmp_path / "kept")
+        return DriverStorage(FolderStorage(tmp_path / "kept"))
+    return FolderStorage(tmp_path / "kept")
 
 
-def test_a_place_keeps_whole_files_by_name(place: Place) -> None:
+def test_a_place_keeps_whole_files_by_name(place: CheckpointStorage) -> None:
     assert place.names("") == []
     place.save("a@1.pt", {"w": torch.arange(3.0), "words": ["x"]})
     place.save("a@1.pt", {"w": torch.arange(4.0), "words": ["y"]})
@@ -60,7 +60,7 @@ def test_a_place_keeps_whole_files_by_name(place: Place) -> None:
     place.clear()
 
 
-def test_a_trial_keeps_its_two_newest(place: Place) -> None:
+def test_a_trial_keeps_its_two_newest(place: CheckpointStorage) -> None:
     checkpoints = Checkpoints(place)
     assert checkpoints.load("cnn-0001") == (None, "")
     for epoch in (1, 3, 9, 10):
@@ -72,7 +72,7 @@ def test_a_trial_keeps_its_two_newest(place: Place) -> None:
     assert checkpoints.load("cnn-0001") == (None, "") and checkpoints.load("cnn-00012")[0] == {"epoch": 27}
 
 
-def test_that_a_trial_is_late_outlives_its_worker(place: Place) -> None:
+def test_that_a_trial_is_late_outlives_its_worker(place: CheckpointStorage) -> None:
     checkpoints = Checkpoints(place)
     assert not checkpoints.is_late("a", asked_at=1.0)
     checkpoints.mark_late("a", asked_at=1.0)
@@ -84,7 +84,7 @@ def test_that_a_trial_is_late_outlives_its_worker(place: Place) -> None:
 
 @pytest.mark.parametrize("keep", [0, 100])
 def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, keep: int) -> None:
-    checkpoints = Checkpoints(Folder(tmp_path))
+    checkpoints = Checkpoints(FolderStorage(tmp_path))
     for epoch in (1, 3):
         checkpoints.save("a", epoch, {"epoch": epoch, "w": torch.zeros(100)})
     newest = tmp_path / "a@000003.pt"
@@ -97,15 +97,15 @@ def test_a_damaged_newest_one_is_passed_over(tmp_path: Path, keep: int) -> None:
 def test_a_folder_that_takes_nothing_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="File exists"):
-        Checkpoints(Folder(tmp_path / "file")).save("a", 1, {})
-    assert not Checkpoints(Folder(tmp_path / "file")).is_late("a", 1.0)
+        Checkpoints(FolderStorage(tmp_path / "file")).save("a", 1, {})
+    assert not Checkpoints(FolderStorage(tmp_path / "file")).is_late("a", 1.0)
 
 
 def test_where_a_storage_path_leads(tmp_path: Path) -> None:
     folder = place_at(str(tmp_path), "run")
-    assert isinstance(folder, Folder) and folder.shared and folder.path == tmp_path / "run"
+    assert isinstance(folder, FolderStorage) and folder.shared and folder.path == tmp_path / "run"
     bucket = place_at("s3://key:geheim@b/x/?region=us-east-1&scheme=http", "run")
-    assert isinstance(bucket, Bucket) and bucket.path == "b/x/run" and "geheim" not in str(bucket)
+    assert isinstance(bucket, BucketStorage) and bucket.path == "b/x/run" and "geheim" not in str(bucket)
     with pytest.raises(ValueError, match="--storage-path nonsense://x: "):
         place_at("nonsense://x", "run")
 
@@ -115,7 +115,7 @@ def test_where_a_storage_path_leads(tmp_path: Path) -> None:
 def test_a_driver_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
     import ray
 
-    place: Any = WithDriver(Folder(tmp_path))
+    place: Any = DriverStorage(FolderStorage(tmp_path))
     place.save("a", {})
     ray.kill(place.keeper)
     with pytest.raises(OSError, match="the driver's node does not answer"):
@@ -123,7 +123,7 @@ def test_a_driver_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
 
 
 def test_the_newest_of_every_trial_can_be_listed(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(Folder(tmp_path / "c"))
+    checkpoints = Checkpoints(FolderStorage(tmp_path / "c"))
     assert checkpoints.newest() == {}
     for trial_id, epoch in (("a-1", 1), ("a-1", 3), ("mine@home", 27)):
         checkpoints.save(trial_id, epoch, {})

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
-from hpo.store.stored_run import PastRun
+from hpo.store.stored_run import StoredRun
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
 from hpo.views.report import write_report
@@ -53,7 +53,7 @@ def a_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _finals(run: PastRun) -> None:
+def _finals(run: StoredRun) -> None:
     import numpy as np
 
     journal = Journal(run.path / "finals.jsonl")

@@ -15,16 +15,16 @@ from hpo.__main__ import main
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
-from hpo.store.stored_run import PastRun, check_comparable
+from hpo.store.stored_run import StoredRun, check_comparable
 from hpo.system.files import write_json
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views import report
-from hpo.views.report import MOST_ROWS, command, sample
+from hpo.views.report import MAX_ROWS, command, sample
 from tests.helpers.pages import EVIL, a_run, trial
 
 
-def render(run: PastRun) -> str:
+def render(run: StoredRun) -> str:
     return report.render(run, partial(evaluate_winner, run.path, None, ()))
 
 
@@ -124,7 +124,7 @@ def test_ten_thousand_trials_are_sampled_and_the_page_says_so(tmp_path: Path) ->
     assert len(text.encode()) < 6_000_000
     assert "Of 10,000 trials, the better and a random part of the others" in " ".join(Page(text).text.split())
     shown = sample(run.ranked())
-    assert len(shown) == MOST_ROWS and [item.rank for item in shown] == sorted({item.rank for item in shown})
+    assert len(shown) == MAX_ROWS and [item.rank for item in shown] == sorted({item.rank for item in shown})
     assert [item.rank for item in shown[:500]] == list(range(1, 501)) and shown[-1].rank > 5000
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.checkpoints import Checkpoints, Folder
+from hpo.store.checkpoints import Checkpoints, FolderStorage
 from hpo.worker import trial as trials
 from hpo.worker.trial import Trial
-from hpo.worker.trial_group import Array
-from hpo.worker.worker_group import LOST
+from hpo.worker.trial_group import TrialGroup
+from hpo.worker.worker_group import EXIT_LOST_MEMBER
 from trainers import checkpoint
 from trainers.data.dataset import TrainingData, load_dataset
 from trainers.single import SingleTrainer
@@ -35,7 +35,7 @@ def settings(folder: Path, **changed: Any) -> dict[str, Any]:
         "epochs": 4,
         "rungs": (1, 3),
         "deadline": math.inf,
-        "checkpoints": Folder(folder),
+        "checkpoints": FolderStorage(folder),
         "cluster": False,
         "node": "here",
         "timeout": None,
@@ -56,7 +56,7 @@ def lane(number: int = 0, **params: Any) -> dict[str, Any]:
 class One:
     """An array of one lane, by its report."""
 
-    def __init__(self, run: Array) -> None:
+    def __init__(self, run: TrialGroup) -> None:
         self.run = run
 
     def step(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class One:
 
 
 def array(data: TrainingData, shared: dict[str, Any], asked: dict[str, Any]) -> One:
-    return One(Array(data, shared, [asked]))
+    return One(TrialGroup(data, shared, [asked]))
 
 
 def steps(run: One) -> list[dict[str, Any]]:
@@ -178,12 +178,12 @@ def test_a_checkpoint_that_the_trainer_makes_nothing_of_means_from_the_beginning
     trainer: dict[str, Any], data: TrainingData, tmp_path: Path
 ) -> None:
     for name, shared in (("a", settings(tmp_path / "a")), ("b", several(tmp_path / "b"))):
-        cut = Array(data, shared, [lane()])
+        cut = TrialGroup(data, shared, [lane()])
         for _ in range(3):
             cut.step()
         for path in (tmp_path / name).iterdir():
             change(path, trainer={**trainer, "epoch": int(path.stem[-1])})
-        run = Array(data, shared, [lane()])
+        run = TrialGroup(data, shared, [lane()])
         (report,) = run.step()
         assert report["epochs"] == 1 and report["state"] == "running"
         assert "its checkpoint is of no use (" in report["warning"] and "it begins anew" in report["warning"]
@@ -205,11 +205,11 @@ def test_no_memory_for_a_checkpoint_does_not_cost_it(data: TrainingData, tmp_pat
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_checkpoint_of_another_device_goes_on_and_says_so(fused: bool, data: TrainingData, tmp_path: Path) -> None:
     shared, asked = (several(tmp_path), ASKED) if fused else (settings(tmp_path), [lane()])
-    Array(data, shared, asked).step()
+    TrialGroup(data, shared, asked).step()
     for path in tmp_path.iterdir():
         state = checkpoint.load(path)
         change(path, trainer={**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)})
-    for report in Array(data, shared, asked).step():
+    for report in TrialGroup(data, shared, asked).step():
         assert report["epochs"] == 2 and report["state"] == "running"
         assert report["warning"].startswith("its checkpoint is of another device than cpu: dropout and augmentation")
 
@@ -226,7 +226,7 @@ def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: Training
     assert report["state"] == "failed" and 1 <= report["epochs"] == len(results) - 1
     assert report["error"] == "TimeoutError: longer than --trial-timeout allows (0.5 s)"
     # After one that hung, the worker that takes the trial over knows; asked for anew, the trial goes on.
-    Checkpoints(Folder(tmp_path)).mark_late(ask["trial_id"], ask["asked_at"])
+    Checkpoints(FolderStorage(tmp_path)).mark_late(ask["trial_id"], ask["asked_at"])
     other = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
     (again,) = other.step()["lanes"]
     other.cleanup()
@@ -301,7 +301,7 @@ def several(tmp_path: Path, **changed: Any) -> dict[str, Any]:
 ASKED = [{**lane(number, lr=lr), "lanes": 4} for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
 
 
-def run_all(run: Array) -> list[list[dict[str, Any]]]:
+def run_all(run: TrialGroup) -> list[list[dict[str, Any]]]:
     found = [run.step()]
     while any(report["state"] == "running" for report in found[-1]):
         found.append(run.step())
@@ -311,7 +311,7 @@ def run_all(run: Array) -> list[list[dict[str, Any]]]:
 
 def test_each_lane_reports_as_a_trial_of_its_own(data: TrainingData, tmp_path: Path) -> None:
     dry = [{**asked, "params": {**asked["params"], "dropout": 0.0}} for asked in ASKED]
-    epochs = run_all(Array(data, several(tmp_path / "a"), dry))
+    epochs = run_all(TrialGroup(data, several(tmp_path / "a"), dry))
     assert [[r["state"] for r in reports] for reports in epochs] == [["running"] * 4] * 3 + [["completed"] * 4]
     for number, asked in enumerate(dry):
         alone = steps(array(data, settings(tmp_path / "b"), asked))
@@ -327,7 +327,7 @@ def test_each_lane_reports_as_a_trial_of_its_own(data: TrainingData, tmp_path: P
 
 def test_the_weak_lanes_leave_at_the_rungs_and_the_others_go_on(data: TrainingData, tmp_path: Path) -> None:
     known = {1: [0.0] * 4, 3: []}
-    run = Array(data, several(tmp_path, halving=3), ASKED, known)
+    run = TrialGroup(data, several(tmp_path, halving=3), ASKED, known)
     epochs = run_all(run)
     states = [[r["state"] for r in reports] for reports in epochs]
     ended = [next(n for n, each in enumerate(states, 1) if each[lane] != "running") for lane in range(4)]
@@ -336,46 +336,46 @@ def test_the_weak_lanes_leave_at_the_rungs_and_the_others_go_on(data: TrainingDa
         last = epochs[-1][number]
         assert last["epochs"] == epoch and last["state"] == ("completed" if epoch == 4 else "stopped")
         assert epochs[epoch - 1][number] == last  # said again, unchanged
-        state, _ = Checkpoints(Folder(tmp_path)).load(ASKED[number]["trial_id"])
+        state, _ = Checkpoints(FolderStorage(tmp_path)).load(ASKED[number]["trial_id"])
         assert state and state["best_epoch"] == last["best_epoch"] and state["best_weights"]
 
 
 def test_lanes_can_all_be_worse_than_what_is_known(data: TrainingData, tmp_path: Path) -> None:
-    run = Array(data, several(tmp_path, halving=3), ASKED, {1: [0.99] * 20})
+    run = TrialGroup(data, several(tmp_path, halving=3), ASKED, {1: [0.99] * 20})
     assert [r["state"] for r in run.step()] == ["stopped"] * 4
 
 
 def test_a_lane_that_diverges_leaves_the_others(data: TrainingData, tmp_path: Path) -> None:
     asked = [lane(n, lr=lr, optimizer="sgd") for n, lr in enumerate((1e-2, 1e12, 1e-3))]
-    last = run_all(Array(data, several(tmp_path), asked))[-1]
+    last = run_all(TrialGroup(data, several(tmp_path), asked))[-1]
     assert [r["state"] for r in last] == ["completed", "diverged", "completed"]
     assert last[1]["epochs"] < 4 and last[1]["error"].startswith("loss is not finite in epoch")
 
 
 def test_an_array_goes_on_at_the_last_rung_that_all_its_lanes_have(data: TrainingData, tmp_path: Path) -> None:
-    whole = run_all(Array(data, several(tmp_path / "a"), ASKED))
-    cut = Array(data, several(tmp_path / "b"), ASKED)
+    whole = run_all(TrialGroup(data, several(tmp_path / "a"), ASKED))
+    cut = TrialGroup(data, several(tmp_path / "b"), ASKED)
     for _ in range(3):
         cut.step()
     (tmp_path / "b" / "mlp-0002@000003.pt").unlink()  # the worker died between two of them
-    rest = run_all(Array(data, several(tmp_path / "b"), ASKED))
+    rest = run_all(TrialGroup(data, several(tmp_path / "b"), ASKED))
     assert [r["epochs"] for r in rest[0]] == [2] * 4 and [r["epochs"] for r in rest[-1]] == [4] * 4
     curves = [[[v for reports in run for v in reports[n]["values"]] for n in range(4)] for run in (whole, rest)]
     assert curves[0] == curves[1]
 
 
 def test_lanes_that_were_never_together_begin_anew(data: TrainingData, tmp_path: Path) -> None:
-    run_all(Array(data, several(tmp_path, epochs=1), ASKED[:2]))
-    reports = Array(data, several(tmp_path), ASKED).step()
+    run_all(TrialGroup(data, several(tmp_path, epochs=1), ASKED[:2]))
+    reports = TrialGroup(data, several(tmp_path), ASKED).step()
     assert [r["epochs"] for r in reports] == [1] * 4
     assert all("begins anew" in r["warning"] for r in reports)
 
 
 def test_what_a_trial_left_is_no_use_to_a_lane_and_says_so(data: TrainingData, tmp_path: Path) -> None:
     array(data, settings(tmp_path), lane(0)).step()
-    (report,) = Array(data, several(tmp_path), [lane(0)]).step()
+    (report,) = TrialGroup(data, several(tmp_path), [lane(0)]).step()
     assert report["epochs"] == 1 and "begins anew" in report["warning"]
-    (again,) = Array(data, settings(tmp_path), [lane(0)]).step()
+    (again,) = TrialGroup(data, settings(tmp_path), [lane(0)]).step()
     assert again["epochs"] == 1 and "begins anew" in again["warning"]
 
 
@@ -440,7 +440,7 @@ def test_a_worker_that_cannot_start_says_why(
 def test_a_process_that_lost_its_device_reports_and_ends(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost() -> Array:
+    def lost() -> TrialGroup:
         raise torch.AcceleratorError("CUDA error: device-side assert triggered")
 
     ended: list[int] = []
@@ -454,7 +454,7 @@ def test_a_process_that_lost_its_device_reports_and_ends(
     assert not result["done"] and result["epochs"] == 0  # so Tune asks again, and does not keep the process
     assert not ended
     trial.step()
-    assert ended == [LOST]
+    assert ended == [EXIT_LOST_MEMBER]
     after = trainable(data, {"lanes": []}, settings(tmp_path)).step()  # what Tune starts again has nothing to do
     assert after["done"] and after["lanes"] == []
 
@@ -470,7 +470,7 @@ def test_a_process_that_lost_its_device_reports_and_ends(
 def test_what_a_network_raises_is_its_error_on_one_plain_line(
     data: TrainingData, tmp_path: Path, raised: BaseException, error: str
 ) -> None:
-    def fails() -> Array:
+    def fails() -> TrialGroup:
         raise raised
 
     trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
@@ -479,5 +479,5 @@ def test_what_a_network_raises_is_its_error_on_one_plain_line(
     assert (report["state"], report["error"]) == ("failed", error)
 
 
-def _no_memory() -> Array:
+def _no_memory() -> TrialGroup:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

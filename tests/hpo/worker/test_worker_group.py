@@ -9,7 +9,7 @@ import ray
 import torch
 
 from hpo.worker import process as worker
-from hpo.worker.worker_group import Peer, Peers
+from hpo.worker.worker_group import GroupMember, WorkerGroup
 from trainers.faults import is_out_of_memory
 
 
@@ -18,13 +18,13 @@ def test_a_peer_without_memory_for_the_data_can_say_so(monkeypatch: pytest.Monke
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(worker, "prepare", prepare)
-    peer = Peer({}, {})  # an actor that raises here is lost, and its error with it
+    peer = GroupMember({}, {})  # an actor that raises here is lost, and its error with it
     with pytest.raises(torch.OutOfMemoryError):
         peer.prepare()
 
 
 def test_what_a_peer_raised_is_the_cause_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    peers = Peers.__new__(Peers)
+    peers = WorkerGroup.__new__(WorkerGroup)
     peers.following, peers.actors, peers.ended = [], [], False
     monkeypatch.setattr(ray, "wait", lambda references, **_: ([], []))
     raised = ray.exceptions.RayTaskError("prepare", "traceback", torch.OutOfMemoryError("CUDA out of memory"))
