@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.auth import HOW, own_token, use_token
+from cluster.errors import ClusterError
 from cluster.host.ports import reach
 from cluster.host.processes import descendants, end_all
 from cluster.host.scratch import scratch_folder
@@ -154,7 +155,7 @@ def _answering(address: str) -> str:
     try:
         resolved = canonicalize_bootstrap_address(address) if address == "auto" else address
         if resolved is None:
-            raise ValueError("there is no Ray on this machine to join")
+            raise ClusterError("there is no Ray on this machine to join")
         reach(resolved)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(f"--address {address}: no Ray cluster answers there ({error})") from error

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.auth import HOW, headers, use_token
+from cluster.errors import ClusterError
 from cluster.host.ports import reach
 from cluster.results import archive_name
 
@@ -162,7 +163,7 @@ def _in_one_line(address: str) -> Iterator[None]:
 def _reach(address: str) -> None:
     url = urlsplit(address)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError("give the dashboard's URL, http://HOST:8265")
+        raise ClusterError("give the dashboard's URL, http://HOST:8265")
     try:
         reach(f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}")
     except OSError as error:

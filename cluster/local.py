@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import ClusterError
+
 if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "up":
             return up(options.dir, options.nodes, options.cpus, (options.port, options.dashboard_port))
         return down(options.dir) if options.command == "down" else status(options.dir)
-    except ValueError as error:
+    except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 2
 
@@ -70,16 +72,16 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
     not come up; nothing is left then.
     """
     if not Path("/proc/self/stat").exists():
-        raise ValueError("up: tells its processes from others by /proc, which only Linux has")
+        raise ClusterError("up: tells its processes from others by /proc, which only Linux has")
     if find_spec("aiohttp") is None:
-        raise ValueError('up: the dashboard needs more of Ray; pip install -e ".[cluster]"')
+        raise ClusterError('up: the dashboard needs more of Ray; pip install -e ".[cluster]"')
     if nodes < 1 or cpus < 1:
-        raise ValueError(f"up {nodes} --cpus {cpus}: must be at least 1")
+        raise ClusterError(f"up {nodes} --cpus {cpus}: must be at least 1")
     if _alive(folder):
-        raise ValueError(f"up: there is a cluster already in {folder}; end it with: python cluster/local.py down")
+        raise ClusterError(f"up: there is a cluster already in {folder}; end it with: python cluster/local.py down")
     for flag, port in zip(("--port", "--dashboard-port"), ports, strict=True):
         if answers(f"127.0.0.1:{port}"):
-            raise ValueError(f"{flag} {port}: something else listens there; choose another one")
+            raise ClusterError(f"{flag} {port}: something else listens there; choose another one")
     ensure_token()
     place.remove(folder)
     place.make(folder, _state(ports, []))
@@ -147,11 +149,11 @@ def _start_all(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> N
         not wait_until(lambda: first.poll() is not None or all(map(answers, places)), START_S)
         or first.poll() is not None
     ):
-        raise ValueError(f"up: the head does not start: {_last_line(folder / 'node-0.log')}")
+        raise ClusterError(f"up: the head does not start: {_last_line(folder / 'node-0.log')}")
     # One after another: nodes that start at once on one machine were seen to take each other's ports.
     for number in range(1, nodes):
         if not _joins(start([f"--address=127.0.0.1:{port}"]), log := folder / f"node-{number}.log"):
-            raise ValueError(f"up: node {number} does not join: {_last_line(log)}")
+            raise ClusterError(f"up: node {number} does not join: {_last_line(log)}")
 
 
 def _joins(process: subprocess.Popen[bytes], log: Path) -> bool:

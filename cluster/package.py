@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cluster.errors import ClusterError
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
@@ -36,7 +38,7 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
                 while block := source.read(MIB):
                     copy.write(block)
                     if target.stat().st_size > MAX_BYTES:
-                        raise ValueError(_too_big(project, files))
+                        raise ClusterError(_too_big(project, files))
     return len(files)
 
 
@@ -90,7 +92,7 @@ def _listed_by_git(folder: Path) -> list[str] | None:
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", b"") or str(error).encode()
         words = " ".join(reason.decode(errors="replace").split())[:200]
-        raise ValueError(f"{folder}: git cannot tell what is to stay here ({words})") from error
+        raise ClusterError(f"{folder}: git cannot tell what is to stay here ({words})") from error
     return [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
 
 

@@ -23,6 +23,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from cluster.errors import ClusterError
+
 MAX_WEIGHTS_BYTES = 50_000_000
 LOCK_S = 5.0
 _WEIGHTS = "best.pt"
@@ -94,7 +96,7 @@ def check_same(one: Path, other: Path) -> None:
     """ValueError where the two folders hold different runs, of one name."""
     ids = [_run_id(folder) for folder in (one, other)]
     if None not in ids and ids[0] != ids[1]:
-        raise ValueError(
+        raise ClusterError(
             f"{other}: is another run of this name, and was left as it is; move it away, or take it for good"
         )
 
@@ -114,7 +116,7 @@ def _lock(lock: IO[str], folder: Path) -> None:
             return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > until:
-                raise ValueError(f"{folder}: another driver is at work there, so nothing was brought") from None
+                raise ClusterError(f"{folder}: another driver is at work there, so nothing was brought") from None
             time.sleep(0.2)
 
 
@@ -140,7 +142,7 @@ def _opened(content: bytes) -> Iterator[tarfile.TarFile]:
         with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
             yield archive
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"the results did not arrive whole ({error})") from error
+        raise ClusterError(f"the results did not arrive whole ({error})") from error
 
 
 def _extract(tar: tarfile.TarFile, new: Path) -> None:

@@ -23,14 +23,16 @@ COMMANDS = {
 
 def console() -> int:
     """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
-    from hpo.system.interrupt import answer_signals
+    from hpo.system.interrupt import answer_signals, ignore_signals
     from hpo.system.streams import prepare_streams, speak_utf8
 
     speak_utf8()
     prepare_streams()
     if sys.argv[1:2] == ["run"]:
         answer_signals()
-    return main()
+    code = main()
+    ignore_signals()
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,3 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, _ = COMMANDS[words[0]]
     code: int = importlib.import_module(module).main(words[1:])
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(console())

@@ -25,7 +25,15 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.cli.flags import parse_spec
 from hpo.spec.study import StudySpec
-from hpo.system.errors import BAD_INPUT, FAILED, machine_fails, reader_gone, user_message
+from hpo.system.errors import (
+    BAD_INPUT,
+    FAILED,
+    USER_ERRORS,
+    UserError,
+    machine_fails,
+    reader_gone,
+    user_message,
+)
 from hpo.system.interrupt import ignore_signals, interrupted_code
 from hpo.system.text import printable
 
@@ -41,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         spec = parse_spec(sys.argv[1:] if argv is None else argv)
         result = run_study(spec) if spec else None
-    except ValueError as error:
+    except USER_ERRORS as error:
         print(f"hpo: {user_message(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -88,7 +96,7 @@ def _check_cluster(address: str) -> None:
     try:
         check_cluster(address)
     except ConnectionError as error:
-        raise ValueError(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -122,4 +130,6 @@ class StudyResult:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    ignore_signals()
+    sys.exit(code)

@@ -12,6 +12,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from models.errors import ModelError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -74,9 +76,9 @@ def builder(name: str) -> Callable[..., nn.Module]:
     except Exception as error:
         if name in MODELS:
             raise
-        raise ValueError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
+        raise ModelError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(found):
-        raise ValueError(f"--model {name}: is a {type(found).__name__}, nothing that builds a network")
+        raise ModelError(f"--model {name}: is a {type(found).__name__}, nothing that builds a network")
     return found
 
 
@@ -134,9 +136,9 @@ def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int
                 network.train()(images).sum().backward()
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"--model {name}: raises {type(error).__name__}: {reason}") from error
+        raise ModelError(f"--model {name}: raises {type(error).__name__}: {reason}") from error
     shape = tuple(getattr(output, "shape", ()))
     if shape != (2, num_classes):
-        raise ValueError(
+        raise ModelError(
             f"--model {name}: gives {shape or type(output).__name__} for 2 images, ({2}, {num_classes}) is needed"
         )

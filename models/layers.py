@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.errors import ModelError
 from models.names import ACTIVATIONS
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -23,7 +24,7 @@ _NON_DECREASING = ("relu", "leaky_relu", "elu", "tanh")
 def activation_layer(name: str) -> nn.Module:
     """The activation called `name`; ValueError with the choices for any other name."""
     if name not in _ACTIVATIONS:
-        raise ValueError(f"activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
+        raise ModelError(f"activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
     return _ACTIVATIONS[name]()
 
 
@@ -31,7 +32,7 @@ def at_least(name: str, side: int, input_shape: tuple[int, int, int]) -> tuple[i
     """`input_shape`, or ValueError where the images are smaller than the architecture needs."""
     _, height, width = input_shape
     if min(height, width) < side:
-        raise ValueError(f"{name}: needs images of at least {side}x{side}, these are {height}x{width}")
+        raise ModelError(f"{name}: needs images of at least {side}x{side}, these are {height}x{width}")
     return input_shape
 
 
@@ -74,7 +75,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float) -> None:
         super().__init__()
         if not 0.0 <= p < 1.0:
-            raise ValueError(f"dropout {p}: must be at least 0 and under 1")
+            raise ModelError(f"dropout {p}: must be at least 0 and under 1")
         self.p = p
         self.generator: torch.Generator | None = None
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.errors import ModelError
 from models.layers import Dropout
 from models.names import PRETRAINED
 
@@ -40,14 +41,14 @@ def vgg16(
     from torchvision.models import vgg16 as make
 
     if pretrained not in PRETRAINED:
-        raise ValueError(f"pretrained {pretrained!r}: choose from {', '.join(PRETRAINED)}")
+        raise ModelError(f"pretrained {pretrained!r}: choose from {', '.join(PRETRAINED)}")
     network = make(weights=None)
     # On the meta device, where parameters are only counted, there is nothing to load into.
     if pretrained != "none" and torch.get_default_device().type != "meta":
         try:
             network.load_state_dict(pretrained_weights())
         except RuntimeError as error:
-            raise ValueError(
+            raise ModelError(
                 f"pretrained weights of vgg16: {_weights_file()} holds something else; remove it"
             ) from error
     network.requires_grad_(pretrained != "head")
@@ -76,7 +77,7 @@ def pretrained_weights() -> dict[str, Any]:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ValueError(
+        raise ModelError(
             f"pretrained weights of vgg16: cannot be had ({reason}); download {url} elsewhere and put it to {file}"
         ) from error
 
@@ -105,7 +106,7 @@ class _ThreeChannels(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         if channels not in (1, 3):
-            raise ValueError(f"vgg16: takes grey or colour images, these have {channels} channels")
+            raise ModelError(f"vgg16: takes grey or colour images, these have {channels} channels")
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

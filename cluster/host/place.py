@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import ClusterError
+
 STATE = "state.json"
 _HALF = f".{STATE}-"  # one that is being written
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -44,7 +46,7 @@ def make(folder: Path, state: dict[str, Any]) -> None:
     except FileExistsError:
         raise _refused(folder, "has been put there meanwhile") from None
     except OSError as error:
-        raise ValueError(f"--dir {folder}: cannot be made ({error.strerror})") from error
+        raise ClusterError(f"--dir {folder}: cannot be made ({error.strerror})") from error
 
 
 def remove(folder: Path) -> None:
@@ -108,11 +110,11 @@ def _checked(state: Any) -> dict[str, Any]:
 
 def _number(value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{value!r} is no number from {least} on")
+        raise ClusterError(f"{value!r} is no number from {least} on")
     return value
 
 
-def _refused(folder: Path, why: str) -> ValueError:
-    return ValueError(
+def _refused(folder: Path, why: str) -> ClusterError:
+    return ClusterError(
         f"--dir {folder}: {why}; nothing was ended and nothing removed: look at it, or give another --dir"
     )

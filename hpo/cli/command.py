@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError
 
-from hpo.system.errors import BAD_INPUT, machine_fails, reader_gone, user_message
+from hpo.system.errors import BAD_INPUT, USER_ERRORS, machine_fails, reader_gone, user_message
 from hpo.system.interrupt import INTERRUPTED
 from hpo.system.streams import prepare_streams
 
@@ -26,7 +26,7 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
         sys.path.append(os.getcwd())  # where a user's own architecture lies
     try:
         return app(list(argv), exit_on_error=False, print_error=False) or 0
-    except (CycloptsError, ValueError) as error:
+    except (CycloptsError, *USER_ERRORS) as error:
         print(f"hpo: {user_message(error)}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:

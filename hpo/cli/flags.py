@@ -14,7 +14,7 @@ from cyclopts.config import Dict
 from hpo.spec.resuming import stored_settings
 from hpo.spec.study import StudySpec
 from hpo.store.trust import check_named
-from hpo.system.errors import user_message
+from hpo.system.errors import UserError, user_message
 
 
 @Parameter(name="*")
@@ -35,7 +35,7 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
         return None
     output = line.spec.output
     if output.resume and line.config:
-        raise ValueError(f"--config {line.config}: a resumed run keeps its settings; leave it out")
+        raise UserError(f"--config {line.config}: a resumed run keeps its settings; leave it out")
     if output.resume:
         stored, source = stored_settings(output.results_dir, output.resume), f"results of {output.resume}"
     elif line.config:
@@ -62,7 +62,7 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:
-        raise ValueError(user_message(error)) from error
+        raise UserError(user_message(error)) from error
 
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:
@@ -73,4 +73,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"--config {path}: {error}") from error
+        raise UserError(f"--config {path}: {error}") from error

@@ -16,6 +16,7 @@ from hpo.spec.settings import DataSpec
 from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
 from hpo.store.trust import consent
+from hpo.system.errors import UserError
 
 MAX_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
@@ -32,7 +33,7 @@ def make_job(line: Sequence[str]) -> Job | None:
     if spec is None:
         return None
     if spec.resources.address:
-        raise ValueError(
+        raise UserError(
             f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
         )
     output = spec.output
@@ -72,11 +73,9 @@ def _check_places(spec: StudySpec) -> None:
     """ValueError for what would lie in the job's own folder, which goes with it."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
     if storage.startswith("sqlite"):
-        raise ValueError(
-            f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself"
-        )
+        raise UserError(f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself")
     if path and "://" not in path and not Path(path).is_absolute():
-        raise ValueError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
+        raise UserError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
 
 
 def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:
@@ -99,7 +98,7 @@ def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: boo
 def _travels(flag: str, path: Path) -> bool:
     """Whether the path is small enough; says so if not. ValueError where it is not there."""
     if not path.exists():
-        raise ValueError(f"{flag} {path}: is not there")
+        raise UserError(f"{flag} {path}: is not there")
     size = size_of(path)
     if size > MAX_DATA_BYTES:
         limit = f"the {MAX_DATA_BYTES // MIB} MiB that travel"

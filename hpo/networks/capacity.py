@@ -1,4 +1,4 @@
-"""Whether this machine has the memory to train a network: asked before anything is built."""
+"""What a network needs to be trained: memory, asked before anything is built, and images in a batch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from models import MODELS, check_plug_in, count_parameters
+from hpo.system.errors import UserError
+from models import MODELS, build_model, check_plug_in, count_parameters
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
 from trainers.data.room import available_bytes, gigabytes
@@ -45,7 +46,7 @@ def _check_room(name: str, parameters: int, device: str | None) -> None:
         return
     there = f"{gigabytes(room)} are free" if on_gpu is None else f"a GPU here has {gigabytes(room)}"
     flag = "" if name in MODELS else "--model "
-    raise ValueError(
+    raise UserError(
         f"{flag}{name}: has {parameters:,} parameters for these images, and to train them (float32, with gradients and "
         f"Adam's moments) takes {gigabytes(needed)} of memory, {there}; take smaller images or another architecture"
     )
@@ -58,3 +59,13 @@ def _largest_gpu() -> int | None:
     if not torch.cuda.is_available():
         return None
     return max(torch.cuda.get_device_properties(n).total_memory for n in range(torch.cuda.device_count()))
+
+
+def least_batch(model: str, dataset: Dataset, arch: Mapping[str, Any]) -> int:
+    """Images that a training step of the architecture needs: batch normalization has no variance of one alone."""
+    import torch
+
+    from trainers.ddp import images_needed
+
+    with torch.device("meta"):
+        return images_needed(build_model(model, dataset.input_shape, len(dataset.classes), **arch))

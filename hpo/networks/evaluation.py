@@ -12,6 +12,7 @@ from hpo.spec.settings import DataSpec
 from hpo.store import model_file as weights
 from hpo.store.best_file import has_weights
 from hpo.store.model_file import Description
+from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
 from trainers.data.dataset import DATASETS, Dataset, Split, denormalized, load_dataset
@@ -55,7 +56,7 @@ def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], wi
     `evaluate_weights`.
     """
     if (run / "best.json").exists() and not has_weights(run, winner):
-        raise ValueError("best.pt is not the winner's, whose checkpoint was gone when it came to lead")
+        raise UserError("best.pt is not the winner's, whose checkpoint was gone when it came to lead")
     model = winner.model if winner.model in trusted else None
     return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model))
 
@@ -64,14 +65,14 @@ def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
     """The data set, normalized as in the training, and split as in the training."""
     name = description.dataset
     if spec.dataset is None and name not in DATASETS and not Path(name).exists():
-        raise ValueError(f"{name}, which it was trained on, is not there; give its place with --dataset")
+        raise UserError(f"{name}, which it was trained on, is not there; give its place with --dataset")
     data = DataSpec(dataset=spec.dataset or name, data_dir=spec.data_dir)
     # Of another data set the whole training split is meant.
     size = description.train_size if weights.data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
     dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
     if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
-        raise ValueError(
+        raise UserError(
             f"--dataset {dataset.name}: has {_kind(dataset.input_shape, dataset.classes)}; "
             f"the network was trained on {_kind(description.input_shape, description.classes)}"
         )

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hpo.store import model_file as weights
 from hpo.store.model_file import Description
+from hpo.system.errors import UserError
 from models.layers import Normalized
 
 TOLERANCE = 1e-4  # of logits: other kernels add in another order
@@ -47,10 +48,10 @@ def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
             raise
         except Exception as error:  # exporters raise all sorts, in many lines
             reason = " ".join(str(error).split())[:200]
-            raise ValueError(f"--format {form}: {description.model} cannot be exported ({reason})") from error
+            raise UserError(f"--format {form}: {description.model} cannot be exported ({reason})") from error
         difference = _difference(run, deployed, description.input_shape)
         if not difference <= TOLERANCE:
-            raise ValueError(f"--format {form}: its outputs differ by {difference:.1e} from the network's")
+            raise UserError(f"--format {form}: its outputs differ by {difference:.1e} from the network's")
         os.chmod(file, 0o644)
         os.replace(file, target)
     return difference
@@ -61,7 +62,7 @@ def _need(form: str) -> None:
         try:
             importlib.import_module(package)
         except ImportError:
-            raise ValueError(f'--format {form}: needs {package}; pip install -e ".[export]"') from None
+            raise UserError(f'--format {form}: needs {package}; pip install -e ".[export]"') from None
 
 
 @contextmanager
@@ -71,11 +72,11 @@ def _temporary(target: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=target.suffix)
         os.close(handle)
     except OSError as error:
-        raise ValueError(f"--out {target}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--out {target}: cannot be written ({error.strerror})") from error
     try:
         yield Path(name)
     except OSError as error:
-        raise ValueError(f"--out {target}: cannot be written ({error.strerror or error})") from error
+        raise UserError(f"--out {target}: cannot be written ({error.strerror or error})") from error
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo.networks import inherited as origins
-from hpo.networks.capacity import counted
+from hpo.networks.capacity import counted, least_batch
 from hpo.networks.fit_folder import FitFolder
 from hpo.networks.inherited import Inherited
 from hpo.networks.training import Setup, describe, resolve_device, train_model
@@ -17,7 +17,7 @@ from hpo.spec.spaces import configuration
 from hpo.store import model_file as weights
 from hpo.store import run_folder as folders
 from hpo.store.study_file import describe_data
-from hpo.system.errors import FAILED
+from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import INTERRUPTED, interrupting
 from hpo.system.machine import describe_machine
 from hpo.system.text import say
@@ -75,6 +75,10 @@ def _plan(spec: FitSpec) -> FitPlan:
     if origin.hashes and dataset.hashes != origin.hashes and spec.data == DataSpec(data_dir=spec.data.data_dir):
         print(f"note: {dataset.name} has changed since that training", file=sys.stderr)
     parameters = counted(setup.model, dataset, config, setup.train.device)
+    if setup.train.batch_size < (needed := least_batch(setup.model, dataset, setup.arch)):
+        raise UserError(
+            f"--batch-size {setup.train.batch_size}: {setup.model} needs batches of at least {needed} images"
+        )
     return FitPlan(
         setup=setup,
         config=config,

@@ -11,6 +11,7 @@ from hpo.networks.recipes import Recipe, recipes
 from hpo.spec.checks import choice, unknown
 from hpo.store.model_file import Description
 from hpo.store.trust import check_trusted
+from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from models import MODELS, is_known
 from trainers.config import PRECISIONS
@@ -51,9 +52,9 @@ def of_recipe(system: str, model: str | None) -> Inherited:
     try:
         found = recipes(system, (model,) if model else ())
     except ValueError as error:
-        raise ValueError(str(error).replace("--system", "--recipe")) from None
+        raise UserError(str(error).replace("--system", "--recipe")) from None
     if len(found) > 1:
-        raise ValueError(f"--recipe {system}: has several models; add --model {' or '.join(r.model for r in found)}")
+        raise UserError(f"--recipe {system}: has several models; add --model {' or '.join(r.model for r in found)}")
     return _from_recipe(found[0])
 
 
@@ -91,8 +92,8 @@ def of_winner(folder: Path, model: str | None) -> Inherited:
             hashes=description.hashes,
         )
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"--from {folder}: has no best.json, so no winner; give the folder of a run") from None
+        raise UserError(f"--from {folder}: has no best.json, so no winner; give the folder of a run") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"--from {folder}: its best.json cannot be read ({error})") from error
+        raise UserError(f"--from {folder}: its best.json cannot be read ({error})") from error
     check_trusted(f"--from {folder}", origin.model, model)
     return origin

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo.system.errors import UserError
 from trainers.config import TrainConfig
 
 
@@ -177,11 +178,11 @@ def recipes(system: str | None = None, models: tuple[str, ...] = ()) -> list[Rec
     Raises ValueError, with the choices, for a system or a model that is not among them.
     """
     if system is not None and system not in SYSTEMS:
-        raise ValueError(f"--system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")
+        raise UserError(f"--system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")
     found = [recipe for recipe in RECIPES if system in (None, recipe.system)]
     names = list(dict.fromkeys(recipe.model for recipe in found))
     for model in models:
         if model not in names:
             of = f" in system {system}" if system else ""
-            raise ValueError(f"--model {model}: no recipe of that name{of}; choose from {', '.join(names)}")
+            raise UserError(f"--model {model}: no recipe of that name{of}; choose from {', '.join(names)}")
     return [recipe for recipe in found if not models or recipe.model in models]

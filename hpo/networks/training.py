@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hpo.store.model_file import Description, data_key
+from hpo.system.errors import UserError
 from models import build_model
 from trainers.config import FitResult, TrainConfig
 from trainers.data.dataset import Dataset
@@ -60,9 +61,9 @@ def check_device(name: str, has_gpu: bool) -> None:
     import torch
 
     if name == "cuda" and not has_gpu:
-        raise ValueError("--device cuda: there is no GPU here; choose from cpu, auto")
+        raise UserError("--device cuda: there is no GPU here; choose from cpu, auto")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("--device mps: there is no Apple GPU here; choose from cpu, auto")
+        raise UserError("--device mps: there is no Apple GPU here; choose from cpu, auto")
 
 
 def describe(trial_id: str, setup: Setup, dataset: Dataset, train_size: int | None) -> Description:

@@ -38,7 +38,7 @@ from hpo.store.finals_file import read_finalists
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.trust import check_records, consent
-from hpo.system.errors import FAILED
+from hpo.system.errors import FAILED, UserError
 from hpo.system.files import write_atomically
 from hpo.system.interrupt import in_prompt, interruptible, saying
 from hpo.system.logs import logged_to
@@ -101,7 +101,7 @@ class Session:
             try:
                 self.folder.write_study(study)
             except OSError as error:
-                raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be written ({error})") from error
+                raise UserError(f"--resume {output.resume}: {self.folder.path} cannot be written ({error})") from error
         else:
             self.folder = folders.create(output.results_dir, output.name, study, self.plan.spec.search.model)
             self._exits.callback(self.folder.unlock)
@@ -125,7 +125,7 @@ class Session:
             done = mend(self.plan, self.folder, self.checkpoints)
         except (OSError, OptunaError, SQLAlchemyError) as error:
             words = describe_error(error)
-            raise ValueError(f"--resume {output.resume}: {self.folder.path} cannot be mended ({words})") from error
+            raise UserError(f"--resume {output.resume}: {self.folder.path} cannot be mended ({words})") from error
         for words in done if not output.quiet else ():
             tell(f"note: {words}")
 
@@ -312,4 +312,4 @@ def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
 def _check_not_fewer(folder: RunFolder, trials: int) -> None:
     done = max(Counter(record.model for record in read_records(folder.journal)).values(), default=0)
     if trials < done:
-        raise ValueError(f"--trials {trials}: {done} are finished already")
+        raise UserError(f"--trials {trials}: {done} are finished already")

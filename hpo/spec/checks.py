@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from hpo.system.errors import UserError
+
 MAX_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
 
@@ -17,7 +19,7 @@ def seconds(text: str, flag: str = "--time-budget") -> float:
     hours, minutes, rest = match.groups() if match else (None, None, None)
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
     if total <= 0:
-        raise ValueError(f"{flag} {text}: give a duration such as 90s, 10m or 1h30m")
+        raise UserError(f"{flag} {text}: give a duration such as 90s, 10m or 1h30m")
     return total
 
 
@@ -33,14 +35,14 @@ _MEANT = {
 }
 
 
-def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> ValueError:
+def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> UserError:
     """The one-line error for a `value` that is not among `choices`, with the closest one; `what` names it in
     the user's words, such as "--model cnnn"."""
     names = list(choices)
     meant = _MEANT.get(value.lower().partition(":")[0])
     close = [meant] if meant in names else get_close_matches(value.lower(), names, n=1)
     hint = f" (did you mean {close[0]}?)" if close else ""
-    return ValueError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
+    return UserError(f"{what}: unknown{hint}; choose from {', '.join(names)}{more}")
 
 
 def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
@@ -50,15 +52,15 @@ def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> N
 
 def at_least(flag: str, value: int | None, least: int) -> None:
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-        raise ValueError(f"{flag} {value}: must be a whole number")
+        raise UserError(f"{flag} {value}: must be a whole number")
     if value is not None and value < least:
-        raise ValueError(f"{flag} {value}: must be at least {least}")
+        raise UserError(f"{flag} {value}: must be at least {least}")
 
 
 def check_seed(seed: int | None) -> None:
     at_least("--seed", seed, 0)
     if seed is not None and seed > MAX_SEED:
-        raise ValueError(f"--seed {seed}: must be at most {MAX_SEED}")
+        raise UserError(f"--seed {seed}: must be at most {MAX_SEED}")
 
 
 def check_name(flag: str, name: str | None) -> None:
@@ -66,7 +68,7 @@ def check_name(flag: str, name: str | None) -> None:
     if name is not None and (
         not re.fullmatch(r"[^/\\\0]+", name) or name in (".", "..") or len(os.fsencode(name)) > 200
     ):
-        raise ValueError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
+        raise UserError(f"{flag} {name}: must be a plain folder name, inside --results-dir")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice
 from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
+from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
 
 GROUP = Parameter(name="*")
@@ -57,7 +58,7 @@ class Hyperparameters:
         }
         free = parse_assignments("--set", self.fixed)
         for key in set(named) & set(free):
-            raise ValueError(f"--set {key}={free[key]}: {named[key][0]} is given too; choose one of them")
+            raise UserError(f"--set {key}={free[key]}: {named[key][0]} is given too; choose one of them")
         return {**named, **{key: (f"--set {key}={value}", value) for key, value in free.items()}}
 
 
@@ -99,4 +100,4 @@ class FitSpec:
         choice("--device", self.device, DEVICES)
         check_name("--name", self.name)
         if self.recipe is not None and self.origin is not None:
-            raise ValueError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")
+            raise UserError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")

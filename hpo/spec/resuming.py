@@ -11,6 +11,7 @@ from typing import Any
 
 from hpo.spec.settings import OF_ONE_CALL, setting_names
 from hpo.store.study_file import WAY_ON, read_study
+from hpo.system.errors import UserError
 
 
 def stored_settings(results_dir: Path, name: str) -> dict[str, Any]:
@@ -24,11 +25,11 @@ def stored_settings(results_dir: Path, name: str) -> dict[str, Any]:
         spec = dict(read_study(folder / "study.json")["spec"])
     except FileNotFoundError:
         names = sorted(path.parent.name for path in results_dir.glob("*/study.json"))
-        raise ValueError(
+        raise UserError(
             f"--resume {name}: no such run in {results_dir}; there are {', '.join(names) or 'none'}"
         ) from None
     except (ValueError, OSError) as error:
-        raise ValueError(f"--resume {name}: its study.json cannot be read ({error}); {WAY_ON}") from error
+        raise UserError(f"--resume {name}: its study.json cannot be read ({error}); {WAY_ON}") from error
     if strange := [key for key in spec if key not in setting_names()]:
-        raise ValueError(f"--resume {name}: its study.json cannot be read (no setting is called {strange[0]})")
+        raise UserError(f"--resume {name}: its study.json cannot be read (no setting is called {strange[0]})")
     return {key: value for key, value in spec.items() if key not in OF_ONE_CALL}

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice, seconds, unknown
+from hpo.system.errors import UserError
 from hpo.trials.objectives import OBJECTIVES, SEVERAL
 from models import MODELS, is_known
 from trainers.config import PRECISIONS
@@ -73,7 +74,7 @@ class SearchSpec:
     def __post_init__(self) -> None:
         models = tuple(self.model)
         if not models:
-            raise ValueError(f"--model: choose from {', '.join(MODELS)}, all")
+            raise UserError(f"--model: choose from {', '.join(MODELS)}, all")
         for name in models:
             if name != "all" and not is_known(name):
                 raise unknown(f"--model {name}", name, (*MODELS, "all"), ", or give MODULE:NAME")
@@ -84,14 +85,14 @@ class SearchSpec:
         self._check_objective()
         check_name("--study", self.study)
         if self.study and not self.storage:
-            raise ValueError(f"--study {self.study}: give the --storage that all drivers share")
+            raise UserError(f"--study {self.study}: give the --storage that all drivers share")
         at_least("--trials", self.trials, 1)
         at_least("--epochs", self.epochs, 1)
         check_seed(self.seed)
         at_least("--max-parameters", self.max_parameters, 1)
         with_widths = [name for name, architecture in MODELS.items() if architecture.widths]
         if self.search_widths and not set(chosen) & set(with_widths):
-            raise ValueError(f"--search-widths: is for {', '.join(with_widths)}; --model has none of them")
+            raise UserError(f"--search-widths: is for {', '.join(with_widths)}; --model has none of them")
         for flag, duration in (("--time-budget", self.time_budget), ("--trial-timeout", self.trial_timeout)):
             if duration is not None:
                 seconds(duration, flag)
@@ -101,13 +102,13 @@ class SearchSpec:
         for name in self.objective:
             choice("--objective", name, tuple(OBJECTIVES))
         if "accuracy" not in self.objective or len(set(self.objective)) < len(self.objective):
-            raise ValueError(f"{said}: give accuracy, alone or once with some of {', '.join(list(OBJECTIVES)[1:])}")
+            raise UserError(f"{said}: give accuracy, alone or once with some of {', '.join(list(OBJECTIVES)[1:])}")
         if len(self.objective) > 1 and self.sampler not in SEVERAL:
-            raise ValueError(
+            raise UserError(
                 f"--sampler {self.sampler}: is for one objective; with {said} choose from {', '.join(SEVERAL)}"
             )
         if len(self.objective) > 1 and self.scheduler == "asha":
-            raise ValueError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+            raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
 
     @property
     def budget_s(self) -> float:
@@ -146,9 +147,9 @@ class DataSpec:
             choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
         at_least("--train-size", self.train_size, 1)
         if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
-            raise ValueError(f"--std {self.std}: must be over 0")
+            raise UserError(f"--std {self.std}: must be over 0")
         if self.mean is not None and not math.isfinite(self.mean):
-            raise ValueError(f"--mean {self.mean}: must be a finite number")
+            raise UserError(f"--mean {self.mean}: must be a finite number")
 
     @property
     def directory(self) -> Path:
@@ -200,7 +201,7 @@ class ResourceSpec:
         at_least("--workers-per-trial", self.workers_per_trial, 1)
         at_least("--concurrency", self.concurrency, 1)
         if self.address and "://" in self.address:
-            raise ValueError(
+            raise UserError(
                 f"--address {self.address}: give auto or HOST:PORT on one of the cluster's nodes; from elsewhere, "
                 "submit: hpo submit --address http://HEAD:8265 -- (the rest of this line)"
             )
@@ -209,14 +210,14 @@ class ResourceSpec:
         if isinstance(gpus, str):
             choice("--gpus-per-trial", gpus, ("auto",), ", or give a number of GPUs")
             if self.workers_per_trial > 1:
-                raise ValueError("--gpus-per-trial auto: is for trials of one worker; give a number")
+                raise UserError("--gpus-per-trial auto: is for trials of one worker; give a number")
             return
         if gpus is not None and not (math.isfinite(gpus) and gpus >= 0):
-            raise ValueError(f"--gpus-per-trial {gpus}: must be 0 or more")
+            raise UserError(f"--gpus-per-trial {gpus}: must be 0 or more")
         if gpus is not None and not (gpus == 0 or 0 < gpus < 1 or (gpus >= 1 and gpus == int(gpus))):
-            raise ValueError(f"--gpus-per-trial {gpus:g}: must be 0, a fraction of one GPU or a whole number")
+            raise UserError(f"--gpus-per-trial {gpus:g}: must be 0, a fraction of one GPU or a whole number")
         if gpus is not None and gpus % 1 and self.workers_per_trial > 1:
-            raise ValueError(f"--gpus-per-trial {gpus:g}: each of --workers-per-trial needs a GPU of its own, or none")
+            raise UserError(f"--gpus-per-trial {gpus:g}: each of --workers-per-trial needs a GPU of its own, or none")
 
     def bundles(self, gpus: float) -> list[dict[str, float]]:
         """What a trial reserves of Ray's resources, a bundle for each of its workers with so many GPUs."""
@@ -231,7 +232,7 @@ class ResourceSpec:
             return
         at_least("--fuse", self.fuse, 2)
         if self.workers_per_trial > 1:
-            raise ValueError(f"--fuse {self.fuse}: is for trials of one worker; leave out --workers-per-trial")
+            raise UserError(f"--fuse {self.fuse}: is for trials of one worker; leave out --workers-per-trial")
 
 
 @Parameter(name="*")
@@ -280,7 +281,7 @@ class OutputSpec:
         check_name("--name", self.name)
         check_name("--resume", self.resume)
         if self.name and self.resume and self.name != self.resume:
-            raise ValueError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")
+            raise UserError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")
 
 
 OF_ONE_CALL = (

@@ -21,6 +21,7 @@ from optuna.distributions import (
 
 from hpo.spec.checks import unknown
 from hpo.spec.settings import SearchSpec
+from hpo.system.errors import UserError
 from models import MODELS, is_known
 from models.names import ACTIVATIONS, PRETRAINED
 from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig, split_config
@@ -119,7 +120,7 @@ def _hyperparameters(model: str) -> dict[str, Any]:
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     taken = split_config({p.name: None for p in named})[0]
     if taken:
-        raise ValueError(f"--model {model}: its {', '.join(taken)} is a setting of the training too; rename it")
+        raise UserError(f"--model {model}: its {', '.join(taken)} is a setting of the training too; rename it")
     plain = [p for p in named if p.default is p.empty or isinstance(p.default, bool | int | float | str)]
     return {p.name: None if p.default is p.empty else p.default for p in plain}
 
@@ -168,13 +169,13 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
     values = {key: base.default[key] for key in _names(base)}
     for key, (flag, value) in given.items():
         if key not in values and not flag.startswith("--set "):
-            raise ValueError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
+            raise UserError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
         _check_name(flag, key, [base])
         _check(flag, key, value, base)
         values[key] = value
     without = [key for key, value in values.items() if value is None]
     if without:
-        raise ValueError(f"--model {model}: needs a value for {', '.join(without)}; give --set {without[0]}=VALUE")
+        raise UserError(f"--model {model}: needs a value for {', '.join(without)}; give --set {without[0]}=VALUE")
     return values
 
 
@@ -186,7 +187,7 @@ def parse_assignments(flag: str, texts: Iterable[str]) -> dict[str, Any]:
 def _check_tables(tables: Any) -> None:
     for name, table in tables.items() if isinstance(tables, Mapping) else [("", tables)]:
         if not isinstance(table, Mapping):
-            raise ValueError(f"--config: space.{name} = {table!r} is no table; write [space.{name or 'cnn'}]")
+            raise UserError(f"--config: space.{name} = {table!r} is no table; write [space.{name or 'cnn'}]")
         if not is_known(name):
             raise unknown(f"--config: [space.{name}]", name, SPACES)
 
@@ -195,14 +196,14 @@ def _split(flag: str, text: str) -> tuple[str, str]:
     key, separator, value = text.partition("=")
     if not separator or not key or not value:
         example = "lr=0.01" if flag == "--set" else "lr=1e-4:1e-2:log"
-        raise ValueError(f"{flag} {text}: write NAME=VALUE, such as {flag} {example}")
+        raise UserError(f"{flag} {text}: write NAME=VALUE, such as {flag} {example}")
     return key.strip().replace("-", "_"), value.strip()
 
 
 def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
     if isinstance(value, list):
         if not value:
-            raise ValueError(f"{flag} = []: needs at least one choice")
+            raise UserError(f"{flag} = []: needs at least one choice")
         for choice in value:
             _check(flag, key, choice, base)
         return CategoricalDistribution(tuple(value))
@@ -210,7 +211,7 @@ def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistributio
         return _fixed(f"{flag} = {value}", key, value, base)
     extra = set(value) - {"low", "high", "log"}
     if extra or not {"low", "high"} <= set(value):
-        raise ValueError(f"{flag}: a range is {{low=..., high=..., log=true}}, this has {', '.join(value)}")
+        raise UserError(f"{flag}: a range is {{low=..., high=..., log=true}}, this has {', '.join(value)}")
     return _interval(flag, key, (value["low"], value["high"]), bool(value.get("log", False)), base)
 
 
@@ -218,20 +219,20 @@ def _from_range(flag: str, key: str, text: str, base: Space) -> BaseDistribution
     low, _, rest = text.partition(":")
     high, _, scale = rest.partition(":")
     if not high or scale not in ("", "log"):
-        raise ValueError(f"{flag}: write NAME=LOW:HIGH or NAME=LOW:HIGH:log")
+        raise UserError(f"{flag}: write NAME=LOW:HIGH or NAME=LOW:HIGH:log")
     return _interval(flag, key, (_number_or_text(low), _number_or_text(high)), scale == "log", base)
 
 
 def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space) -> BaseDistribution:
     for end in ends:
         if isinstance(end, bool) or not isinstance(end, int | float):
-            raise ValueError(f"{flag}: {end!r} is not a number")
+            raise UserError(f"{flag}: {end!r} is not a number")
         if log and end <= 0:
-            raise ValueError(f"{flag}: {end:g} is outside a logarithm's domain; both ends must be over 0")
+            raise UserError(f"{flag}: {end:g} is outside a logarithm's domain; both ends must be over 0")
         _check(flag, key, end, base)
     low, high = ends
     if low >= high:
-        raise ValueError(f"{flag}: upside down, low {low:g} must be under high {high:g}")
+        raise UserError(f"{flag}: upside down, low {low:g} must be under high {high:g}")
     if _is_integer(key, base):
         return IntDistribution(int(low), int(high), log=log)
     return FloatDistribution(float(low), float(high), log=log)
@@ -274,9 +275,9 @@ def _check(flag: str, key: str, value: Any, base: Space) -> None:
     low, high, words = _DOMAINS[known]
     whole = not _is_integer(key, base) or isinstance(value, int)
     if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
-        raise ValueError(f"{flag}: {value!r} is not {'a whole' if _is_integer(key, base) else 'a'} number")
+        raise UserError(f"{flag}: {value!r} is not {'a whole' if _is_integer(key, base) else 'a'} number")
     if not (math.isfinite(value) and low <= value <= high):
-        raise ValueError(f"{flag}: {key} must be {words}")
+        raise UserError(f"{flag}: {key} must be {words}")
 
 
 def _names(base: Space) -> list[str]:

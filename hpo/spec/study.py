@@ -26,6 +26,7 @@ from hpo.spec.settings import (
     all_settings,
 )
 from hpo.store.trust import check_named
+from hpo.system.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def _coerced(name: str, value: Any) -> Any:
     if name in ("model", "objective", "fixed", "ranges", "rank_by"):
         words = (value,) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"setting {FLAG_NAMES.get(name, name)} {value!r}: must be a text or a list of texts")
+            raise UserError(f"setting {FLAG_NAMES.get(name, name)} {value!r}: must be a text or a list of texts")
         return tuple(words)
     if name in ("data_dir", "results_dir") and value is not None:
         return Path(value)

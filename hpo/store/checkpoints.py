@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from hpo.system.errors import UserError
 from trainers import checkpoint
 
 CHECKPOINTS_KEPT = 2
@@ -266,4 +267,4 @@ def place_at(location: str, run: str) -> FolderStorage | BucketStorage:
         words = " ".join(str(error).split()).replace(plain, masked(plain))
         if masked(location) != location:
             words = type(error).__name__  # pyarrow's own would repeat the key
-        raise ValueError(f"--storage-path {masked(plain)}: {words}") from error
+        raise UserError(f"--storage-path {masked(plain)}: {words}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.store.trust import check_trusted, consent
+from hpo.system.errors import UserError
 from models import build_model
 from trainers import checkpoint
 from trainers.data.dataset import DATASETS
@@ -111,13 +112,15 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
     try:
         state = checkpoint.load(file)
     except FileNotFoundError:
-        raise ValueError(f"{file}: there is no such file") from None
+        raise UserError(f"{file}: there is no such file") from None
     except OSError as error:
-        raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
     try:
         description = Description.from_dict(state)
     except ValueError as error:
-        raise ValueError(f"{file}: no network of Podium's ({error})") from error
+        raise UserError(f"{file}: no network of Podium's ({error})") from error
     check_trusted(str(file), description.model, trusted)
     return description, _network(file, description, state.get("state_dict"))
 
@@ -133,5 +136,5 @@ def _network(file: Path, description: Description, weights: Any) -> nn.Module:
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file}: its weights do not fit architecture {description.model} ({reason})") from error
+        raise UserError(f"{file}: its weights do not fit architecture {description.model} ({reason})") from error
     return network.eval()

@@ -14,6 +14,7 @@ from typing import Any
 
 from hpo.store.csv_tables import trials_frame
 from hpo.store.study_file import read_study
+from hpo.system.errors import UserError
 from hpo.system.files import write_atomically, write_json
 
 
@@ -59,9 +60,9 @@ def check_free(results_dir: Path, name: str | None) -> None:
         raise _taken(results_dir, name)
 
 
-def _taken(results_dir: Path, name: str) -> ValueError:
+def _taken(results_dir: Path, name: str) -> UserError:
     resume = f"go on with it by --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
-    return ValueError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
+    return UserError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
 
 
 def create(results_dir: Path, name: str | None, study: dict[str, Any], models: Sequence[str] = ()) -> RunFolder:
@@ -90,7 +91,7 @@ def make_whole(results_dir: Path, name: str | None, fill: Callable[[Path], None]
         results_dir.mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=results_dir, prefix=".new-"))
     except OSError as error:
-        raise ValueError(f"--results-dir {results_dir}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--results-dir {results_dir}: cannot be written ({error.strerror})") from error
     try:
         fill(new)
         new.chmod(0o755)
@@ -99,7 +100,7 @@ def make_whole(results_dir: Path, name: str | None, fill: Callable[[Path], None]
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, OSError):
             what = f"--name {name}: {results_dir / name}" if name else f"--results-dir {results_dir}: a folder"
-            raise ValueError(f"{what} cannot be made ({error.strerror})") from error
+            raise UserError(f"{what} cannot be made ({error.strerror})") from error
         raise
 
 
@@ -130,9 +131,9 @@ def reopen(results_dir: Path, name: str) -> RunFolder:
     try:
         return RunFolder(path, _locked(path))
     except BlockingIOError:
-        raise ValueError(f"--resume {name}: another driver is at work in {path}") from None
+        raise UserError(f"--resume {name}: another driver is at work in {path}") from None
     except OSError as error:
-        raise ValueError(f"--resume {name}: {path} cannot be written ({error.strerror})") from error
+        raise UserError(f"--resume {name}: {path} cannot be written ({error.strerror})") from error
 
 
 def stem(models: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.store.journal import scan
 from hpo.store.study_file import check_whole, read_study
+from hpo.system.errors import UserError
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.trials.records import TrialRecord
 
@@ -66,9 +67,9 @@ def read_run(path: Path) -> StoredRun:
         check_whole(study)
         found = scan(path / "trials.jsonl", TrialRecord.from_dict)
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{path}: is no run; give a results/NAME with a study.json in it") from None
+        raise UserError(f"{path}: is no run; give a results/NAME with a study.json in it") from None
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
+        raise UserError(f"{path}: cannot be read ({error})") from error
     if found.damaged:
         lines = f"{len(found.damaged)} damaged line{'s' if len(found.damaged) > 1 else ''}"
         print(f"note: {path}/trials.jsonl: {lines} passed over; a resume mends it", file=sys.stderr)
@@ -91,11 +92,11 @@ def check_comparable(runs: Sequence[StoredRun]) -> None:
     for other in runs[1:]:
         theirs, ours = other.study["data"], first.study["data"]
         if theirs["name"] != ours["name"]:
-            raise ValueError(
+            raise UserError(
                 f"{other.path}: is of {theirs['name']}, {first.path} of {ours['name']}; to mix them, add --mixed"
             )
         changed = [part for part, sha in ours["hashes"].items() if theirs["hashes"].get(part) != sha]
         if changed:
-            raise ValueError(
+            raise UserError(
                 f"{other.path}: its {', '.join(changed)} split is not that of {first.path}; to mix them, add --mixed"
             )

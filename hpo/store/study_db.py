@@ -28,6 +28,7 @@ from optuna.samplers import (
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
+from hpo.system.errors import UserError
 from hpo.system.urls import masked
 
 LOCK_TIMEOUT_S = 60
@@ -39,7 +40,7 @@ def check_no_runs_file(flag: str, url: str | None, own: Path | None = None) -> N
     alone. own: the folder of the run that asks, which it may be in."""
     for folder in _folders_of_sqlite(url or ""):
         if (folder / "study.json").exists() and not (own and own.exists() and folder.samefile(own)):
-            raise ValueError(f"{flag} {url}: is in the folder of run {folder.name}, and its alone; take another file")
+            raise UserError(f"{flag} {url}: is in the folder of run {folder.name}, and its alone; take another file")
 
 
 def _folders_of_sqlite(url: str) -> set[Path]:
@@ -73,12 +74,12 @@ def open_storage(url: str) -> RDBStorage:
         arguments: dict[str, Any] = {"connect_args": {"timeout": LOCK_TIMEOUT_S}} if sqlite else {}
         storage = _made(_with_driver(url), {"pool_pre_ping": True, **arguments})
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             f"--storage {masked(url)}: its database driver is missing ({error.__cause__ or error})"
         ) from None
     except (SQLAlchemyError, ValueError, OSError, RuntimeError) as error:
         reason = str(error.__cause__ or error).splitlines()[0].replace(url, masked(url))
-        raise ValueError(f"--storage {masked(url)}: cannot be opened ({reason})") from None
+        raise UserError(f"--storage {masked(url)}: cannot be opened ({reason})") from None
     if sqlite:
         event.listen(storage.engine, "connect", _tune_sqlite)
         storage.engine.dispose()
@@ -158,7 +159,7 @@ def open_study(
 def check_unused(storage: RDBStorage, url: str, names: list[str]) -> None:
     """ValueError if the database holds one of these studies: it belongs to another run."""
     for name in sorted(set(names) & set(optuna.get_all_study_names(storage))):
-        raise ValueError(f"--storage {masked(url)}: already holds a study {name}; take another --name")
+        raise UserError(f"--storage {masked(url)}: already holds a study {name}; take another --name")
 
 
 def seed_sampler(study: optuna.Study, sampler: str, seed: int) -> None:

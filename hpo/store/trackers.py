@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
+from hpo.system.errors import UserError
 from hpo.system.urls import masked
 from hpo.trials.records import TrialRecord, TrialState
 
@@ -124,12 +125,12 @@ def make_trackers(folder: Path, *, tensorboard: bool, mlflow: str | None) -> lis
 def check_mlflow(uri: str) -> None:
     """Raises ValueError, in one line, where mlflow is missing or there is no tracking server or store at `uri`."""
     if find_spec("mlflow") is None:
-        raise ValueError(f'--mlflow {masked(uri)}: needs mlflow: pip install -e ".[mlflow]"')
+        raise UserError(f'--mlflow {masked(uri)}: needs mlflow: pip install -e ".[mlflow]"')
     try:
         _mlflow_client(uri).search_experiments(max_results=1)
     except Exception as error:
         words = " ".join(str(error).replace(uri, masked(uri)).split())[:200]
-        raise ValueError(f"--mlflow {masked(uri)}: cannot be used ({words})") from error
+        raise UserError(f"--mlflow {masked(uri)}: cannot be used ({words})") from error
 
 
 def _mlflow_client(uri: str) -> Any:

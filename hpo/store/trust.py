@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from models import is_known
 
@@ -18,7 +19,7 @@ def check_named(name: str, models: Sequence[str], given: Iterable[str]) -> None:
     """ValueError unless each MODULE:NAME among the `models` of a run to resume is one of those the user has `given`."""
     own = [model for model in models if ":" in model]
     if set(own) - set(given):
-        raise ValueError(
+        raise UserError(
             f"--resume {name}: is of architecture {', '.join(own)}, whose code would run; to trust it, add"
             f"{consent(models)}"
         )
@@ -30,11 +31,11 @@ def check_records(name: str, records: Iterable[TrialRecord], models: Iterable[st
     known = set(models)
     for record in records:
         if record.model not in known:
-            raise ValueError(
+            raise UserError(
                 f"--resume {name}: its trials.jsonl is not this run's ({record.trial_id} is of {record.model})"
             )
         if Path(record.trial_id).name != record.trial_id:
-            raise ValueError(f"--resume {name}: its trials.jsonl is not this run's ({record.trial_id} is no trial)")
+            raise UserError(f"--resume {name}: its trials.jsonl is not this run's ({record.trial_id} is no trial)")
 
 
 def consent(models: Sequence[str]) -> str:
@@ -46,8 +47,8 @@ def consent(models: Sequence[str]) -> str:
 def check_trusted(file: str, model: str, trusted: str | None) -> None:
     """ValueError unless `model`, which `file` names, is one of Podium's, installed, or the one the user named."""
     if trusted is not None and trusted != model:
-        raise ValueError(f"--model {trusted}: {file} is of architecture {model}")
+        raise UserError(f"--model {trusted}: {file} is of architecture {model}")
     if ":" in model and trusted is None:
-        raise ValueError(f"{file}: is of architecture {model}, whose code would run; to trust it, add --model {model}")
+        raise UserError(f"{file}: is of architecture {model}, whose code would run; to trust it, add --model {model}")
     if not is_known(model):
-        raise ValueError(f"{file}: is of architecture {model}, which is not known here")
+        raise UserError(f"{file}: is of architecture {model}, which is not known here")

@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from hpo.system.errors import UserError
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` in one step: a reader, or a kill, sees the old file or the new one."""
@@ -34,9 +36,9 @@ def check_output(flag: str, path: Path, suffix: str) -> None:
     """ValueError unless `path` can be written and has the suffix of what is written: so that no slip replaces
     weights or pictures. Asked before any work is done."""
     if path.suffix.lower() != suffix:
-        raise ValueError(f"{flag} {path}: must end in {suffix}")
+        raise UserError(f"{flag} {path}: must end in {suffix}")
     if path.exists() and not path.is_file():
-        raise ValueError(f"{flag} {path}: is there and no plain file")
+        raise UserError(f"{flag} {path}: is there and no plain file")
     if not os.access(path.parent, os.W_OK):
         reason = "cannot be written to" if path.parent.is_dir() else "is no folder"
-        raise ValueError(f"{flag} {path}: {path.parent} {reason}")
+        raise UserError(f"{flag} {path}: {path.parent} {reason}")

@@ -26,7 +26,7 @@ class _Guard:
 
     def __init__(self) -> None:
         self.first, self.event = 0, threading.Event()
-        self.patient = False
+        self.patient = self.is_over = False
         self._word = threading.Lock()  # who has it says how the run ended, and nobody else
         self.last_words: Callable[[], str] = lambda: "interrupted; nothing was begun"
 
@@ -82,8 +82,14 @@ def answer_signals() -> None:
 def ignore_signals() -> None:
     """The run is over: a signal that comes now has nothing to interrupt. Where one has and its grace is over, this does
     not return: what there is to say is being said, and the process ends."""
-    if _guard is not None and not _guard.take_the_word():
+    if _guard is None or _guard.is_over:
+        return
+    if not _guard.take_the_word():
         threading.Event().wait()
+    _guard.is_over = True
+    # Python puts its own handlers back while it ends, which would end it by the signal; what is ignored stays so.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord, TrialState
 
 _GROUPS = {TrialState.COMPLETED: 0, TrialState.STOPPED: 0, TrialState.DIVERGED: 1, TrialState.FAILED: 2}
@@ -54,14 +55,14 @@ class RankBy:
         said = f"--rank-by {' '.join(words)}"
         for name in names:
             if name not in CRITERIA:
-                raise ValueError(f"{said}: {name!r} is none of {', '.join(CRITERIA)}")
+                raise UserError(f"{said}: {name!r} is none of {', '.join(CRITERIA)}")
         if len(set(names)) < len(names):
-            raise ValueError(f"{said}: names one twice")
+            raise UserError(f"{said}: names one twice")
         with_weight = [word for word in words if "=" in word]
         if not with_weight:
             return cls((*names, *(name for name in CRITERIA if name not in names)))
         if len(with_weight) < len(words):
-            raise ValueError(f"{said}: give all of them a weight (NAME=NUMBER), or none")
+            raise UserError(f"{said}: give all of them a weight (NAME=NUMBER), or none")
         return cls(weights=tuple((name, _weight(said, word)) for name, word in zip(names, words, strict=True)))
 
 
@@ -74,7 +75,7 @@ def _weight(said: str, word: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{said}: the weight in {word!r} must be a number over 0")
+        raise UserError(f"{said}: the weight in {word!r} must be a number over 0")
     return value
 
 

@@ -13,7 +13,8 @@ OURS = ("hpo", "models", "trainers", "cluster")
 # From the ground up. A module imports from floors below its own, and from its own package.
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("models", "trainers", "cluster"),
-    ("hpo.trials", "hpo.system"),
+    ("hpo.system",),
+    ("hpo.trials",),
     ("hpo.store",),
     ("hpo.spec",),
     ("hpo.worker", "hpo.views"),

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from trainers.data import folder, idx
 from trainers.data.moments import moments
+from trainers.errors import DataError
 
 DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
 VALIDATION_SHARE, VALIDATION_MOST = 0.2, 5000
@@ -208,14 +209,14 @@ def _read(name: str, data_dir: Path) -> _Raw:
         found = idx.find(name, data_dir) or idx.download(name, data_dir)
         if isinstance(found, Path):
             return _idx(name, found)
-        raise ValueError(
+        raise DataError(
             f"--dataset {name}: not in {data_dir} and could not be downloaded ({found}); put its four IDX "
             f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
         )
     if Path(name).exists():
         classes, train, test, notice = folder.read(Path(name))
         return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
-    raise ValueError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
+    raise DataError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
 
 
 def _idx(name: str, raw: Path) -> _Raw:
@@ -241,7 +242,7 @@ def _stratified(data: RawSplit, size: int, classes: tuple[str, ...]) -> tuple[Ra
     counts = np.bincount(data.labels, minlength=len(classes))
     for label, count in enumerate(counts):
         if count < 3:
-            raise ValueError(f"--dataset: class {classes[label]!r} has {count} training images, at least 3 are needed")
+            raise DataError(f"--dataset: class {classes[label]!r} has {count} training images, at least 3 are needed")
     quota = counts * (size / len(data.labels))
     take = np.clip(np.floor(quota).astype(int), 1, counts - 1)
     for label in np.argsort(take - quota, kind="stable")[: max(0, size - take.sum())]:
@@ -255,7 +256,7 @@ def _stratified(data: RawSplit, size: int, classes: tuple[str, ...]) -> tuple[Ra
 
 def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
     if not len(classes) <= size <= len(train.labels):
-        raise ValueError(
+        raise DataError(
             f"--train-size {size}: must be between {len(classes)} (one image of each class) "
             f"and {len(train.labels)} (the whole training split)"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from trainers.data.image_file import check_bytes
+from trainers.errors import DataError
 
 _CHUNK = 1 << 16
 _UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -43,7 +44,7 @@ def entries(path: Path) -> Iterator[Entry]:
                 yield Entry(member.name.removeprefix("./"), member.isdir(), partial(_contents, tar, member))
             _check_end(tar)
     except _UNREADABLE as error:
-        raise ValueError(f"--dataset {path}: no readable folder or .tar ({_one_line(error)})") from error
+        raise DataError(f"--dataset {path}: no readable folder or .tar ({_one_line(error)})") from error
 
 
 def _of_folder(path: Path) -> Iterator[Entry]:
@@ -73,13 +74,13 @@ def _check_end(tar: tarfile.TarFile) -> None:
 def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
     """In memory: a decoder goes to and fro, for which a compressed .tar would be read from its start each time."""
     if not member.isfile():
-        raise ValueError("it is a link or a device, no plain file")
+        raise DataError("it is a link or a device, no plain file")
     check_bytes(member.size)
     try:
         file = tar.extractfile(member)
         return BytesIO(file.read() if file else b"")
     except _UNREADABLE as error:
-        raise ValueError(_one_line(error)) from error
+        raise DataError(_one_line(error)) from error
 
 
 def _one_line(error: Exception) -> str:

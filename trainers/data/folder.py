@@ -16,6 +16,7 @@ import numpy as np
 from trainers.data import room
 from trainers.data.entries import Entry, entries
 from trainers.data.image_file import SUFFIXES, Head, head, picture
+from trainers.errors import DataError
 
 T = TypeVar("T")
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -31,7 +32,7 @@ def read(path: Path) -> tuple[tuple[str, ...], Arrays, Arrays | None, str]:
     """
     heads, folders = _heads(path)
     if not heads["train"]:
-        raise ValueError(f"--dataset {path}: has no images in train/")
+        raise DataError(f"--dataset {path}: has no images in train/")
     numbered = any(len(PurePosixPath(name).parts) == 1 for name in heads["train"])
     labels = {part: [_label(path, part, name, numbered) for name in heads[part]] for part in heads}
     named = sorted(set(labels["train"]), key=int if numbered else str)
@@ -83,7 +84,7 @@ def _read(path: Path, placed: _Placed, read: Callable[[Path | BinaryIO], T]) -> 
     except (ValueError, FileNotFoundError) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error
         where = f"--dataset {path}: {placed.part}/{placed.name}"
-        raise ValueError(f"{where}: does not decode ({reason})") from error
+        raise DataError(f"{where}: does not decode ({reason})") from error
 
 
 def _label(path: Path, part: str, name: str, numbered: bool) -> str:
@@ -91,21 +92,19 @@ def _label(path: Path, part: str, name: str, numbered: bool) -> str:
         return PurePosixPath(name).parts[0]
     _, separator, label = PurePosixPath(name).stem.rpartition("_")
     if not separator or not label.isdecimal():
-        raise ValueError(
-            f"--dataset {path}: {part}/{name}: no number for a label; files are named {{ID}}_{{Label}}.png"
-        )
+        raise DataError(f"--dataset {path}: {part}/{name}: no number for a label; files are named {{ID}}_{{Label}}.png")
     return str(int(label))
 
 
 def _check_classes(path: Path, named: list[str], tested: list[str], folders: dict[str, set[str]]) -> None:
     empty = sorted(folders["train"] - set(named)) if folders["train"] else []
     if empty:
-        raise ValueError(f"--dataset {path}: class {empty[0]!r} is empty, train/{empty[0]} holds no image")
+        raise DataError(f"--dataset {path}: class {empty[0]!r} is empty, train/{empty[0]} holds no image")
     unknown = sorted(set(tested) - set(named))
     if unknown:
-        raise ValueError(f"--dataset {path}: class {unknown[0]!r} of test/ has no image in train/")
+        raise DataError(f"--dataset {path}: class {unknown[0]!r} of test/ has no image in train/")
     if len(named) < 2:
-        raise ValueError(f"--dataset {path}: only one class, {named[0]!r}; at least two are needed")
+        raise DataError(f"--dataset {path}: only one class, {named[0]!r}; at least two are needed")
 
 
 def _images(path: Path, heads: Heads) -> tuple[dict[str, np.ndarray], str]:
@@ -123,7 +122,7 @@ def _one_size(path: Path, sizes: Mapping[str, tuple[int, int]], either_way: bool
     ((width, height), _), *_ = Counter(sizes.values()).most_common(1)
     for where, size in sizes.items():
         if size != (width, height) and not (either_way and size == (height, width)):
-            raise ValueError(
+            raise DataError(
                 f"--dataset {path}: {where}: is {size[0]}x{size[1]}, most images are {width}x{height}; "
                 "all must have one size"
             )
@@ -141,10 +140,10 @@ def _decoded(path: Path, heads: Heads, pixels: int, channels: int) -> dict[str, 
             continue
         image = _read(path, placed, picture).convert("L" if channels == 1 else "RGB")
         if image.width * image.height != pixels:
-            raise ValueError(f"--dataset {path}: {placed.part}/{placed.name}: changed while it was read")
+            raise DataError(f"--dataset {path}: {placed.part}/{placed.name}: changed while it was read")
         flat[placed.part][row] = np.asarray(image).reshape(-1)
         sizes[f"{placed.part}/{placed.name}"] = image.size
     if len(sizes) < sum(map(len, heads.values())):
-        raise ValueError(f"--dataset {path}: images were taken away while they were read")
+        raise DataError(f"--dataset {path}: images were taken away while they were read")
     width, height = _one_size(path, sizes)
     return {part: images.reshape(-1, height, width, channels) for part, images in flat.items()}

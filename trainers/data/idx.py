@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from trainers.errors import DataError
+
 FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 _ARRIVING = ".arriving"
@@ -30,7 +32,7 @@ def find(name: str, data_dir: Path) -> Path | None:
     if len(missing) == len(_FILES) or (missing and (raw / _ARRIVING).exists()):
         return None
     if missing:
-        raise ValueError(f"--dataset {name}: {raw} lacks {', '.join(missing)}")
+        raise DataError(f"--dataset {name}: {raw} lacks {', '.join(missing)}")
     return raw
 
 
@@ -44,11 +46,11 @@ def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     path = _existing(raw, f"{part}-labels-idx1-ubyte")
     labels = _array(path, 1)
     if len(images) != len(labels):
-        raise ValueError(f"{path}: {len(labels)} labels for {len(images)} images")
+        raise DataError(f"{path}: {len(labels)} labels for {len(images)} images")
     if len(labels) == 0:
-        raise ValueError(f"{path}: holds no labels")
+        raise DataError(f"{path}: holds no labels")
     if labels.max() > 9:
-        raise ValueError(f"{path}: label {labels.max()} is not a class from 0 to 9")
+        raise DataError(f"{path}: label {labels.max()} is not a class from 0 to 9")
     return images[..., None], labels.astype(np.int64)
 
 
@@ -121,14 +123,14 @@ def _array(path: Path | None, dimensions: int) -> np.ndarray:
     content = _content(path)
     header = 4 + 4 * dimensions
     if len(content) < header:
-        raise ValueError(f"{path}: truncated, {len(content)} bytes are no IDX file")
+        raise DataError(f"{path}: truncated, {len(content)} bytes are no IDX file")
     magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
     if magic != 0x0800 + dimensions:
-        raise ValueError(f"{path}: wrong magic number {magic:#010x}, expected {0x0800 + dimensions:#010x}")
+        raise DataError(f"{path}: wrong magic number {magic:#010x}, expected {0x0800 + dimensions:#010x}")
     expected = header + int(np.prod(shape, dtype=np.int64))
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
-        raise ValueError(f"{path}: {what}, {len(content)} bytes where its header promises {expected}")
+        raise DataError(f"{path}: {what}, {len(content)} bytes where its header promises {expected}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
 
 
@@ -137,4 +139,4 @@ def _content(path: Path) -> bytes:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return file.read()
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({error})") from error

@@ -13,6 +13,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from trainers.errors import DataError
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 # Pillow looks at contents and not at names, and hands some formats to other programs (EPS to Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -61,7 +63,7 @@ def picture(source: Path | BinaryIO) -> Image.Image:
 def check_bytes(size: int) -> None:
     """ValueError with the reason for a file of more bytes than any picture needs."""
     if size > MAX_BYTES:
-        raise ValueError(f"it has {size:,} bytes, at most {MAX_BYTES:,} are read")
+        raise DataError(f"it has {size:,} bytes, at most {MAX_BYTES:,} are read")
 
 
 @contextmanager
@@ -77,20 +79,20 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise whatever its bytes happen to ask for
-        raise ValueError(_reason(error)) from error
+        raise DataError(_reason(error)) from error
 
 
 def _check_plain(path: Path) -> None:
     """A FIFO or a device would be waited for, or never end."""
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise ValueError("it is no plain file")
+        raise DataError("it is no plain file")
     check_bytes(about.st_size)
 
 
 def _check_pixels(count: int) -> None:
     if count > MAX_PIXELS:
-        raise ValueError(_too_large(count))
+        raise DataError(_too_large(count))
 
 
 def _too_large(pixels: int) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainers.errors import DataError
+
 _BLOCK = 2**20  # values counted at a time: each is eight bytes while it is
 
 
@@ -39,5 +41,5 @@ def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -
     if isinstance(given, int | float):
         return (float(given),) * len(measured)
     if len(given) != len(measured):
-        raise ValueError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
+        raise DataError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
     return tuple(given)

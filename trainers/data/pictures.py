@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainers.data.dataset import Dataset, denormalized
 from trainers.data.image_file import picture
+from trainers.errors import DataError
 
 _CLEARLY = 0.95  # of the training images must share a background for it to be the data set's
 _WHITE = 255
@@ -57,7 +58,7 @@ def _opened(path: Path, mode: str) -> Image.Image:
     try:
         return picture(path).convert(mode)
     except ValueError as error:
-        raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
+        raise DataError(f"{path}: cannot be read as a picture ({error})") from error
 
 
 def _negative_of(contrast: float) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from trainers.errors import DataError
+
 NOTICED = 10**9  # bytes that images take before a user hears of it
 # A byte as they are in the file, and four as the float32 that is trained on.
 BYTES_OF_A_VALUE = 5
@@ -24,7 +26,7 @@ def check_images(where: str, count: int, shape: tuple[int, int, int]) -> str:
     needed, free = count * height * width * channels * BYTES_OF_A_VALUE, available_bytes()
     images = f"{count:,} images of {width}x{height}x{channels}"
     if free is not None and needed > free:
-        raise ValueError(
+        raise DataError(
             f"{where}: {images} need {gigabytes(needed)} of memory, {gigabytes(free)} are free; make them smaller"
         )
     return f"{images} take {gigabytes(needed)} of memory; smaller ones train faster" if needed > NOTICED else ""

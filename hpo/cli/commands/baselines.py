@@ -17,6 +17,7 @@ from hpo.cli.command import run_command
 from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH, DataSpec, TrainSpec
 from hpo.store.journal import Journal, read_journal
+from hpo.system.errors import UserError
 from hpo.system.files import write_atomically
 from hpo.system.text import say
 
@@ -56,7 +57,7 @@ class BaselinesSpec:
         at_least("--max-epochs", self.max_epochs, 1)
         at_least("--jobs", self.jobs, 1)
         if self.dataset == "auto":
-            raise ValueError("--dataset auto: name the data set; choose from mnist, fashion-mnist, digits")
+            raise UserError("--dataset auto: name the data set; choose from mnist, fashion-mnist, digits")
 
     @property
     def stem(self) -> Path:
@@ -114,9 +115,9 @@ def _run(todo: list[Job], spec: BaselinesSpec) -> None:
         journal = Journal(spec.stem.with_suffix(".jsonl"))
         journal.lock()
     except BlockingIOError:
-        raise ValueError(f"--out {spec.out}: another hpo baselines is at work there") from None
+        raise UserError(f"--out {spec.out}: another hpo baselines is at work there") from None
     except OSError as error:
-        raise ValueError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
     # Closed here, not when it is collected: an error between two rows must end the processes too.
     with closing(journal), closing(_rows(todo, spec.jobs)) as rows:
         for number, row in enumerate(rows, 1):

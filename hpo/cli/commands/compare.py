@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from hpo.cli.command import run_command
 from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH
+from hpo.system.errors import UserError
 from hpo.system.files import check_output
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     from hpo.trials.ranking import RankBy, rank
 
     if len(runs) < 2:
-        raise ValueError(
+        raise UserError(
             f"{len(runs)} run{'s' if len(runs) != 1 else ''} to compare: give two folders results/NAME or more"
         )
     past = [read_run(path) for path in runs]

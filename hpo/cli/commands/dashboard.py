@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import check_name
+from hpo.system.errors import UserError
 
 _RunName = Annotated[str, Parameter(help="Of a run in --results-dir.")]
 
@@ -38,11 +39,11 @@ def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: 
     check_name("NAME", name)
     study = read_run(results_dir / name).spec
     if find_spec("optuna_dashboard") is None:
-        raise ValueError('hpo dashboard: needs optuna-dashboard: pip install -e ".[dashboard]"')
+        raise UserError('hpo dashboard: needs optuna-dashboard: pip install -e ".[dashboard]"')
     if not 1 <= port <= 65535 or answers(f"127.0.0.1:{port}"):
-        raise ValueError(f"--port {port}: is taken or no port; give another one")
+        raise UserError(f"--port {port}: is taken or no port; give another one")
     if "storage" in study:
-        raise ValueError(
+        raise UserError(
             f"{name}: its study is in {study['storage']}: optuna-dashboard URL, with the password, shows it"
         )
     from optuna_dashboard import run_server

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import unknown
+from hpo.system.errors import UserError
 from hpo.system.terminal import console
 from hpo.system.text import shown
 from models import MODELS, is_known
@@ -46,7 +47,7 @@ def _models(
     if name is not None and not is_known(name):
         raise unknown(f"model {name}", name, MODELS, ", or give MODULE:NAME")
     if min(*shape, classes) < 1:
-        raise ValueError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
+        raise UserError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
     table = _zoo(shape, classes) if name is None else _layers(name, shape, classes)
     console().print(table)
 

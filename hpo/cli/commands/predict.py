@@ -16,7 +16,7 @@ from cyclopts import Parameter
 from hpo.cli.command import run_command
 from hpo.spec.checks import choice
 from hpo.spec.evaluate import OwnModel
-from hpo.system.errors import BAD_INPUT, FAILED
+from hpo.system.errors import BAD_INPUT, FAILED, UserError
 from hpo.system.files import check_output
 from hpo.system.text import printable, say
 
@@ -64,7 +64,7 @@ def _predict(
     from hpo.networks.prediction import predict_pictures
 
     if not pictures:
-        raise ValueError("hpo predict: give at least one picture or folder after the weights")
+        raise UserError("hpo predict: give at least one picture or folder after the weights")
     classes, answers = predict_pictures(weights, pictures, spec.invert, spec.model)
     named = [answer for answer in answers if answer.error and answer.file in pictures]
     if len(named) < len(answers):

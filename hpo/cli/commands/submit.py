@@ -19,7 +19,7 @@ from hpo.cli.command import run_command
 from hpo.cli.submission import make_job
 from hpo.spec.checks import check_name, unknown
 from hpo.spec.settings import SWITCH
-from hpo.system.errors import BAD_INPUT, FAILED
+from hpo.system.errors import BAD_INPUT, FAILED, UserError
 
 DASHBOARD = "http://127.0.0.1:8265"
 
@@ -45,7 +45,7 @@ class SubmitSpec:
     def __post_init__(self) -> None:
         asked = [f"--{name}" for name in ("follow", "stop", "detach", "dry_run") if getattr(self, name)]
         if len(asked) > 1:
-            raise ValueError(f"{' '.join(asked)}: choose one".replace("_", "-"))
+            raise UserError(f"{' '.join(asked)}: choose one".replace("_", "-"))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,11 +71,11 @@ def main(argv: Sequence[str]) -> int:
 def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
     known = spec.follow or spec.stop
     if known and line is not None:
-        raise ValueError(f"{'--follow' if spec.follow else '--stop'} {known}: takes no flags of a run")
+        raise UserError(f"{'--follow' if spec.follow else '--stop'} {known}: takes no flags of a run")
     if known:
         return _known(spec, Jobs(spec.address), known)
     if line is None:
-        raise ValueError("say what to run behind a --, as in: hpo submit -- --model cnn --trials 50")
+        raise UserError("say what to run behind a --, as in: hpo submit -- --model cnn --trials 50")
     run = make_job(line)
     if run is None:
         return 0

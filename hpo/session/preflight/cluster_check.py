@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from cluster.nodes import on_every_node
 from hpo.store.checkpoints import CheckpointStorage, place_at
+from hpo.system.errors import UserError
 from hpo.system.urls import masked
 
 DRIVER = "driver@probe"
@@ -26,7 +27,7 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
         found = on_every_node(_visit, place) if joined else {}
         seen = set(place.names("")) if place else set()
     except OSError as error:
-        raise ValueError(f"--storage-path {path}: cannot be written ({' '.join(str(error).split())})") from error
+        raise UserError(f"--storage-path {path}: cannot be written ({' '.join(str(error).split())})") from error
     finally:
         if place:
             with suppress(OSError):
@@ -35,13 +36,13 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
         late = isinstance(answer, TimeoutError)  # an OSError too, for Python
         apart = not late and (isinstance(answer, OSError) or (isinstance(answer, str) and answer not in seen))
         if place and apart:
-            raise ValueError(
+            raise UserError(
                 f"--storage-path {path}: node {node} does not see what the others write there; give a folder that all "
                 "nodes share or s3://BUCKET/PATH, or leave it out: checkpoints then travel to the driver"
             )
         if isinstance(answer, Exception):
             words = " ".join(str(answer).split())[:300]
-            raise ValueError(
+            raise UserError(
                 f"--address: node {node} cannot run trials ({type(answer).__name__}: {words}); install Podium there"
             )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.session.preflight.batches import largest_batch
+from hpo.system.errors import UserError
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset, Split, TrainingData
@@ -103,7 +104,7 @@ def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[Model
     fusible = {model.name: is_fusible(model, dataset) for model in models}
     others = ", ".join(name for name, can in fusible.items() if not can)
     if not any(fusible.values()):
-        raise ValueError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
+        raise UserError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
     notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
     return GpuSharing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
 

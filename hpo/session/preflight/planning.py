@@ -24,6 +24,7 @@ from hpo.spec.study import StudySpec
 from hpo.store.study_db import check_no_runs_file, check_unused, open_storage
 from hpo.store.study_file import WAY_ON, check_whole
 from hpo.store.trackers import check_mlflow
+from hpo.system.errors import UserError
 from hpo.system.urls import masked
 from models import MODELS, count_parameters, fetch_pretrained
 from trainers.config import split_config
@@ -66,7 +67,7 @@ def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
         try:
             check_whole(stored)
         except ValueError as error:
-            raise ValueError(f"--resume {spec.output.resume}: its study.json is damaged ({error}); {WAY_ON}") from error
+            raise UserError(f"--resume {spec.output.resume}: its study.json is damaged ({error}); {WAY_ON}") from error
         spec = _resumable(spec, stored)
     _check_databases(spec)
     spaces = {name: search_space(name, spec.search) for name in spec.search.model}
@@ -148,17 +149,17 @@ def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     # A folder may lie elsewhere now; whether it is the same is seen by its hashes.
     if spec.data.dataset not in (old["dataset"], resolved) and not os.path.exists(spec.data.dataset):
         new["dataset"], old = spec.data.dataset, {**old, "dataset": resolved}
-        raise ValueError(f"--resume {name}: changed, {'; '.join(difference(old, new))}")
+        raise UserError(f"--resume {name}: changed, {'; '.join(difference(old, new))}")
     kept = [{k: v for k, v in side.items() if k not in _MAY_CHANGE} for side in (old, new)]
     changes = difference(*kept)
     if changes:
-        raise ValueError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")
+        raise UserError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")
     urls = {"--storage": spec.search.storage, "--storage-path": spec.resources.storage_path}
     for flag, url in {**urls, "--mlflow": spec.output.mlflow}.items():
         if "***" in (url or ""):
-            raise ValueError(f"--resume {name}: give {flag} again, its password is not kept")
+            raise UserError(f"--resume {name}: give {flag} again, its password is not kept")
     if masked(spec.search.storage or "") != old.get("storage", ""):
-        raise ValueError(f"--resume {name}: --storage must be the one it began with, {old.get('storage', 'none')}")
+        raise UserError(f"--resume {name}: --storage must be the one it began with, {old.get('storage', 'none')}")
     # A folder may lie elsewhere now, and is then where it is said to be.
     moved = spec.data.dataset not in (old["dataset"], resolved)
     return spec if moved else replace(spec, data=replace(spec.data, dataset=resolved))
@@ -168,7 +169,7 @@ def _check_same_data(dataset: Dataset, stored: dict[str, Any]) -> None:
     hashes = stored["data"]["hashes"]
     changed = [part for part, value in dataset.hashes.items() if hashes.get(part) != value]
     if changed:
-        raise ValueError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
+        raise UserError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
 
 
 def _check_databases(spec: StudySpec) -> None:
@@ -192,15 +193,15 @@ def _models(spec: StudySpec, spaces: dict[str, Space], dataset: Dataset) -> tupl
             plans.append(ModelPlan(name, space, counted(name, dataset, space.default, device, most)))
         except ValueError as error:
             if len(spaces) == 1 or name not in MODELS:
-                raise ValueError(f"--model {error}" if name in MODELS else str(error)) from error
+                raise UserError(f"--model {error}" if name in MODELS else str(error)) from error
             small.append(str(error))
     if not plans:
-        raise ValueError(f"--model: none takes these images; {small[0]}")
+        raise UserError(f"--model: none takes these images; {small[0]}")
     least = {plan.name: _least_parameters(plan, dataset) for plan in plans} if most is not None else {}
     kept = tuple(plan for plan in plans if most is None or least[plan.name] <= most)
     over = [f"{plan.name} has {least[plan.name]:,}" for plan in plans if plan not in kept]
     if not kept:
-        raise ValueError(f"--max-parameters {most}: fewer than any configuration has ({', '.join(over)})")
+        raise UserError(f"--max-parameters {most}: fewer than any configuration has ({', '.join(over)})")
     notes = [f"left out: {'; '.join(small)}"] if small else []
     notes += [f"left out by --max-parameters {most}: {', '.join(over)}"] if over else []
     idle = sorted(set(spec.search.space) - set(spec.search.model))
@@ -237,7 +238,7 @@ def _available(spec: StudySpec) -> dict[str, float]:
                 check_nodes(spec.resources.storage_path, joined=True)
                 return {"CPU": 0, "GPU": 0, **ray.cluster_resources()}  # type: ignore[no-untyped-call]
         except ConnectionError as error:
-            raise ValueError(str(error)) from error
+            raise UserError(str(error)) from error
     check_nodes(spec.resources.storage_path, joined=False)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {"CPU": cpus, "GPU": torch.cuda.device_count()}
@@ -252,9 +253,9 @@ def _device(spec: StudySpec, resources: dict[str, float]) -> str:
     wanted, share = spec.train.device, _asked_gpus(spec)
     check_device(wanted, bool(resources["GPU"]) or _grows(spec))
     if wanted == "cuda" and share == 0:
-        raise ValueError("--device cuda: needs --gpus-per-trial over 0")
+        raise UserError("--device cuda: needs --gpus-per-trial over 0")
     if wanted in ("cpu", "mps") and share:
-        raise ValueError(f"--gpus-per-trial {share:g}: --device {wanted} uses none; choose 0 or --device cuda")
+        raise UserError(f"--gpus-per-trial {share:g}: --device {wanted} uses none; choose 0 or --device cuda")
     if wanted != "auto":
         return wanted
     return "cuda" if (resources["GPU"] and share != 0) or share else "cpu"
@@ -273,7 +274,7 @@ def _gpus_per_trial(spec: StudySpec, device: str, resources: dict[str, float]) -
     workers = spec.resources.workers_per_trial
     if share * workers > resources["GPU"] and not _grows(spec):
         each = f" for each of --workers-per-trial {workers}" if workers > 1 else ""
-        raise ValueError(f"--gpus-per-trial {share:g}{each}: there are {resources['GPU']:g} GPUs")
+        raise UserError(f"--gpus-per-trial {share:g}{each}: there are {resources['GPU']:g} GPUs")
     return share
 
 
@@ -283,7 +284,7 @@ def _concurrency(spec: StudySpec, gpus: float, resources: dict[str, float]) -> t
     if cpus * workers > resources["CPU"] and not _grows(spec):
         said = f"--cpus-per-trial {cpus}"
         said = f"--workers-per-trial {workers}, with {said} for each" if workers > 1 else said
-        raise ValueError(f"{said}: there are {resources['CPU']:g} CPUs")
+        raise UserError(f"{said}: there are {resources['CPU']:g} CPUs")
     room = int(resources["CPU"] // cpus)
     if gpus >= 1:
         room = min(room, int(resources["GPU"] // gpus))
@@ -325,7 +326,7 @@ def _check_shared(storage: RDBStorage, plan: Plan) -> None:
         begun = load_study(study_name=name, storage=storage).user_attrs.get(SHARED_ATTR, {}) if name in there else {}
         changed = [key for key, value in shared_by_drivers(plan, model).items() if begun.get(key, value) != value]
         if changed:
-            raise ValueError(
+            raise UserError(
                 f"--study {plan.spec.search.study}: {model.name} was begun there with other {', '.join(changed)}; give "
                 "the same, or take another --study"
             )

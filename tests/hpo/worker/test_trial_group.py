@@ -273,7 +273,7 @@ def test_an_error_becomes_a_state_and_the_actor_goes_on(data: TrainingData, tmp_
     result = trial.step()
     (report,) = result["lanes"]
     assert result["done"] and report["state"] == "failed" and report["epochs"] == 0
-    assert report["error"].startswith("ValueError: activation 'swish'") and "Traceback" in report["traceback"]
+    assert report["error"].startswith("ModelError: activation 'swish'") and "Traceback" in report["traceback"]
     assert trial.reset_config({"lanes": [lane(1)]})
     assert trial.step()["lanes"][0]["state"] == "running"
     trial.cleanup()
