@@ -9,36 +9,39 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
 
+from hpo.search.optuna_private import make_wait, trial_key
 from hpo.trials.objectives import values
+from hpo.trials.records import TrialRecord, TrialState
 
 DRIVER = "podium_run"  # a trial's attribute
 Value = float | list[float | None] | None
 
 
-def tell(study: optuna.Study, number: int, state: str, value: Value) -> None:
-    """Tells the study a lane's end.
+def tell(study: optuna.Study, number: int, state: TrialState, value: Value) -> None:
+    """Tells the study a trial's end.
 
     completed with its best value, or values. stopped and diverged are pruned: told as failed, TPE would ignore a
     diverging region and keep sampling it. failed, a fault that is not the configuration's, is ignored; with several
     objectives, for which Optuna knows no pruned trials, all that are not completed are.
     """
-    if state == "completed":
+    if state == TrialState.COMPLETED:
         study.tell(number, value, skip_if_finished=True)  # type: ignore[arg-type]
     else:
-        told = TrialState.FAIL if state == "failed" else rejected(study)
+        told = OptunaState.FAIL if state == TrialState.FAILED else rejected(study)
         study.tell(number, state=told, skip_if_finished=True)
 
 
-def rejected(study: optuna.Study) -> TrialState:
+def rejected(study: optuna.Study) -> OptunaState:
     """A state for configurations that are no good."""
-    return TrialState.PRUNED if len(study.directions) == 1 else TrialState.FAIL
+    return OptunaState.PRUNED if len(study.directions) == 1 else OptunaState.FAIL
 
 
 def restore(
     study: optuna.Study,
-    records: dict[str, Any],
+    records: Mapping[str, TrialRecord],
     distributions: dict[str, BaseDistribution],
     objective: Sequence[str] = ("accuracy",),
     cut_short: Mapping[str, dict[str, Any]] | None = None,
@@ -56,17 +59,17 @@ def restore(
         record = numbers.get(number)
         if record is None:
             fixed = {"fixed_params": waiting.get(number, {})}  # as Study.enqueue_trial has it
-            study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=fixed))
+            study.add_trial(create_trial(state=OptunaState.WAITING, system_attrs=fixed))
             continue
-        if set(record.config) != set(distributions) or record.state.value == "failed":
-            study.add_trial(create_trial(state=TrialState.FAIL))
+        if set(record.config) != set(distributions) or record.state == TrialState.FAILED:
+            study.add_trial(create_trial(state=OptunaState.FAIL))
             continue
-        done = record.state.value == "completed"
+        done = record.state == TrialState.COMPLETED
         told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
         curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
         study.add_trial(
             create_trial(
-                state=TrialState.COMPLETE if done else rejected(study),
+                state=OptunaState.COMPLETE if done else rejected(study),
                 values=told if done else None,  # type: ignore[arg-type]
                 params=record.config,
                 distributions=distributions,
@@ -90,11 +93,11 @@ def drop_orphans(study: optuna.Study, age_s: float) -> None:
     for trial in unfinished(study):
         old = datetime.now() - (trial.datetime_start or datetime.min) >= timedelta(seconds=age_s)
         unclaimed = not trial.params or (age_s > 0 and DRIVER not in trial.user_attrs)
-        if trial.state == TrialState.RUNNING and unclaimed and old:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        if trial.state == OptunaState.RUNNING and unclaimed and old:
+            study.tell(trial.number, state=OptunaState.FAIL, skip_if_finished=True)
 
 
-def reconcile(study: optuna.Study, finished: dict[str, tuple[str, Value]], driver: str | None = None) -> None:
+def reconcile(study: optuna.Study, finished: Mapping[str, tuple[TrialState, Value]], driver: str | None = None) -> None:
     """Makes the study agree with the journal after a driver was killed.
 
     finished: trial id to (state, value) of every journaled row. A running trial that is in there is told;
@@ -106,15 +109,10 @@ def reconcile(study: optuna.Study, finished: dict[str, tuple[str, Value]], drive
         row = finished.get(trial_id(study, trial.number))
         if row is not None:
             tell(study, trial.number, *row)
-        elif trial.state == TrialState.RUNNING:
-            make_wait(study, trial._trial_id)
+        elif trial.state == OptunaState.RUNNING:
+            make_wait(study, trial_key(trial))
 
 
 def unfinished(study: optuna.Study) -> Iterable[FrozenTrial]:
     """Trials of the study that are running or waiting."""
     return [trial for trial in study.get_trials(deepcopy=False) if not trial.state.is_finished()]
-
-
-def make_wait(study: optuna.Study, optuna_id: int) -> None:
-    """Puts a running trial back to waiting: `ask` gives it out next, with the parameters it had."""
-    study._storage.set_trial_state_values(optuna_id, state=TrialState.WAITING)

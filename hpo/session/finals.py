@@ -7,13 +7,10 @@ What is trained lies in a journal and in files, so that finals that were cut sho
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,25 +21,22 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
-from hpo.store.checkpoints import Checkpoints, CheckpointStorage
+from hpo.search.worker_settings import make_worker_settings
+from hpo.store.checkpoints import CheckpointStorage
 from hpo.store.finals_file import check_row, packed, read_finalists
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.system.text import describe_error
-from hpo.trials.asha import rungs
 from hpo.trials.finalists import Finalist, final_seeds
 from hpo.trials.records import TrialRecord
-from hpo.worker.last_words import trains
-from hpo.worker.process import prepare
-from hpo.worker.trainer_factory import make_trainer, take_up
-from hpo.worker.worker_group import WorkerGroup
+from hpo.worker.final import FinalRequest, train_network
+from hpo.worker.settings import WorkerSettings
 from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
 
 if TYPE_CHECKING:
-    from hpo.search.plan import Plan
-    from trainers.single import SingleTrainer
+    from hpo.spec.plan import Plan
 
 WORKERS_LOST = 2  # a network whose worker dies is trained again this often, from its last checkpoint
 LISTEN_S = 0.2  # for Ctrl-C
@@ -230,78 +224,16 @@ class _Tasks:
             scheduling_strategy=first,
         )
         # In a list, so that what arrives is the reference: further workers take it too.
-        return train.remote([self.data], self._settings(network)), place
+        request = FinalRequest(
+            name=network.name,
+            params=network.record.config,
+            seed=network.seed,
+            epochs=network.record.best_epoch or 0,
+        )
+        return train.remote([self.data], self._settings(network), request), place
 
-    def _settings(self, network: Network) -> dict[str, Any]:
-        plan, record = self.plan, network.record
-        return {
-            "name": network.name,
-            "model": record.model,
-            "params": record.config,
-            "seed": network.seed,
-            "best_epoch": record.best_epoch,
-            "epochs": plan.spec.search.epochs,
-            "input_shape": plan.dataset.input_shape,
-            "num_classes": len(plan.dataset.classes),
-            "checkpoints": self.place,
-            "import_from": os.getcwd(),
-            "train": {
-                "precision": record.precision,
-                "device": plan.device,
-                "threads": plan.spec.resources.cpus_per_trial,
-            },
-            "workers": plan.spec.resources.workers_per_trial,
-            "gpus": plan.gpus_per_trial,
-        }
-
-
-def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> dict[str, Any]:
-    """On a worker: trains one network, from its last checkpoint where there is one.
-
-    Returns its weights, epochs, seconds of training, a warning (mostly empty), and whether its loss stopped being
-    finite: it is tested all the same, because a configuration that breaks with some seeds is as good as it is with all
-    of them.
-    """
-    peers = WorkerGroup(data[0], settings) if settings["workers"] > 1 else None
-    training = prepare(ray.get(data[0]), settings)
-    trains(settings["name"])
-    checkpoints, trainer = Checkpoints(settings["checkpoints"], _check), None
-    try:
-        state, damaged = checkpoints.load(settings["name"])
-        make = partial(make_trainer, training, settings, settings["params"], settings["seed"], peers)
-        trainer, said, goes_on = take_up(make, [state["trainer"]] if state else [], peers)
-        outcome = _trained(trainer, settings, checkpoints, state["train_s"] if state and goes_on else 0.0)
-        return {**outcome, "warning": "; ".join(filter(None, (damaged, said)))}
-    except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
-        return {"error": describe_error(error)}
-    except Exception as error:
-        raise (peers.cause(error) if peers else error) from error
-    finally:
-        if trainer:
-            trainer.close()
-
-
-def _check(state: dict[str, Any]) -> None:
-    """Raises KeyError or TypeError for a state that no network can be taken up from."""
-    if not (isinstance(state["train_s"], float) and isinstance(state["trainer"]["epoch"], int)):
-        raise TypeError("its times are no numbers")
-
-
-def _trained(
-    trainer: SingleTrainer, settings: dict[str, Any], checkpoints: Checkpoints, train_s: float
-) -> dict[str, Any]:
-    finite = True
-    while trainer.epoch < settings["best_epoch"] and finite:
-        (result,) = trainer.step()
-        train_s += result.train_s
-        finite = bool(np.isfinite(result.train_loss))
-        if trainer.epoch in rungs(settings["best_epoch"]):
-            with suppress(OSError):  # an insurance only
-                checkpoints.save(settings["name"], trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
-    outcome = {"weights": trainer.weights(), "epochs": trainer.epoch, "train_s": train_s, "diverged": not finite}
-    with suppress(OSError):
-        checkpoints.remove(settings["name"])
-    return outcome
+    def _settings(self, network: Network) -> WorkerSettings:
+        return make_worker_settings(self.plan, network.record.model, network.record.precision, self.place)
 
 
 def _outcome(reference: Any, name: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.storages import RDBStorage
 
-from hpo.search.plan import ModelPlan, Plan, study_name
 from hpo.search.study_sync import DRIVER, restore
+from hpo.spec.plan import ModelPlan, Plan, study_name
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.recovery import Lost, brought_back

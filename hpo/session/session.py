@@ -23,12 +23,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.connect import connect
 from cluster.watch import watched
-from hpo.search.plan import Plan
 from hpo.search.tuning import SearchFault, for_workers, run_search
 from hpo.session import study_json as provenance
 from hpo.session.finals import run_finals, seeds
 from hpo.session.mending import mend
 from hpo.session.winner import write_winner
+from hpo.spec.plan import Plan
 from hpo.spec.settings import OutputSpec
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders

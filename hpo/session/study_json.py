@@ -14,7 +14,7 @@ from hpo.system.urls import masked
 from hpo.trials.asha import rungs
 
 if TYPE_CHECKING:
-    from hpo.search.plan import Plan
+    from hpo.spec.plan import Plan
 
 
 def describe(plan: Plan) -> dict[str, Any]:

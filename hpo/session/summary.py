@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hpo.search.plan import Plan
+from hpo.spec.plan import Plan
 from hpo.store.best_file import has_weights
 from hpo.store.model_file import arguments
 from hpo.store.run_folder import RunFolder

@@ -15,7 +15,7 @@ from hpo.trials.records import TrialRecord
 from trainers.config import TrainConfig, split_config
 
 if TYPE_CHECKING:
-    from hpo.search.plan import Plan
+    from hpo.spec.plan import Plan
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.system.files import write_atomically
+from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.ranking import DEFAULT, RankBy, Ranked, rank
 from hpo.trials.records import USUAL_CONFIG, TrialRecord, columns, to_row
 
@@ -83,8 +84,12 @@ class LiveTrials:
         self.path, self.records, self.by = path, records, by
         self._not_before = 0.0
 
-    def added(self) -> None:
-        """Call after each new record."""
+    def started(self, request: TrialRequest) -> None: ...
+
+    def reported(self, request: TrialRequest, report: TrialReport) -> None: ...
+
+    def finished(self, record: TrialRecord) -> None:
+        """Writes the table with the new record in it, if the last writing is long enough ago."""
         started = time.monotonic()
         if started >= self._not_before:
             self.write()

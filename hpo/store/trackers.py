@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,17 +17,14 @@ from typing import Any, Protocol, TypeGuard
 
 from hpo.system.errors import UserError
 from hpo.system.urls import masked
+from hpo.trials.messages import TrialListener, TrialReport, TrialRequest
 from hpo.trials.records import TrialRecord, TrialState
 
 _SCALARS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 
 
-class Tracker(Protocol):
-    """epochs: rows of a trial's curve that are new."""
-
-    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None: ...
-
-    def finished(self, record: TrialRecord) -> None: ...
+class Tracker(TrialListener, Protocol):
+    """A listener with something to close."""
 
     def close(self) -> None: ...
 
@@ -39,17 +36,20 @@ class TensorBoard:
         self.folder = folder
         self.writers: dict[str, Any] = {}
 
-    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None:
+    def started(self, request: TrialRequest) -> None: ...
+
+    def reported(self, request: TrialRequest, report: TrialReport) -> None:
         # Not tensorboardX's SummaryWriter: its thread dies of a full disk, and then its queue blocks for ever.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
+        trial_id = request.trial_id
         if trial_id not in self.writers:
             (self.folder / trial_id).mkdir(parents=True, exist_ok=True)
             # By itself a file is named after the second, and one that a resume begins would replace another.
             self.writers[trial_id] = EventsWriter(str(self.folder / trial_id / "events"), f".{time.time_ns()}")
-        for epoch in epochs:
+        for epoch in report.rows():
             for name in _SCALARS:
                 if _is_finite(epoch[name]):
                     summary = scalar(name, epoch[name])
@@ -83,7 +83,9 @@ class MLflow:
         found = self.client.get_experiment_by_name(self.name)
         return str(found.experiment_id if found else self.client.create_experiment(self.name))
 
-    def reported(self, trial_id: str, epochs: Sequence[Mapping[str, Any]]) -> None: ...
+    def started(self, request: TrialRequest) -> None: ...
+
+    def reported(self, request: TrialRequest, report: TrialReport) -> None: ...
 
     def finished(self, record: TrialRecord) -> None:
         from mlflow.entities import Metric, Param, RunTag

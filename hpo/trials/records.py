@@ -9,13 +9,22 @@ from typing import Any
 
 
 class TrialState(StrEnum):
-    """completed: all epochs. stopped: ended early, by ASHA or the time budget. diverged: a loss or metric
-    was not finite. failed: an error that is not the configuration's."""
+    """What has become of a trial. The first two are never in a row of trials.csv."""
 
+    RUNNING = "running"
+    OUT_OF_MEMORY = "out of memory"
+    """It may run again, with a larger share of a GPU."""
     COMPLETED = "completed"
+    """It trained all its epochs."""
     STOPPED = "stopped"
+    """It was ended early, by ASHA or the time budget."""
     DIVERGED = "diverged"
+    """A loss was not finite."""
     FAILED = "failed"
+    """An error that is not the configuration's."""
+
+
+FINISHED_STATES = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +89,10 @@ class TrialRecord:
                 raise ValueError(f"{key} is {kept[key]!r}")
         if not all(isinstance(epoch, dict) and isinstance(epoch.get("epoch"), int) for epoch in kept.get("curve", ())):
             raise ValueError("its curve is damaged")
-        return cls(**{**kept, "state": TrialState(values["state"])})
+        state = TrialState(values["state"])
+        if state not in FINISHED_STATES:
+            raise ValueError(f"state is {state.value!r}")
+        return cls(**{**kept, "state": state})
 
 
 _TEXTS = ("trial_id", "model", "dataset", "precision", "device", "node", "error")
@@ -143,6 +155,3 @@ def to_row(record: TrialRecord, rank: int, pareto: bool) -> dict[str, Any]:
     """One row of trials.csv, by column."""
     config = {key if key in USUAL_CONFIG else f"config_{key}": value for key, value in record.config.items()}
     return {**asdict(record), **config, "rank": rank, "pareto": pareto, "state": record.state.value}
-
-
-OUT_OF_MEMORY = "out of memory"  # a report's state, after which its trial may run again

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.system.text import printable, say
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.messages import TrialReport, TrialRequest
+from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
 
 MAX_LINES = 12  # of running trials
@@ -33,9 +34,9 @@ class Progress:
 
     def __init__(self, work: Work, done: Sequence[TrialRecord] = ()) -> None:
         self.work, self.total, self.epochs = work, work.trials, work.epochs
-        self.counts = dict.fromkeys(TrialState, 0)
+        self.counts = dict.fromkeys(FINISHED_STATES, 0)
         self.best: TrialRecord | None = None
-        self.running: dict[str, dict[str, Any]] = {}
+        self.running: dict[str, TrialReport | None] = {}
         self.began, self.before = time.monotonic(), len(done)
         self.over_epochs, self.before_epochs = 0, sum(record.epochs for record in done)
         self.first: float | None = None  # when this session's first trial was asked for
@@ -49,12 +50,12 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def started(self, trial_id: str) -> None:
+    def started(self, request: TrialRequest) -> None:
         self.first = self.first or time.monotonic()
-        self.running[trial_id] = {"epochs": 0, "value": None}
+        self.running[request.trial_id] = None
 
-    def reported(self, trial_id: str, report: dict[str, Any]) -> None:
-        self.running[trial_id] = report
+    def reported(self, request: TrialRequest, report: TrialReport) -> None:
+        self.running[request.trial_id] = report
 
     def finished(self, record: TrialRecord) -> None:
         self.running.pop(record.trial_id, None)
@@ -79,7 +80,7 @@ class Progress:
 
         Trials that run count by the epochs they have done: several at once are all nearly over when the first one is.
         """
-        running = [report["epochs"] for report in dict(self.running).values()]
+        running = [report.epochs if report else 0 for report in dict(self.running).values()]
         done = self.over_epochs - self.before_epochs + sum(running)
         if self.finished_count <= self.before or not done:
             return None
@@ -150,9 +151,8 @@ class LiveProgress(Progress):
         return line
 
     def _running_line(self, trial_id: str) -> Text:
-        report = self.running.get(trial_id, {})
-        epoch = report.get("epochs", 0)
-        best = accuracy(report.get("value"))
+        report = self.running.get(trial_id)
+        epoch, best = (report.epochs, accuracy(report.val_accuracy)) if report else (0, accuracy(None))
         return Text(f"  {printable(trial_id)}  epoch {epoch}/{self.epochs}  best {best}", style="dim")
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from hpo.store.checkpoints import Checkpoints
 from hpo.worker.last_words import last_words_file, leave
@@ -18,21 +17,21 @@ HANG_GRACE_S = 10.0  # so long after its time a trial that has not ended by itse
 
 
 class Timeout:
-    """Ends an array that is at work for longer than --trial-timeout; what it waits, for a worker or its driver, does
-    not count. A context manager around the work.
+    """Ends a group that is at work for longer than --trial-timeout. A context manager around the work.
 
-    After an epoch, by an error. An array that hangs in one takes its worker with it a little later, which leaves a
-    traceback of where it hung in its log and a mark by which the next worker knows.
+    What it waits, for a worker or its driver, does not count. After an epoch it is ended by an error. One that hangs in
+    an epoch takes its worker with it a little later, which leaves a traceback of where it hung in its log, and a mark
+    by which the next worker knows.
     """
 
-    def __init__(self, settings: dict[str, Any], lanes: Sequence[RunningTrial], checkpoints: Checkpoints) -> None:
-        self.seconds: float | None = settings["timeout"]
-        if self.seconds is None:
+    def __init__(self, seconds: float | None, trials: Sequence[RunningTrial], checkpoints: Checkpoints) -> None:
+        self.seconds = seconds
+        if seconds is None:
             return
-        names = [(lane.lane["trial_id"], lane.lane["asked_at"]) for lane in lanes]
+        names = [(trial.request.trial_id, trial.request.asked_at) for trial in trials]
         self.marks = [partial(checkpoints.mark_late, *name) for name in names]
         late = any(checkpoints.is_late(*name) for name in names)
-        self.left = 0.0 if late else max(0.0, self.seconds - max(lane.earlier_s for lane in lanes))
+        self.left = 0.0 if late else max(0.0, seconds - max(trial.earlier_s for trial in trials))
 
     def check(self) -> None:
         """Raises TimeoutError once the time is over."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trainers.config import TrainConfig, split_config
+from hpo.system.text import describe_error
+from hpo.trials.messages import TrialRequest
+from hpo.worker.settings import SearchSettings, WorkerSettings
 
 if TYPE_CHECKING:
-    from torch.nn import Module
-
     from hpo.worker.worker_group import WorkerGroup
     from trainers.data.dataset import TrainingData
     from trainers.fit import Trainer
@@ -19,37 +18,39 @@ if TYPE_CHECKING:
 
 AnyTrainer = TypeVar("AnyTrainer", bound="Trainer")
 # What a trainer raises where it makes nothing of a state.
-_OF_THE_STATE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+_STATE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 def make_trainer(
-    data: TrainingData, settings: dict[str, Any], params: dict[str, Any], seed: int, peers: WorkerGroup | None
+    data: TrainingData, settings: WorkerSettings, params: Mapping[str, Any], seed: int, peers: WorkerGroup | None
 ) -> SingleTrainer:
-    """Of a network with these hyperparameters; on several workers where there are peers."""
+    """Makes the trainer of one network; `peers` share its batches, where there are any."""
     from trainers.single import SingleTrainer
 
-    make, config = _configured(settings, params, seed)
+    make, config = settings.network(params), settings.train_config(params, seed)
     return peers.lead(make, data, config) if peers else SingleTrainer(make, data, config)
 
 
-def make_array_trainer(
-    data: TrainingData, settings: dict[str, Any], lanes: Sequence[dict[str, Any]], peers: WorkerGroup | None
+def make_group_trainer(
+    data: TrainingData, settings: SearchSettings, requests: Sequence[TrialRequest], peers: WorkerGroup | None
 ) -> SingleTrainer | FusedTrainer:
-    """Of these lanes: one by itself, or in a run of fused trials any number of one shape."""
+    """Makes the trainer of these trials: of a single one, or of any number that are fused and so have one shape."""
     from trainers.fused.trainer import FusedTrainer
 
-    if settings["lanes"] == 1:
-        (lane,) = lanes
-        return make_trainer(data, settings, lane["params"], settings["seed"] + lane["number"], peers)
-    configured = [_configured(settings, lane["params"], settings["seed"] + lane["number"]) for lane in lanes]
-    return FusedTrainer([make for make, _ in configured], data, [config for _, config in configured])
+    if not settings.is_fused:
+        (request,) = requests
+        return make_trainer(data, settings, request.params, settings.seed + request.number, peers)
+    configs = [settings.train_config(request.params, settings.seed + request.number) for request in requests]
+    return FusedTrainer([settings.network(request.params) for request in requests], data, configs)
 
 
 def take_up(
     make: Callable[[], AnyTrainer], states: Sequence[dict[str, Any]], peers: WorkerGroup | None
 ) -> tuple[AnyTrainer, str, bool]:
-    """A trainer that goes on from what trainers saved, where there is anything; one that begins anew where it can make
-    nothing of that. Returns what is to be said of it, too, and whether it goes on."""
+    """Makes a trainer that goes on from what trainers saved; one that begins anew where that is of no use.
+
+    Returns it, a warning for the trial's row (mostly empty), and whether it goes on.
+    """
     trainer = make()
     if not states:
         return trainer, "", False
@@ -58,25 +59,14 @@ def take_up(
     except Exception as error:
         trainer.close()
         cause = peers.cause(error) if peers else error
-        if not _is_of_the_state(cause):
+        if not _is_state_error(cause):
             raise
     if peers:
         peers.close()
-    words = f"{type(cause).__name__}: {' '.join(str(cause).split())}"[:200]
-    return make(), f"its checkpoint is of no use ({words}): it begins anew", False
+    return make(), f"its checkpoint is of no use ({describe_error(cause, 200)}): it begins anew", False
 
 
-def _is_of_the_state(error: Exception) -> bool:
+def _is_state_error(error: Exception) -> bool:
     from trainers.faults import breaks_device, is_out_of_memory
 
-    return isinstance(error, _OF_THE_STATE) and not (is_out_of_memory(error) or breaks_device(error))
-
-
-def _configured(
-    settings: dict[str, Any], params: dict[str, Any], seed: int
-) -> tuple[Callable[[], Module], TrainConfig]:
-    from models import build_model
-
-    train, arch = split_config(params)
-    make = partial(build_model, settings["model"], settings["input_shape"], settings["num_classes"], **arch)
-    return make, TrainConfig(**settings["train"], **train, epochs=settings["epochs"], seed=seed)
+    return isinstance(error, _STATE_ERRORS) and not (is_out_of_memory(error) or breaks_device(error))

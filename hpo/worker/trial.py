@@ -7,6 +7,7 @@ import gc
 import os
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -14,29 +15,37 @@ import torch
 from ray import tune
 
 from hpo.system.text import describe_error
-from hpo.trials.records import OUT_OF_MEMORY
+from hpo.trials.messages import GroupRequest, TrialReport
+from hpo.trials.records import TrialState
 from hpo.worker.last_words import leave, trains
 from hpo.worker.process import prepare
+from hpo.worker.settings import SearchSettings
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER, WorkerGroup
-from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 
+REQUEST = "request"  # the only key of a trial's configuration in Tune: a GroupRequest
+REPORTS = "reports"  # of its results: a TrialReport of each trial of the group
+
 
 class Trial(tune.Trainable):
-    """Tune's side of an array. A class, because function trainables hang Tune when their actors are reused;
-    no error leaves it, because Tune would end the actor and lose what the trial had measured."""
+    """Tune's side of a trial group.
+
+    A class, because function trainables hang Tune when their actors are reused. No error leaves it, because Tune would
+    end the actor and lose what the trial had measured.
+    """
 
     peers: WorkerGroup | None = None  # the further workers of each trial, where it has several
     data: TrainingData | None = None
     broken = False  # whether this process can use its accelerator no more
 
-    def setup(self, config: dict[str, Any], data: Any = None, settings: Any = None) -> None:
+    def setup(self, config: dict[str, Any], data: Any = None, settings: SearchSettings | None = None) -> None:
         """data: a list of the one reference to the data set's arrays, so that Tune passes on the reference."""
-        self.settings: dict[str, Any] = {**settings, "node": _node(settings)}
+        assert settings is not None
+        self.settings = replace(settings, node=_node(settings.is_cluster))
         self.arrays = data[0]
-        if settings["workers"] > 1:
+        if settings.workers > 1:
             self.peers = WorkerGroup(data[0], self.settings)
         # An error here is one of the trial, which is where it becomes a state: its first step tries again.
         with contextlib.suppress(Exception):
@@ -52,15 +61,15 @@ class Trial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         if self.broken:
             leave(EXIT_LOST_MEMBER)  # what befell the trial is told; another process is to take the next one
-        # Where a process was left so, its trial is started again only for that: no lane of it goes on.
-        reports = self._guarded(lambda: self._run().step()) if self.lanes else []
-        values = [report["values"][-1][1] for report in reports if report["values"]]
+        # Where a process was left so, its trial is started again only for that: no trial of the group goes on.
+        reports = self._guarded(lambda: self._run().step()) if self.request.trials else []
+        values = [report.values[-1][1] for report in reports if report.values]
         return {
-            "lanes": reports,
+            REPORTS: reports,
             "value": max(values, default=-1.0),
             # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
-            "epochs": 0 if self.broken else max((report["epochs"] for report in reports), default=0),
-            "done": not self.broken and all(report["state"] != "running" for report in reports),
+            "epochs": 0 if self.broken else max((report.epochs for report in reports), default=0),
+            "done": not self.broken and all(report.state != TrialState.RUNNING for report in reports),
         }
 
     def cleanup(self) -> None:
@@ -70,7 +79,7 @@ class Trial(tune.Trainable):
         """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
         from trainers.single import warm_up
 
-        warm_up(self._prepared(), TrainConfig(**self.settings["train"]))
+        warm_up(self._prepared(), self.settings.train_config())
 
     def _prepared(self) -> TrainingData:
         if self.data is None:
@@ -78,15 +87,15 @@ class Trial(tune.Trainable):
         return self.data
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self.lanes, self.known = config["lanes"], config.get("known")
-        trains(self.lanes[0]["trial_id"] if self.lanes else "")
+        self.request: GroupRequest = config[REQUEST]
+        trains(self.request.trials[0].trial_id if self.request.trials else "")
         self.run: TrialGroup | None = None
-        self.failure: list[dict[str, Any]] | None = None
-        # The array is made in its first step: Tune gives up a trial whose worker is lost before.
+        self.failure: list[TrialReport] | None = None
+        # The group is made in its first step: Tune gives up a trial whose worker is lost before.
 
     def _run(self) -> TrialGroup:
         if self.run is None:
-            self.run = TrialGroup(self._prepared(), self.settings, self.lanes, self.known, self.peers)
+            self.run = TrialGroup(self._prepared(), self.settings, self.request, self.peers)
         return self.run
 
     def _end(self) -> None:
@@ -96,7 +105,7 @@ class Trial(tune.Trainable):
         if self.peers:
             self.peers.close()
 
-    def _guarded(self, action: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    def _guarded(self, action: Callable[[], list[TrialReport]]) -> list[TrialReport]:
         """What `action` returns; after an error, then and from then on, reports that say so."""
         if self.failure is None:
             try:
@@ -104,8 +113,8 @@ class Trial(tune.Trainable):
             # A network's sys.exit, or its KeyboardInterrupt, is its error, and not the end of the worker.
             except (Exception, SystemExit, KeyboardInterrupt) as error:
                 cause = self.peers.cause(error) if self.peers and isinstance(error, Exception) else error
-                self.failure, self.broken = self._failed(cause), breaks_device(cause)
-            if any(report["state"] == OUT_OF_MEMORY for report in self.failure):
+                self.failure, self.broken = self._fail(cause), breaks_device(cause)
+            if any(report.state == TrialState.OUT_OF_MEMORY for report in self.failure):
                 self._free_memory()
         return self.failure
 
@@ -118,20 +127,18 @@ class Trial(tune.Trainable):
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
 
-    def _failed(self, error: BaseException) -> list[dict[str, Any]]:
-        """Of the lanes that were still trained."""
-        failure = {
-            "state": OUT_OF_MEMORY if is_out_of_memory(error) else "failed",
-            "error": describe_error(error),
-            "traceback": "".join(traceback.format_exception(error)),
-        }
+    def _fail(self, error: BaseException) -> list[TrialReport]:
+        state = TrialState.OUT_OF_MEMORY if is_out_of_memory(error) else TrialState.FAILED
+        words, lines = describe_error(error), "".join(traceback.format_exception(error))
         if self.run:
-            return [lane.last or {**lane.report("failed"), **failure} for lane in self.run.lanes]
-        known = {"epochs": 0, "values": [], "value": None, "curve": [], "lanes": len(self.lanes)}
-        return [{**known, "trial_id": lane["trial_id"], **failure} for lane in self.lanes]
+            return self.run.fail(state, words, lines)
+        return [
+            TrialReport(trial_id=each.trial_id, state=state, error=words, traceback=lines, lanes=each.lanes)
+            for each in self.request.trials
+        ]
 
 
-def _node(settings: dict[str, Any]) -> str:
+def _node(is_cluster: bool) -> str:
     """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
     name = os.uname().nodename
-    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if settings["cluster"] else name
+    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if is_cluster else name

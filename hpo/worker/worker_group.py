@@ -12,6 +12,8 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from hpo.worker.last_words import leave
+from hpo.worker.process import prepare
+from hpo.worker.settings import WorkerSettings
 from trainers.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -30,14 +32,12 @@ EXIT_LOST_MEMBER = (
 class GroupMember:
     """One of the further workers: keeps the data, and follows one trial's leader after the other."""
 
-    def __init__(self, arrays: dict[str, Any], settings: dict[str, Any]) -> None:
+    def __init__(self, arrays: dict[str, Any], settings: WorkerSettings) -> None:
         self.arrays, self.settings = arrays, settings
         self.data: TrainingData | None = None
 
     def prepare(self) -> None:
         """No part of its start: an actor that raises there is one that died, and its error is lost."""
-        from hpo.worker.process import prepare
-
         if self.data is None:
             self.data = prepare(self.arrays, self.settings)
 
@@ -52,8 +52,8 @@ class GroupMember:
 class WorkerGroup:
     """Those of one leader: they end with it, because Ray ends the actors of a process that is gone."""
 
-    def __init__(self, data: ray.ObjectRef[Any], settings: dict[str, Any]) -> None:
-        self.data, self.settings, self.size = data, settings, settings["workers"]
+    def __init__(self, data: ray.ObjectRef[Any], settings: WorkerSettings) -> None:
+        self.data, self.settings, self.size = data, settings, settings.workers
         self.following: list[Any] = []
         self.actors: list[Any] = []
         self._start_all()
@@ -127,7 +127,7 @@ class WorkerGroup:
         group = get_current_placement_group()
         assert group is not None, "a trial of several workers has a bundle for each"
         place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
-        cpus, gpus = self.settings["train"]["threads"], self.settings["gpus"]
+        cpus, gpus = self.settings.threads, self.settings.gpus
         options = ray.remote(GroupMember).options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place)
         return options.remote(self.data, self.settings)
 

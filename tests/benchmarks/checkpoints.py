@@ -9,7 +9,6 @@ long it writes. Both are measured in one trial, so the machine's noise is the sa
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import statistics
 import tempfile
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.trials.messages import GroupRequest, TrialRequest
+from hpo.worker.settings import SearchSettings
 from hpo.worker.trial_group import TrialGroup
 from trainers.data.dataset import load_dataset
 
@@ -35,30 +36,26 @@ def one_trial(data: Any, folder: Path, epochs: int) -> tuple[float, float, int, 
         written.append(time.perf_counter() - began)
 
     Checkpoints.save = timed  # type: ignore[method-assign]
-    settings = {
-        "model": "cnn",
-        "input_shape": (1, 28, 28),
-        "num_classes": 10,
-        "epochs": epochs,
-        "rungs": (1, 3, 9),
-        "deadline": math.inf,
-        "checkpoints": FolderStorage(folder),
-        "timeout": None,
-        "node": "",
-        "workers": 1,
-        "lanes": 1,
-        "halving": 0,
-        "seed": 0,
-        "train": {"precision": "float32", "device": "cpu", "threads": 1},
-    }
-    lane = {"trial_id": "cnn-0000", "number": 0, "params": CONFIG, "asked_at": time.time()}
-    trial = TrialGroup(data, settings, [lane])
+    settings = SearchSettings(
+        model="cnn",
+        input_shape=(1, 28, 28),
+        num_classes=10,
+        epochs=epochs,
+        rungs=(1, 3, 9),
+        checkpoints=FolderStorage(folder),
+        seed=0,
+        precision="float32",
+        device="cpu",
+        threads=1,
+    )
+    request = TrialRequest(trial_id="cnn-0000", number=0, params=CONFIG, asked_at=time.time())
+    trial = TrialGroup(data, settings, GroupRequest(trials=(request,)))
     for _ in range(epochs):
         (report,) = trial.step()
     trial.close()
     Checkpoints.save = save  # type: ignore[method-assign]
     largest = max(file.stat().st_size for file in folder.iterdir())
-    return report["train_s"] + report["eval_s"], sum(written), len(written), largest
+    return report.train_s + report.eval_s, sum(written), len(written), largest
 
 
 def main() -> None:

@@ -16,7 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from hpo.trials.messages import TrialReport
+from hpo.trials.records import TrialState
+from hpo.worker.trial import REPORTS
 from tests.benchmarks.table import Row, row
+from tests.helpers.reports import epoch as an_epoch
+from tests.helpers.searching import asked, make_searcher
 
 SIZES, WINDOW, EPOCHS = (100, 1_000, 10_000), 50, 5
 
@@ -27,8 +32,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
 
     The end of a run, its ranking and files, is shared out over all trials.
     """
-    from hpo.search.recorder import Constants, Recorder
-    from hpo.search.searcher import StudySearcher
+    from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
     from hpo.spec.spaces import search_space
     from hpo.spec.study import StudySpec
     from hpo.store.checkpoints import Checkpoints, FolderStorage
@@ -50,12 +54,11 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
         recorder = Recorder(
             records,
             Journal(folder / "trials.jsonl"),
-            LiveTrials(folder / "trials.csv", records),
-            Progress(Work(trials, EPOCHS)),
             Checkpoints(FolderStorage(folder / "checkpoints")),
+            [LiveTrials(folder / "trials.csv", records), Progress(Work(trials, EPOCHS))],
         )
-        recorder.constants = Constants("cnn", 429_258, "mnist", "float32", 0)
-        searcher = StudySearcher(study, space.distributions, wanted=trials, listener=recorder)
+        columns = SharedColumns(model="cnn", parameters=429_258, dataset="mnist", precision="float32", seed=0)
+        searcher = make_searcher(study, space.distributions, trials, ReportRecorder(recorder, columns))
         window, before = [time.perf_counter()], _memory()
         for number in range(trials):
             _one_trial(searcher, number)
@@ -80,24 +83,23 @@ def _memory() -> float:
 
 def _one_trial(searcher: Any, number: int) -> None:
     name = str(number)
-    lane = searcher.suggest(name)["lanes"][0]
+    (request,) = asked(searcher, name)
     for epoch in range(1, EPOCHS + 1):
         accuracy = 0.9 + epoch / 100 - (number % 97) / 1000
-        times = {"train_s": 1.0, "eval_s": 0.1, "images": 55_000}
-        losses = {"train_loss": 0.1, "train_accuracy": accuracy, "val_loss": 0.1, "val_accuracy": accuracy}
-        report = {
-            **losses,
-            "trial_id": lane["trial_id"],
-            "state": "completed" if epoch == EPOCHS else "running",
-            "error": "",
-            "parameters": 429_258,
-            "value": accuracy,
-            "values": [(epoch, accuracy)],
-            "epochs": epoch,
-            "wall_time_s": 1.1 * epoch,
-            "curve": [{"epoch": epoch, **losses, **times}],
-        }
-        searcher.on_trial_result(name, {"lanes": [report]})
+        report = TrialReport(
+            trial_id=request.trial_id,
+            state=TrialState.COMPLETED if epoch == EPOCHS else TrialState.RUNNING,
+            parameters=429_258,
+            epochs=epoch,
+            best_epoch=epoch,
+            val_accuracy=accuracy,
+            val_loss=0.1,
+            train_accuracy=accuracy,
+            train_loss=0.1,
+            wall_time_s=1.1 * epoch,
+            curve=(an_epoch(epoch, accuracy, images=55_000),),
+        )
+        searcher.on_trial_result(name, {REPORTS: [report]})
     searcher.on_trial_complete(name, None)
 
 

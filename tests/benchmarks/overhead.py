@@ -25,20 +25,21 @@ from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
-from hpo.worker.trial import Trial
+from hpo.worker.trial import REPORTS, REQUEST, Trial
 from tests.benchmarks.table import Row, row
+from tests.helpers.reports import report
 
 
 class NoopTrial(Trial):
     """Reports one epoch that nobody trained."""
 
     def _begin(self, config: dict[str, Any]) -> None:
-        (self.lane,) = config["lanes"]
+        (self.asked,) = config[REQUEST].trials
         self.run = None
 
     def step(self) -> dict[str, Any]:
-        row = {"state": "completed", "value": 0.5, "values": [(1, 0.5)], "epochs": 1, "val_accuracy": 0.5, "curve": []}
-        return {"lanes": [{"trial_id": self.lane["trial_id"], **row}], "value": 0.5, "epochs": 1, "done": True}
+        told = report("completed", (1, 0.5), trial_id=self.asked.trial_id)
+        return {REPORTS: [told], "value": 0.5, "epochs": 1, "done": True}
 
 
 def podium(trials: int) -> float:

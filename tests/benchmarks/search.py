@@ -22,7 +22,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from hpo.trials.messages import TrialReport
+from hpo.worker.trial import REPORTS, REQUEST
 from tests.benchmarks.table import Row, row
+from tests.helpers.reports import report
+from tests.helpers.searching import asked, make_searcher
 
 TABLE = Path(__file__).with_name("surrogate.csv")
 EPOCHS, TRIALS, NEIGHBOURS = 9, 50, 5
@@ -67,42 +71,36 @@ class Side(Protocol):
 
 
 class Podium:
-    def __init__(self, sampler: str, seed: int) -> None:
+    def __init__(self, sampler: str, seed: int, **options: Any) -> None:
+        """options: of `make_searcher`."""
         import optuna
 
-        from hpo.search.searcher import StudySearcher, TrialListener
         from hpo.store.study_db import seed_sampler
 
         self.study = optuna.create_study(study_name="mlp_small", direction="maximize")
         space = _space()
         self.study.enqueue_trial(space.default)
         seed_sampler(self.study, sampler, seed)
-        self.searcher = StudySearcher(self.study, space.distributions, wanted=TRIALS, listener=TrialListener())
+        self.searcher = make_searcher(self.study, space.distributions, TRIALS, **options)
         self.best = 0.0
 
     def ask(self, name: str) -> dict[str, Any]:
         self.best = 0.0
-        self.lane = self.searcher.suggest(name)["lanes"][0]
-        return dict(self.lane["params"])
+        (self.asked,) = asked(self.searcher, name)
+        return dict(self.asked.params)
 
     def report(self, name: str, epoch: int, value: float) -> None:
         self.best = max(self.best, value)
-        self.searcher.on_trial_result(name, {"lanes": [self._report(epoch, value, "running")]})
+        self.searcher.on_trial_result(name, {REPORTS: [self._report(epoch, value, "running")]})
 
     def end(self, name: str, epoch: int, value: float, ended: bool) -> None:
         self.best = max(self.best, value)
         report = self._report(epoch, value, "running" if ended else "completed")
-        self.searcher.on_trial_complete(name, {"lanes": [report]})
+        self.searcher.on_trial_complete(name, {REPORTS: [report]})
         assert self.searcher.fault is None
 
-    def _report(self, epoch: int, value: float, state: str) -> dict[str, Any]:
-        return {
-            "trial_id": self.lane["trial_id"],
-            "state": state,
-            "epochs": epoch,
-            "value": self.best,
-            "values": [(epoch, value)],
-        }
+    def _report(self, epoch: int, value: float, state: str) -> TrialReport:
+        return report(state, (epoch, value), best=self.best, epochs=epoch, trial_id=self.asked.trial_id)
 
 
 class RayOptuna:
@@ -130,7 +128,7 @@ class RayOptuna:
 
 def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     """The best accuracy that a study of `TRIALS` trials saw, and how many epochs it trained."""
-    from hpo.search.tuning import RungScheduler
+    from hpo.search.scheduler import RungScheduler
 
     (bracket,) = RungScheduler(EPOCHS)._brackets  # type: ignore[no-untyped-call]
     best, epochs = 0.0, 0
@@ -152,27 +150,27 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
     """The same of Podium with `LANES` trials at a time, which share a shape."""
     from hpo.trials.asha import survivors
 
-    searcher = Podium("tpe", seed).searcher
-    searcher.lanes, searcher.rungs = LANES, (1, 3) if asha else ()
+    searcher = Podium("tpe", seed, size=LANES, rungs=(1, 3) if asha else ()).searcher
     best, epochs, number = 0.0, 0, 0
-    while isinstance(array := searcher.suggest(f"t{number}"), dict):
-        curves = [surrogate.curve(dict(lane["params"])) for lane in array["lanes"]]
+    while isinstance(handed_out := searcher.suggest(f"t{number}"), dict):
+        group = handed_out[REQUEST]
+        curves = [surrogate.curve(dict(request.params)) for request in group.trials]
         left = list(range(len(curves)))
-        reports: list[dict[str, Any]] = [{} for _ in curves]
+        reports: list[Any] = [None for _ in curves]
         for epoch in range(1, EPOCHS + 1):
             kept = left
             if epoch in searcher.rungs:
-                places = survivors([curves[lane][epoch - 1] for lane in left], array["known"][epoch])
+                places = survivors([curves[lane][epoch - 1] for lane in left], group.known[epoch])
                 kept = [left[place] for place in places]
             for lane in left:
                 value, seen = curves[lane][epoch - 1], max(curves[lane][:epoch])
                 state = "stopped" if lane not in kept else "completed" if epoch == EPOCHS else "running"
-                reports[lane] = {"state": state, "epochs": epoch, "value": seen, "values": [(epoch, value)]}
+                reports[lane] = report(state, (epoch, value), best=seen, epochs=epoch)
                 best, epochs = max(best, value), epochs + 1
             left = kept
             over = not left or epoch == EPOCHS
             tell = searcher.on_trial_complete if over else searcher.on_trial_result
-            tell(f"t{number}", {"lanes": [dict(report) for report in reports]})
+            tell(f"t{number}", {REPORTS: list(reports)})
             if over:
                 break
         number += 1

@@ -10,7 +10,7 @@ from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from hpo.search.plan import ModelPlan
+    from hpo.spec.plan import ModelPlan
 
 
 def check_batches(models: tuple[ModelPlan, ...], dataset: Dataset, workers: int) -> None:

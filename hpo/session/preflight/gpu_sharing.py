@@ -19,7 +19,7 @@ from trainers.data.dataset import Dataset, Split, TrainingData
 from trainers.probe import Probe, probe
 
 if TYPE_CHECKING:
-    from hpo.search.plan import ModelPlan
+    from hpo.spec.plan import ModelPlan
     from hpo.spec.study import StudySpec
 
 GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for

@@ -12,12 +12,12 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.networks.capacity import counted
 from hpo.networks.training import check_device
-from hpo.search.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.session.preflight.batches import check_batches
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.session.preflight.gpu_sharing import pack
 from hpo.session.preflight.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.spec.checks import difference
+from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.settings import OF_ONE_CALL
 from hpo.spec.spaces import Space, search_space
 from hpo.spec.study import StudySpec

@@ -71,10 +71,10 @@ def podium(data: Path, splits: Path, target: float | None, seed: int) -> float:
         settings = {"trials": 1000, "epochs": MAX_EPOCHS, "finalists": 0}
         reported = recorder.Recorder.reported
 
-        def end_at_target(self: Any, lane: dict[str, Any], report: dict[str, Any]) -> None:
+        def end_at_target(self: Any, request: Any, report: Any) -> None:
             nonlocal best
-            reported(self, lane, report)
-            best = max(best, report["val_accuracy"] or 0.0)
+            reported(self, request, report)
+            best = max(best, report.val_accuracy or 0.0)
             if best >= target:
                 os.kill(os.getpid(), signal.SIGINT)  # as a user would: what is finished is ranked and written
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.search.grouping import group_alike, larger_shares, shape_of
+from hpo.search.grouping import group_alike, shape_of
 
 PARAMS = st.fixed_dictionaries(
     {
@@ -19,13 +19,13 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
-def test_a_shape_is_what_lanes_share() -> None:
+def test_a_shape_is_what_trials_of_a_group_share() -> None:
     params = {"lr": 0.1, "weight_decay": 0.0, "dropout": 0.2, "optimizer": "adam", "width_1": 4, "batch_size": 64}
     assert shape_of(params) == {"width_1": 4, "batch_size": 64}
 
 
 @given(st.lists(PARAMS, max_size=30), st.integers(1, 6))
-def test_every_trial_is_in_one_array_of_its_shape(trials: list[dict[str, Any]], most: int) -> None:
+def test_every_trial_is_in_one_group_of_its_shape(trials: list[dict[str, Any]], most: int) -> None:
     items = list(enumerate(trials))
     groups = group_alike(items, lambda item: shape_of(item[1]), most)
     assert sorted(item[0] for group in groups for item in group) == list(range(len(trials)))
@@ -34,19 +34,6 @@ def test_every_trial_is_in_one_array_of_its_shape(trials: list[dict[str, Any]], 
         assert [number for number, _ in group] == sorted(number for number, _ in group)
     firsts = [group[0][0] for group in groups]
     assert firsts == sorted(firsts)
-    # As few arrays as there can be: all of a shape but one are full.
+    # As few groups as there can be: all of a shape but one are full.
     not_full = Counter(str(sorted(shape_of(group[0][1]).items())) for group in groups if len(group) < most)
     assert all(count == 1 for count in not_full.values())
-
-
-@given(st.integers(0, 9), st.sampled_from([0.0, 0.25, 0.4, 0.5, 0.75, 1.0, 2.0]))
-def test_more_memory_is_more_of_a_gpu_or_fewer_lanes_on_one(count: int, gpus: float) -> None:
-    lanes = list(range(count))
-    arrays = larger_shares(lanes, gpus)
-    if not arrays:
-        assert count == 0 or (count == 1 and not 0 < gpus < 1)
-        return
-    assert [lane for array, _ in arrays for lane in array] == lanes
-    for array, share in arrays:
-        assert (array and share / len(array) > gpus / count) or gpus == 0
-        assert share <= 1 or share == gpus

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from hpo.search.tuning import RungScheduler, rungs
+from hpo.search.scheduler import RungScheduler
+from hpo.trials.asha import rungs
 
 GO_ON, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 

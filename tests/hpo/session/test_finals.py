@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from hpo import StudyResult, StudySpec, run_study
 from hpo.session import finals as finals_module
 from hpo.session import session
-from hpo.store.checkpoints import Checkpoints, FolderStorage
 from hpo.store.finals_file import packed, read_finalists
 from hpo.store.journal import Journal, read_journal
 from hpo.store.run_folder import RunFolder
@@ -24,8 +21,7 @@ from hpo.trials.finalists import FIRST_SEED, Finalist, choose, order
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
-from trainers import checkpoint
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
 
 needs_ray = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
@@ -77,80 +73,6 @@ def test_what_was_right_survives_the_journal(tmp_path: Path) -> None:
     assert read_finalists(tmp_path / "finals.jsonl", [one], [7, 8, 9, 10]) == []  # more seeds are asked for now
 
 
-@pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
-    """Trains one network of three epochs, as a worker does, in this process."""
-    arrays = load_dataset("digits", Path("x"), train_size=150).training.joined().to_arrays()
-    monkeypatch.setattr(finals_module.ray, "get", lambda reference: reference)
-    # The real one seals the test split for the rest of the process.
-    monkeypatch.setattr(finals_module, "prepare", lambda found, _: TrainingData.from_arrays(found))
-    settings = {
-        "name": "mlp-0001-seed-7",
-        "model": "mlp",
-        "params": {"lr": 1e-3, "dropout": 0.2, "batch_size": 32, "activation": "relu", "optimizer": "adam"},
-        "seed": 7,
-        "best_epoch": 3,
-        "epochs": 3,
-        "input_shape": (1, 28, 28),
-        "num_classes": 10,
-        "checkpoints": FolderStorage(tmp_path),
-        "import_from": "",
-        "train": {"precision": "float32", "device": "cpu", "threads": 1},
-        "workers": 1,
-        "gpus": 0,
-    }
-    return lambda: finals_module.train_network([arrays], settings)  # type: ignore[list-item]
-
-
-@pytest.fixture
-def cut_short(
-    train: Callable[[], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint of the first epoch, from where the network's worker died; and what it comes to as a whole."""
-    whole = train()
-    monkeypatch.setattr(Checkpoints, "remove", lambda *_: None)
-    train()
-    assert not (tmp_path / "mlp-0001-seed-7@000003.pt").exists()
-    return tmp_path / "mlp-0001-seed-7@000001.pt", whole
-
-
-def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(torch.equal(value, other["weights"][name]) for name, value in one["weights"].items())
-
-
-def test_a_network_that_was_cut_short_goes_on(train: Any, cut_short: tuple[Path, dict[str, Any]]) -> None:
-    assert checkpoint.load(cut_short[0])["trainer"]["epoch"] == 1
-    again = train()
-    assert again["warning"] == "" and again["epochs"] == 3 and equal(again, cut_short[1])
-
-
-def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
-    train: Any, cut_short: tuple[Path, dict[str, Any]]
-) -> None:
-    path, whole = cut_short
-    state = checkpoint.load(path)
-    checkpoint.save(path, {**state, "trainer": {**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)}})
-    again = train()
-    assert again["warning"].startswith("its checkpoint is of another device than cpu") and again["epochs"] == 3
-    assert not equal(again, whole) and again["train_s"] > state["train_s"]
-
-
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        ({"trainer": {"epoch": 1}, "train_s": 9.0}, "its checkpoint is of no use (KeyError: 'model'): it begins anew"),
-        ({"trainer": {"epoch": 1}}, "000001.pt: not a trial's checkpoint (KeyError: 'train_s'): passed over"),
-    ],
-)
-def test_a_networks_checkpoint_of_no_use_means_from_the_beginning(
-    state: dict[str, Any], words: str, train: Any, cut_short: tuple[Path, dict[str, Any]]
-) -> None:
-    path, whole = cut_short
-    checkpoint.save(path, state)
-    again = train()
-    assert again["warning"].endswith(words) and equal(again, whole) and again["train_s"] < 9
-
-
 def test_what_is_to_be_said_of_a_final_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     finals = finals_module._Finals.__new__(finals_module._Finals)
     finals.folder, finals.journal, finals.failed = RunFolder(tmp_path, -1), Journal(tmp_path / "finals.jsonl"), set()
@@ -189,7 +111,6 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("ray_local")
 def test_a_finalist_is_what_its_configuration_gives_on_all_but_the_test_images(tmp_path: Path) -> None:
     from trainers.data import dataset as data_module
-    from trainers.data.dataset import load_dataset
     from trainers.loop import predict
 
     result = run(tmp_path, name="a", model="lenet5", trials=2)

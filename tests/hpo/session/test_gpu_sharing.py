@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hpo.search.plan import Plan
 from hpo.session.preflight import gpu_sharing as packing
 from hpo.session.preflight.gpu_sharing import (
     GpuSharing,
@@ -21,6 +20,7 @@ from hpo.session.preflight.gpu_sharing import (
     share_of,
 )
 from hpo.session.preflight.planning import preflight
+from hpo.spec.plan import Plan
 from hpo.spec.study import StudySpec
 from trainers.probe import Probe
 

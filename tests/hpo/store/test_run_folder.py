@@ -127,7 +127,7 @@ def test_live_trials_are_not_written_on_every_call(tmp_path: Path) -> None:
     live = LiveTrials(tmp_path / "trials.csv", records)
     for number in range(20):
         records.append(record(number))
-        live.added()
+        live.finished(records[-1])
     assert 1 <= len(pd.read_csv(tmp_path / "trials.csv")) < 20
 
 

@@ -15,13 +15,21 @@ from tensorboardX.event_file_writer import EventsWriter
 from hpo import StudySpec, run_study
 from hpo.run import main
 from hpo.store.trackers import MLflow, TensorBoard, make_trackers
+from hpo.trials.messages import TrialReport
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
+from tests.helpers.reports import epoch as an_epoch
+from tests.helpers.reports import request
 
 
 def epoch(number: int, accuracy: float, loss: float | None = 0.5) -> dict[str, Any]:
     values = {"val_accuracy": accuracy, "val_loss": loss, "train_accuracy": accuracy, "train_loss": loss}
     return {"epoch": number, **values}
+
+
+def told(*epochs: dict[str, Any]) -> TrialReport:
+    each = [an_epoch(e["epoch"], e["val_accuracy"], val_loss=e["val_loss"], train_loss=e["train_loss"]) for e in epochs]
+    return TrialReport(trial_id="", state=TrialState.RUNNING, curve=tuple(each))
 
 
 def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
@@ -31,11 +39,11 @@ def scalars(folder: Path, name: str) -> list[tuple[int, float]]:
 
 def test_tensorboard_has_every_epoch_of_every_trial(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path)
-    board.reported("cnn-0000", [epoch(1, 0.5)])
-    board.reported("cnn-0001", [epoch(1, 0.75, math.inf)])
-    board.reported("cnn-0000", [epoch(2, 0.625), epoch(3, 0.875)])
+    board.reported(request("cnn-0000"), told(epoch(1, 0.5)))
+    board.reported(request("cnn-0001"), told(epoch(1, 0.75, math.inf)))
+    board.reported(request("cnn-0000"), told(epoch(2, 0.625), epoch(3, 0.875)))
     board.finished(record(0))
-    board.reported("cnn-0000", [epoch(4, 1.0)])  # resumed: a second file in the same folder
+    board.reported(request("cnn-0000"), told(epoch(4, 1.0)))  # resumed: a second file in the same folder
     board.close()
     assert scalars(tmp_path / "cnn-0000", "val_accuracy") == [(1, 0.5), (2, 0.625), (3, 0.875), (4, 1.0)]
     assert scalars(tmp_path / "cnn-0001", "val_accuracy") == [(1, 0.75)]
@@ -50,7 +58,7 @@ def test_a_disk_that_is_full_is_an_error_and_no_hang(tmp_path: Path, monkeypatch
     board = TensorBoard(tmp_path)
     for number in range(1, 30):
         with pytest.raises(OSError, match="No space"):
-            board.reported("cnn-0000", [epoch(number, 0.5)])
+            board.reported(request("cnn-0000"), told(epoch(number, 0.5)))
     board.close()
 
 

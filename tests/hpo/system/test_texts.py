@@ -26,6 +26,7 @@ from hpo.views.progress import LineProgress, LiveProgress
 from hpo.views.tables import best_table, finals_table
 from tests.helpers.pages import a_run, trial
 from tests.helpers.records import record
+from tests.helpers.reports import request
 from trainers.metrics import classification_report
 
 ESCAPE = "\x1b[2J"  # clears a terminal
@@ -66,7 +67,7 @@ def test_what_is_shown_while_trials_run(capsys: pytest.CaptureFixture[str]) -> N
     out = capsys.readouterr().out
     assert r"\x1b[2J-0001 failed: RuntimeError: [/x] \x1b[2J" in out and "\x1b" not in out
     live = LiveProgress(Work(4, 3), [record(0, trial_id=ESCAPE, val_accuracy=0.5)], Console(file=StringIO()))
-    live.started(f"{ESCAPE}[/x]")
+    live.started(request(f"{ESCAPE}[/x]", number=1))
     text = rendered(live._render())
     assert r"(\x1b[2J)" in text and r"\x1b[2J[/x]  epoch 0/3" in text and "\x1b[2J" not in text
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.trials.ranking import Leaders, RankBy, pareto_front, rank
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from tests.helpers.records import ids, record
 
 
@@ -36,7 +36,7 @@ trials = st.builds(
         number, state=state, val_accuracy=accuracy, parameters=parameters, wall_time_s=seconds
     ),
     st.integers(0, 9999),
-    st.sampled_from(TrialState),
+    st.sampled_from(FINISHED_STATES),
     st.sampled_from([None, 0.1, 0.5, 0.5, 0.9, 1.0]),
     st.integers(1, 4),
     st.sampled_from([0.0, 1.0, 2.0]),

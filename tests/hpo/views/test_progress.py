@@ -9,12 +9,13 @@ from hpo.trials.records import TrialState
 from hpo.views.estimate import Work
 from hpo.views.progress import LineProgress, LiveProgress, Progress, duration, make_progress
 from tests.helpers.progress import finished_trial
+from tests.helpers.reports import report, request
 
 
 def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(Work(4, 10), [finished_trial(0)])
-    progress.started("cnn-0001")
-    progress.reported("cnn-0001", {"epochs": 1, "value": 0.5})
+    progress.started(request("cnn-0001"))
+    progress.reported(request("cnn-0001"), report("running", epochs=1, val_accuracy=0.5))
     assert capsys.readouterr().out == ""
     progress.finished(finished_trial(1))
     progress.finished(finished_trial(2, TrialState.FAILED, val_accuracy=None, error="OSError: disk full"))
@@ -34,7 +35,7 @@ def test_after_the_first_trials_it_says_how_long_the_run_will_take(
     monkeypatch.setattr("hpo.views.progress.time.monotonic", lambda: now)
     progress = LineProgress(Work(10 + earlier, 3), [finished_trial(20 + number) for number in range(earlier)])
     now = 104.0  # Ray has started
-    progress.started("cnn-0000")
+    progress.started(request("cnn-0000"))
     del progress.running["cnn-0000"]
     for number in range(4):
         now += 6.0
@@ -49,10 +50,10 @@ def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("hpo.views.progress.time.monotonic", lambda: now)
     progress = LineProgress(Work(80, 10, budget_s=400.0))
     for number in range(8):  # at once, of 60 s each
-        progress.started(f"cnn-{number:04d}")
+        progress.started(request(f"cnn-{number:04d}"))
     now = 160.0
     for number in range(8):
-        progress.reported(f"cnn-{number:04d}", {"epochs": 10, "value": 0.5})
+        progress.reported(request(f"cnn-{number:04d}"), report("running", epochs=10, val_accuracy=0.5))
     for number in range(3):
         progress.finished(finished_trial(number, epochs=10))
     assert progress.eta_s() == pytest.approx(340.0)  # the budget: nine more rounds would take 540 s
@@ -62,8 +63,8 @@ def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
-    progress.started("cnn-0003")
-    progress.reported("cnn-0003", {"epochs": 2, "value": 0.75})
+    progress.started(request("cnn-0003"))
+    progress.reported(request("cnn-0003"), report("running", epochs=2, val_accuracy=0.75))
     progress.finished(finished_trial(1))
     progress.finished(finished_trial(2, TrialState.STOPPED))
     out = Console(file=StringIO(), width=100)

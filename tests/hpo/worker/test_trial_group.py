@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ import pytest
 import torch
 
 from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
+from hpo.trials.records import TrialState
 from hpo.worker import trial as trials
-from hpo.worker.trial import Trial
+from hpo.worker.settings import SearchSettings
+from hpo.worker.trial import REPORTS, REQUEST, Trial
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER
 from trainers import checkpoint
@@ -26,117 +31,121 @@ def data() -> TrainingData:
     return load_dataset("digits", Path("x"), train_size=200).training
 
 
-def settings(folder: Path, **changed: Any) -> dict[str, Any]:
-    return {
+def settings(folder: Path, **changed: Any) -> SearchSettings:
+    usual: dict[str, Any] = {
         "model": "mlp",
-        "import_from": "",
         "input_shape": (1, 28, 28),
         "num_classes": 10,
         "epochs": 4,
         "rungs": (1, 3),
-        "deadline": math.inf,
         "checkpoints": FolderStorage(folder),
-        "cluster": False,
         "node": "here",
-        "timeout": None,
-        "workers": 1,
-        "lanes": 1,
-        "halving": 0,
         "seed": 10,
-        "train": {"precision": "float32", "device": "cpu", "threads": 1},
-        **changed,
+        "precision": "float32",
+        "device": "cpu",
+        "threads": 1,
     }
+    return SearchSettings(**{**usual, **changed})
 
 
-def lane(number: int = 0, **params: Any) -> dict[str, Any]:
+def ask(number: int = 0, **params: Any) -> TrialRequest:
     config = {"lr": 1e-3, "dropout": 0.1, "batch_size": 32, "activation": "relu", "optimizer": "adam", **params}
-    return {"trial_id": f"mlp-{number:04d}", "number": number, "params": config, "asked_at": time.time() - 2}
+    return TrialRequest(trial_id=f"mlp-{number:04d}", number=number, params=config, asked_at=time.time() - 2)
+
+
+def group(data: TrainingData, shared: SearchSettings, asked: Sequence[TrialRequest], known: Any = None) -> TrialGroup:
+    return TrialGroup(data, shared, GroupRequest(trials=tuple(asked), known=known or {}))
+
+
+def config(*asked: TrialRequest) -> dict[str, Any]:
+    """A trial's configuration in Tune."""
+    return {REQUEST: GroupRequest(trials=asked)}
 
 
 class One:
-    """An array of one lane, by its report."""
+    """A group of one trial, by its report."""
 
     def __init__(self, run: TrialGroup) -> None:
         self.run = run
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> TrialReport:
         (report,) = self.run.step()
         return report
 
 
-def array(data: TrainingData, shared: dict[str, Any], asked: dict[str, Any]) -> One:
-    return One(TrialGroup(data, shared, [asked]))
+def alone(data: TrainingData, shared: SearchSettings, asked: TrialRequest) -> One:
+    return One(group(data, shared, [asked]))
 
 
-def steps(run: One) -> list[dict[str, Any]]:
+def steps(run: One) -> list[TrialReport]:
     reports = [run.step()]
-    while reports[-1]["state"] == "running":
+    while reports[-1].state == "running":
         reports.append(run.step())
     return reports
 
 
 def test_it_reports_each_epoch_and_the_columns_of_the_best(data: TrainingData, tmp_path: Path) -> None:
-    reports = steps(array(data, settings(tmp_path), lane()))
-    assert [r["state"] for r in reports] == ["running"] * 3 + ["completed"]
-    assert [r["values"][0][0] for r in reports] == [1, 2, 3, 4]
+    reports = steps(alone(data, settings(tmp_path), ask()))
+    assert [r.state for r in reports] == ["running"] * 3 + ["completed"]
+    assert [r.values[0][0] for r in reports] == [1, 2, 3, 4]
     last = reports[-1]
-    curve = [epoch for r in reports for epoch in r["curve"]]
-    best = max(curve, key=lambda e: (e["val_accuracy"], -e["epoch"]))
+    curve = [epoch for r in reports for epoch in r.curve]
+    best = max(curve, key=lambda e: (e.val_accuracy, -e.epoch))
     for column in ("val_accuracy", "val_loss", "train_accuracy", "train_loss"):
-        assert last[column] == best[column]
-    assert last["best_epoch"] == best["epoch"] and last["value"] == best["val_accuracy"]
-    assert last["queue_s"] >= 2 and last["parameters"] == 109_386
-    assert last["wall_time_s"] >= last["setup_s"] + last["train_s"] + last["eval_s"]
-    assert last["images_per_s"] == pytest.approx(800 / last["train_s"])
+        assert getattr(last, column) == getattr(best, column)
+    assert last.best_epoch == best.epoch and last.val_accuracy == best.val_accuracy
+    assert last.queue_s >= 2 and last.parameters == 109_386
+    assert last.wall_time_s >= last.setup_s + last.train_s + last.eval_s
+    assert last.images_per_s == pytest.approx(800 / last.train_s)
 
 
 def test_a_trial_diverges_and_keeps_its_finite_epochs(data: TrainingData, tmp_path: Path) -> None:
-    reports = steps(array(data, settings(tmp_path), lane(lr=1e10, optimizer="sgd")))
-    assert reports[-1]["state"] == "diverged" and reports[-1]["error"].startswith("loss is not finite in epoch")
-    assert all(math.isfinite(value) for r in reports for _, value in r["values"])
-    assert any(epoch["train_loss"] is None for epoch in reports[-1]["curve"])
+    reports = steps(alone(data, settings(tmp_path), ask(lr=1e10, optimizer="sgd")))
+    assert reports[-1].state == "diverged" and reports[-1].error.startswith("loss is not finite in epoch")
+    assert all(math.isfinite(value) for r in reports for _, value in r.values)
+    assert any(row["train_loss"] is None for row in reports[-1].rows())
 
 
 def test_a_worker_that_died_is_taken_over_at_the_last_rung(data: TrainingData, tmp_path: Path) -> None:
-    whole = steps(array(data, settings(tmp_path / "a"), lane()))
-    cut = array(data, settings(tmp_path / "b"), {**lane(), "asked_at": time.time() - 50})
+    whole = steps(alone(data, settings(tmp_path / "a"), ask()))
+    cut = alone(data, settings(tmp_path / "b"), replace(ask(), asked_at=time.time() - 50))
     for _ in range(3):
         cut.step()
-    rest = steps(array(data, settings(tmp_path / "b"), lane()))
-    assert [r["epochs"] for r in rest] == [4]
-    assert [epoch for epoch, _ in rest[0]["values"]] == [1, 2, 3, 4]  # what the dead one's driver may not know
-    assert rest[0]["values"] == [v for r in whole for v in r["values"]]
-    assert rest[0]["wall_time_s"] > rest[0]["train_s"] + rest[0]["eval_s"]
-    assert rest[0]["queue_s"] == pytest.approx(50, abs=2)  # before the first start, not the second
-    earlier = rest[0]["before"]  # asked for anew: by another session
-    assert 0 < earlier["train_s"] < rest[0]["train_s"] and earlier["wall_time_s"] < rest[0]["wall_time_s"]
+    rest = steps(alone(data, settings(tmp_path / "b"), ask()))
+    assert [r.epochs for r in rest] == [4]
+    assert [epoch for epoch, _ in rest[0].values] == [1, 2, 3, 4]  # what the dead one's driver may not know
+    assert rest[0].values == [v for r in whole for v in r.values]
+    assert rest[0].wall_time_s > rest[0].train_s + rest[0].eval_s
+    assert rest[0].queue_s == pytest.approx(50, abs=2)  # before the first start, not the second
+    earlier = rest[0].before  # asked for anew: by another session
+    assert 0 < earlier["train_s"] < rest[0].train_s and earlier["wall_time_s"] < rest[0].wall_time_s
 
 
 def test_a_worker_that_died_within_a_session_leaves_all_times_to_it(data: TrainingData, tmp_path: Path) -> None:
-    asked = lane()
-    cut = array(data, settings(tmp_path), asked)
+    asked = ask()
+    cut = alone(data, settings(tmp_path), asked)
     cut.step()
-    assert array(data, settings(tmp_path), asked).step()["before"] == {}
+    assert alone(data, settings(tmp_path), asked).step().before == {}
 
 
 def test_a_finished_trial_whose_driver_died_trains_no_more(data: TrainingData, tmp_path: Path) -> None:
-    done = steps(array(data, settings(tmp_path), lane()))[-1]
-    (again,) = steps(array(data, settings(tmp_path), lane()))
-    assert again["state"] == "completed" and again["train_s"] == done["train_s"]
+    done = steps(alone(data, settings(tmp_path), ask()))[-1]
+    (again,) = steps(alone(data, settings(tmp_path), ask()))
+    assert again.state == "completed" and again.train_s == done.train_s
 
 
 def test_a_damaged_checkpoint_means_from_the_one_before(data: TrainingData, tmp_path: Path) -> None:
-    cut = array(data, settings(tmp_path), lane())
+    cut = alone(data, settings(tmp_path), ask())
     for _ in range(3):
         cut.step()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mlp-0000@000001.pt", "mlp-0000@000003.pt"]
     newest = tmp_path / "mlp-0000@000003.pt"
     newest.write_bytes(newest.read_bytes()[:-100])
-    first = array(data, settings(tmp_path), lane()).step()
-    assert first["epochs"] == 2 and "mlp-0000@000003.pt: not a readable checkpoint" in first["warning"]
+    first = alone(data, settings(tmp_path), ask()).step()
+    assert first.epochs == 2 and "mlp-0000@000003.pt: not a readable checkpoint" in first.warning
     for path in tmp_path.iterdir():
         path.write_bytes(b"half a checkp")
-    assert array(data, settings(tmp_path), lane()).step()["epochs"] == 1
+    assert alone(data, settings(tmp_path), ask()).step().epochs == 1
 
 
 def change(path: Path, **changes: Any) -> None:
@@ -165,12 +174,12 @@ OLD_CURVE = [{"epoch": n, "loss": 0.5} for n in (1, 2, 3)]
 def test_a_whole_checkpoint_that_says_too_little_means_from_the_one_before(
     changes: dict[str, Any], data: TrainingData, tmp_path: Path
 ) -> None:
-    cut = array(data, settings(tmp_path), lane())
+    cut = alone(data, settings(tmp_path), ask())
     for _ in range(3):
         cut.step()
     change(tmp_path / "mlp-0000@000003.pt", **changes)
-    first = array(data, settings(tmp_path), lane()).step()
-    assert first["epochs"] == 2 and "mlp-0000@000003.pt: not a trial's checkpoint" in first["warning"]
+    first = alone(data, settings(tmp_path), ask()).step()
+    assert first.epochs == 2 and "mlp-0000@000003.pt: not a trial's checkpoint" in first.warning
 
 
 @pytest.mark.parametrize("trainer", [{"epoch": 3}, {"epoch": 3, "model": {}}, {"epoch": 3, "model": 5}], ids=str)
@@ -178,69 +187,69 @@ def test_a_checkpoint_that_the_trainer_makes_nothing_of_means_from_the_beginning
     trainer: dict[str, Any], data: TrainingData, tmp_path: Path
 ) -> None:
     for name, shared in (("a", settings(tmp_path / "a")), ("b", several(tmp_path / "b"))):
-        cut = TrialGroup(data, shared, [lane()])
+        cut = group(data, shared, [ask()])
         for _ in range(3):
             cut.step()
         for path in (tmp_path / name).iterdir():
             change(path, trainer={**trainer, "epoch": int(path.stem[-1])})
-        run = TrialGroup(data, shared, [lane()])
+        run = group(data, shared, [ask()])
         (report,) = run.step()
-        assert report["epochs"] == 1 and report["state"] == "running"
-        assert "its checkpoint is of no use (" in report["warning"] and "it begins anew" in report["warning"]
-        assert report["val_loss"] == cut.lanes[0].fitted.curve[0].val_loss and report["wall_time_s"] < 60
+        assert report.epochs == 1 and report.state == "running"
+        assert "its checkpoint is of no use (" in report.warning and "it begins anew" in report.warning
+        assert report.val_loss == cut.trials[0].fitted.curve[0].val_loss and report.wall_time_s < 60
 
 
 def test_no_memory_for_a_checkpoint_does_not_cost_it(data: TrainingData, tmp_path: Path) -> None:
     def full(*_: Any) -> str:
         raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
-    array(data, settings(tmp_path), lane()).step()
-    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    alone(data, settings(tmp_path), ask()).step()
+    trial = trainable(data, config(ask()), settings(tmp_path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SingleTrainer, "load", full)
-        assert trial.step()["lanes"][0]["state"] == "out of memory"
-    assert array(data, settings(tmp_path), lane()).step()["epochs"] == 2
+        assert trial.step()[REPORTS][0].state == "out of memory"
+    assert alone(data, settings(tmp_path), ask()).step().epochs == 2
 
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_checkpoint_of_another_device_goes_on_and_says_so(fused: bool, data: TrainingData, tmp_path: Path) -> None:
-    shared, asked = (several(tmp_path), ASKED) if fused else (settings(tmp_path), [lane()])
-    TrialGroup(data, shared, asked).step()
+    shared, asked = (several(tmp_path), ASKED) if fused else (settings(tmp_path), [ask()])
+    group(data, shared, asked).step()
     for path in tmp_path.iterdir():
         state = checkpoint.load(path)
         change(path, trainer={**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)})
-    for report in TrialGroup(data, shared, asked).step():
-        assert report["epochs"] == 2 and report["state"] == "running"
-        assert report["warning"].startswith("its checkpoint is of another device than cpu: dropout and augmentation")
+    for report in group(data, shared, asked).step():
+        assert report.epochs == 2 and report.state == "running"
+        assert report.warning.startswith("its checkpoint is of another device than cpu: dropout and augmentation")
 
 
 def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: TrainingData, tmp_path: Path) -> None:
-    slow = {"timeout": 0.5, "epochs": 400, "rungs": (1,)}
-    ask = lane()
-    trial = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
+    slow = {"trial_timeout": 0.5, "epochs": 400, "rungs": (1,)}
+    asked = ask()
+    trial = trainable(data, config(asked), settings(tmp_path, **slow))
     results = [trial.step()]
     while not results[-1]["done"]:
         results.append(trial.step())
     trial.cleanup()
-    (report,) = results[-1]["lanes"]
-    assert report["state"] == "failed" and 1 <= report["epochs"] == len(results) - 1
-    assert report["error"] == "TimeoutError: longer than --trial-timeout allows (0.5 s)"
+    (report,) = results[-1][REPORTS]
+    assert report.state == "failed" and 1 <= report.epochs == len(results) - 1
+    assert report.error == "TimeoutError: longer than --trial-timeout allows (0.5 s)"
     # After one that hung, the worker that takes the trial over knows; asked for anew, the trial goes on.
-    Checkpoints(FolderStorage(tmp_path)).mark_late(ask["trial_id"], ask["asked_at"])
-    other = trainable(data, {"lanes": [ask]}, settings(tmp_path, **slow))
-    (again,) = other.step()["lanes"]
+    Checkpoints(FolderStorage(tmp_path)).mark_late(asked.trial_id, asked.asked_at)
+    other = trainable(data, config(asked), settings(tmp_path, **slow))
+    (again,) = other.step()[REPORTS]
     other.cleanup()
-    assert again["state"] == "failed" and again["epochs"] == 1
-    fresh = trainable(data, {"lanes": [lane()]}, settings(tmp_path, **slow))
-    assert fresh.step()["lanes"][0]["state"] == "running"
+    assert again.state == "failed" and again.epochs == 1
+    fresh = trainable(data, config(ask()), settings(tmp_path, **slow))
+    assert fresh.step()[REPORTS][0].state == "running"
     fresh.cleanup()
 
 
 def test_the_time_budget_stops_a_trial_after_its_epoch_with_its_weights_saved(
     data: TrainingData, tmp_path: Path
 ) -> None:
-    run = array(data, settings(tmp_path, deadline=0.0, rungs=()), lane())
-    assert [r["state"] for r in steps(run)] == ["stopped"]
+    run = alone(data, settings(tmp_path, deadline=0.0, rungs=()), ask())
+    assert [r.state for r in steps(run)] == ["stopped"]
     assert (tmp_path / "mlp-0000@000001.pt").exists()
 
 
@@ -248,148 +257,148 @@ def test_a_set_up_that_fails_leaves_no_timer_behind(data: TrainingData, tmp_path
     def timers() -> int:
         return sum(isinstance(t, threading.Timer) and not t.finished.is_set() for t in threading.enumerate())
 
-    trial = trainable(data, {"lanes": [lane(activation="swish")]}, settings(tmp_path, timeout=60.0))
-    assert trial.step()["lanes"][0]["state"] == "failed" and timers() == 0
-    trial.reset_config({"lanes": [lane(1)]})
-    assert trial.step()["lanes"][0]["state"] == "running" and timers() == 0
+    trial = trainable(data, config(ask(activation="swish")), settings(tmp_path, trial_timeout=60.0))
+    assert trial.step()[REPORTS][0].state == "failed" and timers() == 0
+    trial.reset_config(config(ask(1)))
+    assert trial.step()[REPORTS][0].state == "running" and timers() == 0
     trial.cleanup()
 
 
 def test_seed_is_the_studys_plus_the_trials_number(data: TrainingData, tmp_path: Path) -> None:
-    one = array(data, settings(tmp_path / "a", seed=10), lane(3)).step()
-    other = array(data, settings(tmp_path / "b", seed=13), lane(0)).step()
-    assert one["val_loss"] == other["val_loss"]
+    one = alone(data, settings(tmp_path / "a", seed=10), ask(3)).step()
+    other = alone(data, settings(tmp_path / "b", seed=13), ask(0)).step()
+    assert one.val_loss == other.val_loss
 
 
-def trainable(data: TrainingData, config: dict[str, Any], shared: dict[str, Any]) -> Trial:
+def trainable(data: TrainingData, asked: dict[str, Any], shared: SearchSettings) -> Trial:
     trial = Trial.__new__(Trial)
     trial.data, trial.settings = data, shared
-    trial._begin(config)
+    trial._begin(asked)
     return trial
 
 
 def test_an_error_becomes_a_state_and_the_actor_goes_on(data: TrainingData, tmp_path: Path) -> None:
-    trial = trainable(data, {"lanes": [lane(activation="swish")]}, settings(tmp_path))
+    trial = trainable(data, config(ask(activation="swish")), settings(tmp_path))
     result = trial.step()
-    (report,) = result["lanes"]
-    assert result["done"] and report["state"] == "failed" and report["epochs"] == 0
-    assert report["error"].startswith("ModelError: activation 'swish'") and "Traceback" in report["traceback"]
-    assert trial.reset_config({"lanes": [lane(1)]})
-    assert trial.step()["lanes"][0]["state"] == "running"
+    (report,) = result[REPORTS]
+    assert result["done"] and report.state == "failed" and report.epochs == 0
+    assert report.error.startswith("ModelError: activation 'swish'") and "Traceback" in report.traceback
+    assert trial.reset_config(config(ask(1)))
+    assert trial.step()[REPORTS][0].state == "running"
     trial.cleanup()
 
 
 def test_an_error_in_the_middle_keeps_what_was_measured(data: TrainingData, tmp_path: Path) -> None:
-    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    trial = trainable(data, config(ask()), settings(tmp_path))
     trial.step()
     trial.run.trainer.optimizer = None  # type: ignore[union-attr]
-    (report,) = trial.step()["lanes"]
-    assert report["state"] == "failed" and report["epochs"] == 1 and report["val_accuracy"] is not None
-    assert trial.step()["lanes"][0] == report
+    (report,) = trial.step()[REPORTS]
+    assert report.state == "failed" and report.epochs == 1 and report.val_accuracy is not None
+    assert trial.step()[REPORTS][0] == report
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_the_trial_nothing(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    last = steps(array(data, settings(tmp_path / "file"), lane()))[-1]
-    assert last["state"] == "completed" and last["warning"].endswith("file: no checkpoint written (File exists)")
+    last = steps(alone(data, settings(tmp_path / "file"), ask()))[-1]
+    assert last.state == "completed" and last.warning.endswith("file: no checkpoint written (File exists)")
 
 
-def several(tmp_path: Path, **changed: Any) -> dict[str, Any]:
-    return settings(tmp_path, lanes=4, **changed)
+def several(tmp_path: Path, **changed: Any) -> SearchSettings:
+    return settings(tmp_path, is_fused=True, **changed)
 
 
-ASKED = [{**lane(number, lr=lr), "lanes": 4} for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
+ASKED = [replace(ask(number, lr=lr), lanes=4) for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
 
 
-def run_all(run: TrialGroup) -> list[list[dict[str, Any]]]:
+def run_all(run: TrialGroup) -> list[list[TrialReport]]:
     found = [run.step()]
-    while any(report["state"] == "running" for report in found[-1]):
+    while any(report.state == "running" for report in found[-1]):
         found.append(run.step())
     run.close()
     return found
 
 
 def test_each_lane_reports_as_a_trial_of_its_own(data: TrainingData, tmp_path: Path) -> None:
-    dry = [{**asked, "params": {**asked["params"], "dropout": 0.0}} for asked in ASKED]
-    epochs = run_all(TrialGroup(data, several(tmp_path / "a"), dry))
-    assert [[r["state"] for r in reports] for reports in epochs] == [["running"] * 4] * 3 + [["completed"] * 4]
+    dry = [replace(asked, params={**asked.params, "dropout": 0.0}) for asked in ASKED]
+    epochs = run_all(group(data, several(tmp_path / "a"), dry))
+    assert [[r.state for r in reports] for reports in epochs] == [["running"] * 4] * 3 + [["completed"] * 4]
     for number, asked in enumerate(dry):
-        alone = steps(array(data, settings(tmp_path / "b"), asked))
-        for one, reports in zip(alone, epochs, strict=True):
+        by_itself = steps(alone(data, settings(tmp_path / "b"), asked))
+        for one, reports in zip(by_itself, epochs, strict=True):
             report = reports[number]
-            assert report["trial_id"] == one["trial_id"] and report["lanes"] == 4
-            assert report["val_loss"] == pytest.approx(one["val_loss"], abs=1e-4)
-            assert (report["parameters"], report["epochs"]) == (one["parameters"], one["epochs"])
+            assert report.trial_id == one.trial_id and report.lanes == 4
+            assert report.val_loss == pytest.approx(one.val_loss, abs=1e-4)
+            assert (report.parameters, report.epochs) == (one.parameters, one.epochs)
     last = epochs[-1]
-    assert sum(r["share_s"] for r in last) == pytest.approx(last[0]["wall_time_s"], rel=0.05)
-    assert all(r["wall_time_s"] > r["train_s"] + r["eval_s"] for r in last)
+    assert sum(r.share_s for r in last) == pytest.approx(last[0].wall_time_s, rel=0.05)
+    assert all(r.wall_time_s > r.train_s + r.eval_s for r in last)
 
 
 def test_the_weak_lanes_leave_at_the_rungs_and_the_others_go_on(data: TrainingData, tmp_path: Path) -> None:
     known = {1: [0.0] * 4, 3: []}
-    run = TrialGroup(data, several(tmp_path, halving=3), ASKED, known)
+    run = group(data, several(tmp_path, halving=3), ASKED, known)
     epochs = run_all(run)
-    states = [[r["state"] for r in reports] for reports in epochs]
-    ended = [next(n for n, each in enumerate(states, 1) if each[lane] != "running") for lane in range(4)]
+    states = [[r.state for r in reports] for reports in epochs]
+    ended = [next(at for at, each in enumerate(states, 1) if each[n] != "running") for n in range(4)]
     assert ended[3] == 1 and sorted(ended)[1:3] == [3, 3]  # the last one's learning rate learns nothing
     for number, epoch in enumerate(ended):
         last = epochs[-1][number]
-        assert last["epochs"] == epoch and last["state"] == ("completed" if epoch == 4 else "stopped")
+        assert last.epochs == epoch and last.state == ("completed" if epoch == 4 else "stopped")
         assert epochs[epoch - 1][number] == last  # said again, unchanged
-        state, _ = Checkpoints(FolderStorage(tmp_path)).load(ASKED[number]["trial_id"])
-        assert state and state["best_epoch"] == last["best_epoch"] and state["best_weights"]
+        state, _ = Checkpoints(FolderStorage(tmp_path)).load(ASKED[number].trial_id)
+        assert state and state["best_epoch"] == last.best_epoch and state["best_weights"]
 
 
 def test_lanes_can_all_be_worse_than_what_is_known(data: TrainingData, tmp_path: Path) -> None:
-    run = TrialGroup(data, several(tmp_path, halving=3), ASKED, {1: [0.99] * 20})
-    assert [r["state"] for r in run.step()] == ["stopped"] * 4
+    run = group(data, several(tmp_path, halving=3), ASKED, {1: [0.99] * 20})
+    assert [r.state for r in run.step()] == ["stopped"] * 4
 
 
 def test_a_lane_that_diverges_leaves_the_others(data: TrainingData, tmp_path: Path) -> None:
-    asked = [lane(n, lr=lr, optimizer="sgd") for n, lr in enumerate((1e-2, 1e12, 1e-3))]
-    last = run_all(TrialGroup(data, several(tmp_path), asked))[-1]
-    assert [r["state"] for r in last] == ["completed", "diverged", "completed"]
-    assert last[1]["epochs"] < 4 and last[1]["error"].startswith("loss is not finite in epoch")
+    asked = [ask(n, lr=lr, optimizer="sgd") for n, lr in enumerate((1e-2, 1e12, 1e-3))]
+    last = run_all(group(data, several(tmp_path), asked))[-1]
+    assert [r.state for r in last] == ["completed", "diverged", "completed"]
+    assert last[1].epochs < 4 and last[1].error.startswith("loss is not finite in epoch")
 
 
 def test_an_array_goes_on_at_the_last_rung_that_all_its_lanes_have(data: TrainingData, tmp_path: Path) -> None:
-    whole = run_all(TrialGroup(data, several(tmp_path / "a"), ASKED))
-    cut = TrialGroup(data, several(tmp_path / "b"), ASKED)
+    whole = run_all(group(data, several(tmp_path / "a"), ASKED))
+    cut = group(data, several(tmp_path / "b"), ASKED)
     for _ in range(3):
         cut.step()
     (tmp_path / "b" / "mlp-0002@000003.pt").unlink()  # the worker died between two of them
-    rest = run_all(TrialGroup(data, several(tmp_path / "b"), ASKED))
-    assert [r["epochs"] for r in rest[0]] == [2] * 4 and [r["epochs"] for r in rest[-1]] == [4] * 4
-    curves = [[[v for reports in run for v in reports[n]["values"]] for n in range(4)] for run in (whole, rest)]
+    rest = run_all(group(data, several(tmp_path / "b"), ASKED))
+    assert [r.epochs for r in rest[0]] == [2] * 4 and [r.epochs for r in rest[-1]] == [4] * 4
+    curves = [[[v for reports in run for v in reports[n].values] for n in range(4)] for run in (whole, rest)]
     assert curves[0] == curves[1]
 
 
 def test_lanes_that_were_never_together_begin_anew(data: TrainingData, tmp_path: Path) -> None:
-    run_all(TrialGroup(data, several(tmp_path, epochs=1), ASKED[:2]))
-    reports = TrialGroup(data, several(tmp_path), ASKED).step()
-    assert [r["epochs"] for r in reports] == [1] * 4
-    assert all("begins anew" in r["warning"] for r in reports)
+    run_all(group(data, several(tmp_path, epochs=1), ASKED[:2]))
+    reports = group(data, several(tmp_path), ASKED).step()
+    assert [r.epochs for r in reports] == [1] * 4
+    assert all("begins anew" in r.warning for r in reports)
 
 
 def test_what_a_trial_left_is_no_use_to_a_lane_and_says_so(data: TrainingData, tmp_path: Path) -> None:
-    array(data, settings(tmp_path), lane(0)).step()
-    (report,) = TrialGroup(data, several(tmp_path), [lane(0)]).step()
-    assert report["epochs"] == 1 and "begins anew" in report["warning"]
-    (again,) = TrialGroup(data, settings(tmp_path), [lane(0)]).step()
-    assert again["epochs"] == 1 and "begins anew" in again["warning"]
+    alone(data, settings(tmp_path), ask(0)).step()
+    (report,) = group(data, several(tmp_path), [ask(0)]).step()
+    assert report.epochs == 1 and "begins anew" in report.warning
+    (again,) = group(data, settings(tmp_path), [ask(0)]).step()
+    assert again.epochs == 1 and "begins anew" in again.warning
 
 
 def test_no_memory_left_is_a_state_of_its_own(data: TrainingData, tmp_path: Path) -> None:
-    trial = trainable(data, {"lanes": ASKED}, several(tmp_path))
+    trial = trainable(data, config(*ASKED), several(tmp_path))
     trial.step()
-    trial.run.lanes[1].last = {"state": "stopped", "epochs": 1, "values": []}  # type: ignore[union-attr]
+    trial.run.trials[1].report(TrialState.STOPPED)  # type: ignore[union-attr]
     trial.run.trainer.step = lambda: torch.empty(2**60)  # type: ignore[union-attr, method-assign, assignment, return-value]
     result = trial.step()
     trial.cleanup()
-    assert result["done"] and [r["state"] for r in result["lanes"]] == ["failed", "stopped", "failed", "failed"]
-    other = trainable(data, {"lanes": ASKED}, several(tmp_path))
+    assert result["done"] and [r.state for r in result[REPORTS]] == ["failed", "stopped", "failed", "failed"]
+    other = trainable(data, config(*ASKED), several(tmp_path))
     other._run = _no_memory  # type: ignore[method-assign]
-    assert [r["state"] for r in other.step()["lanes"]] == ["out of memory"] * 4
+    assert [r.state for r in other.step()[REPORTS]] == ["out of memory"] * 4
 
 
 OTHERS_MEMORY = [
@@ -403,7 +412,7 @@ OTHERS_MEMORY = [
 def test_no_memory_for_the_data_is_the_trials_too(
     error: Exception, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(arrays: Any, shared: dict[str, Any]) -> TrainingData:
+    def prepare(arrays: Any, shared: SearchSettings) -> TrainingData:
         if full:
             raise error
         return data
@@ -412,29 +421,29 @@ def test_no_memory_for_the_data_is_the_trials_too(
     monkeypatch.setattr(trials.ray, "get", lambda reference: reference)
     monkeypatch.setattr(trials, "prepare", prepare)
     trial = Trial.__new__(Trial)
-    trial.setup({"lanes": [lane()]}, data=["reference"], settings=settings(tmp_path))
+    trial.setup(config(ask()), data=["reference"], settings=settings(tmp_path))
     result = trial.step()
-    (report,) = result["lanes"]
-    assert result["done"] and (report["state"], report["epochs"]) == ("out of memory", 0)
-    assert report["error"].startswith(f"{type(error).__name__}: CUDA")
+    (report,) = result[REPORTS]
+    assert result["done"] and (report.state, report.epochs) == ("out of memory", 0)
+    assert report.error.startswith(f"{type(error).__name__}: CUDA")
     full = False
-    assert trial.reset_config({"lanes": [lane(1)]})
-    assert trial.step()["lanes"][0]["state"] == "running"
+    assert trial.reset_config(config(ask(1)))
+    assert trial.step()[REPORTS][0].state == "running"
     trial.cleanup()
 
 
 def test_a_worker_that_cannot_start_says_why(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(arrays: Any, shared: dict[str, Any]) -> TrainingData:
+    def prepare(arrays: Any, shared: SearchSettings) -> TrainingData:
         raise OSError("the data is gone")
 
     monkeypatch.setattr(trials.ray, "get", lambda reference: reference)
     monkeypatch.setattr(trials, "prepare", prepare)
     trial = Trial.__new__(Trial)
-    trial.setup({"lanes": [lane()]}, data=["reference"], settings=settings(tmp_path))
-    (report,) = trial.step()["lanes"]
-    assert (report["state"], report["error"]) == ("failed", "OSError: the data is gone")
+    trial.setup(config(ask()), data=["reference"], settings=settings(tmp_path))
+    (report,) = trial.step()[REPORTS]
+    assert (report.state, report.error) == ("failed", "OSError: the data is gone")
 
 
 def test_a_process_that_lost_its_device_reports_and_ends(
@@ -445,18 +454,18 @@ def test_a_process_that_lost_its_device_reports_and_ends(
 
     ended: list[int] = []
     monkeypatch.setattr(trials, "leave", lambda code: ended.append(code))
-    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    trial = trainable(data, config(ask()), settings(tmp_path))
     trial.step()
     trial._run = lost  # type: ignore[method-assign]
     result = trial.step()
-    (report,) = result["lanes"]
-    assert report["state"] == "failed" and report["epochs"] == 1 and "device-side assert" in report["error"]
+    (report,) = result[REPORTS]
+    assert report.state == "failed" and report.epochs == 1 and "device-side assert" in report.error
     assert not result["done"] and result["epochs"] == 0  # so Tune asks again, and does not keep the process
     assert not ended
     trial.step()
     assert ended == [EXIT_LOST_MEMBER]
-    after = trainable(data, {"lanes": []}, settings(tmp_path)).step()  # what Tune starts again has nothing to do
-    assert after["done"] and after["lanes"] == []
+    after = trainable(data, config(), settings(tmp_path)).step()  # what Tune starts again has nothing to do
+    assert after["done"] and after[REPORTS] == []
 
 
 @pytest.mark.parametrize(
@@ -473,10 +482,10 @@ def test_what_a_network_raises_is_its_error_on_one_plain_line(
     def fails() -> TrialGroup:
         raise raised
 
-    trial = trainable(data, {"lanes": [lane()]}, settings(tmp_path))
+    trial = trainable(data, config(ask()), settings(tmp_path))
     trial._run = fails  # type: ignore[method-assign]
-    (report,) = trial.step()["lanes"]
-    assert (report["state"], report["error"]) == ("failed", error)
+    (report,) = trial.step()[REPORTS]
+    assert (report.state, report.error) == ("failed", error)
 
 
 def _no_memory() -> TrialGroup:

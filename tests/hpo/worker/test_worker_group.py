@@ -8,17 +8,19 @@ import pytest
 import ray
 import torch
 
-from hpo.worker import process as worker
+from hpo.worker import worker_group
 from hpo.worker.worker_group import GroupMember, WorkerGroup
 from trainers.faults import is_out_of_memory
+
+SETTINGS: Any = None  # nothing looks at them here
 
 
 def test_a_peer_without_memory_for_the_data_can_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def prepare(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(worker, "prepare", prepare)
-    peer = GroupMember({}, {})  # an actor that raises here is lost, and its error with it
+    monkeypatch.setattr(worker_group, "prepare", prepare)
+    peer = GroupMember({}, SETTINGS)  # an actor that raises here is lost, and its error with it
     with pytest.raises(torch.OutOfMemoryError):
         peer.prepare()
 

@@ -1,0 +1,24 @@
+"""What is private in Optuna, as read in version 5.0: the only file that uses it."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import TrialState
+
+
+def has_value_at(trial: optuna.Trial, step: int) -> bool:
+    """Whether a trial has an intermediate value at a step. Its public way asks the storage, once for each epoch."""
+    return step in trial._cached_frozen_trial.intermediate_values
+
+
+def trial_key(trial: optuna.Trial | optuna.trial.FrozenTrial) -> int:
+    """The trial's key in its storage, which differs from its number."""
+    return trial._trial_id
+
+
+def make_wait(study: optuna.Study, key: int) -> None:
+    """Puts a running trial back to waiting: `ask` gives it out next, with the hyperparameters it had.
+
+    Study.enqueue_trial would make another trial of it, with another number.
+    """
+    study._storage.set_trial_state_values(key, state=TrialState.WAITING)
