@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
@@ -43,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, (_, what) in COMMANDS.items():
             print(f"  {name:<10} {what}")
         print("\nhpo COMMAND --help tells more")
+        return 0
+    if words == ["--version"]:
+        print(f"hpo {version('podium-hpo')}")
         return 0
     if words[0] not in COMMANDS:
         from hpo.spec.checks import unknown
