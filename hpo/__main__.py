@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
@@ -42,8 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("usage: hpo COMMAND ...\n")
         for name, (_, what) in COMMANDS.items():
             print(f"  {name:<10} {what}")
-        print("\nhpo COMMAND --help tells more")
+        print("\nhpo COMMAND --help tells more; hpo --version prints the version;")
+        print("hpo --install-completion lets your shell complete commands and flags")
         return 0
+    if words == ["--version"]:
+        print(f"hpo {version('podium-hpo')}")
+        return 0
+    if words[0] == "--install-completion":
+        from hpo.cli.completion import main as install_completion
+
+        return install_completion(COMMANDS, words[1:])
     if words[0] not in COMMANDS:
         from hpo.spec.checks import unknown
 

@@ -42,7 +42,7 @@ def merge(path: Path, rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The tables of the README: medians, and in brackets the lowest and the highest."""
+    """The tables of trainers/README.md: medians, and in brackets the lowest and the highest."""
     parts = [_throughput(frame), *(_sides(frame, name, **how) for name, how in _SIDES.items())]
     return "\n".join(part for part in parts if part)
 

@@ -20,14 +20,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def block_of_readme(language: str) -> str:
-    section = (ROOT / "README.md").read_text().split("### Without touching Podium")[1].split("\n## ")[0]
-    (block,) = re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)
-    return block
+    section = (ROOT / "models" / "README.md").read_text().split("## Your own architecture, ")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, flags=re.DOTALL)[0]
 
 
 @pytest.fixture
 def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The README's example, as a user's folder that is the current one."""
+    """The example of models/README.md, as a user's folder that is the current one."""
     (tmp_path / "mynets.py").write_text(block_of_readme("python"))
     (tmp_path / "study.toml").write_text(block_of_readme("toml"))
     monkeypatch.chdir(tmp_path)
@@ -84,7 +83,7 @@ def test_an_installed_package_brings_its_own(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.slow
 def test_the_readmes_example_runs_as_it_stands(mine: Path) -> None:
-    (line,) = block_of_readme("sh").splitlines()
+    (line,) = block_of_readme("bash").splitlines()
     words = line.replace("hpo run", f"{sys.executable} {ROOT}/hpo/run.py").split()
     command = [
         *words,
