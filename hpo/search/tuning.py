@@ -28,7 +28,8 @@ from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile, unfinished
 from hpo.spec.checks import seconds
 from hpo.spec.settings import ResourceSpec
-from hpo.store.checkpoints import Checkpoints, CheckpointStorage, DriverStorage, FolderStorage
+from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
@@ -89,7 +90,7 @@ def run_search(
             interrupted=interrupted,
             deadline=time.time() + plan.spec.search.budget_s,
             resume=plan.spec.output.resume is not None,
-            place=for_workers(checkpoints.place, plan.spec.resources.address is not None),
+            place=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
         )
         search.recorder.trackers = make_trackers(
             folder.path, tensorboard=plan.spec.output.tensorboard, mlflow=plan.spec.output.mlflow

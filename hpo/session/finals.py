@@ -24,7 +24,8 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
-from hpo.store.checkpoints import Checkpoints, CheckpointStorage
+from hpo.store.checkpoint_stores import CheckpointStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.finals_file import check_row, packed, read_finalists
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.worker.trial_group import TrialGroup
 from trainers.data.dataset import load_dataset
 

@@ -91,8 +91,8 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),
         ("-- --resume nothing", "--resume nothing: no such run in results; there are none"),
-        ("--follow j -- --model cnn", "--follow j: takes no flags of a run"),
-        ("--detach", "say what to run behind a --, as in: hpo submit -- --model cnn --trials 50"),
+        ("--follow j -- --model cnn", "--follow j: cannot be combined with the flags of a run"),
+        ("--detach", "give the flags of the run after a --, as in: hpo submit -- --model cnn --trials 50"),
         ("--nonsense", "Unknown option: --nonsense"),
         (
             "--address ray://x:10001 -- --trials 1",

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from hpo.__main__ import main
-from hpo.networks.baselines import COLUMNS, Job, markdown, missing, run_job, table
+from hpo.networks.baselines import COLUMNS, BaselineRun, markdown, missing, table, train_baseline
 from hpo.networks.recipes import recipes
 from hpo.store.journal import Journal, read_journal
 
@@ -33,7 +33,7 @@ def test_every_run_is_kept_and_none_is_repeated(tmp_path: Path, capsys: pytest.C
     ]
     assert rows[0]["parameters"] == 109_386 and rows[0]["test_accuracy"] != rows[1]["test_accuracy"]
     assert run(tmp_path, "--system E --model mlp --seeds 2 --max-epochs 1") == rows
-    assert "2 runs, 2 of them are in" in capsys.readouterr().out
+    assert "2 runs, 2 of them finished before" in capsys.readouterr().out
     again = run(tmp_path, "--system E --model mlp --seeds 3 --max-epochs 1")
     assert again[:2] == rows and len(again) == 3
     more = run(tmp_path, "--system E --model mlp --seeds 1 --max-epochs 2")
@@ -85,13 +85,13 @@ def test_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "j.jsonl").write_text(json.dumps(row(seed=0)) + "\n" + json.dumps(row(seed=1, epochs=5)) + "\n")
     (recipe,) = recipes("C", ("lenet5",))
 
-    def job(seed: int, epochs: int, precision: str = "float32") -> Job:
-        return Job(
+    def baseline(seed: int, epochs: int, precision: str = "float32") -> BaselineRun:
+        return BaselineRun(
             recipe=recipe, seed=seed, epochs=epochs, precision=precision, device="cpu", dataset="mnist", data_dir=ROOT
         )
 
-    jobs = [job(0, 20), job(0, 3), job(1, 20), job(1, 5), job(2, 1), job(0, 1, "bf16")]
-    todo = missing(jobs, tmp_path / "j.jsonl")
+    runs = [baseline(0, 20), baseline(0, 3), baseline(1, 20), baseline(1, 5), baseline(2, 1), baseline(0, 1, "bf16")]
+    todo = missing(runs, tmp_path / "j.jsonl")
     assert [(j.seed, j.epochs, j.precision) for j in todo] == [(1, 20, "float32"), (2, 1, "float32"), (0, 1, "bf16")]
 
 
@@ -105,8 +105,10 @@ def test_other_data_and_precision_are_lines_of_their_own() -> None:
 def test_a_run_whose_loss_is_not_finite_is_an_error_however_late(monkeypatch: pytest.MonkeyPatch) -> None:
     (recipe,) = recipes("C", ("mlp_small",))
     wild = replace(recipe, train=replace(recipe.train, lr=1e30))
-    job = Job(recipe=wild, seed=0, epochs=2, precision="float32", device="cpu", dataset="digits", data_dir=ROOT)
-    done = run_job(job)
+    baseline = BaselineRun(
+        recipe=wild, seed=0, epochs=2, precision="float32", device="cpu", dataset="digits", data_dir=ROOT
+    )
+    done = train_baseline(baseline)
     assert done["error"] == "diverged in epoch 1" and "test_accuracy" not in done
 
 
@@ -151,7 +153,7 @@ def test_two_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     journal = Journal(tmp_path / "baselines-digits.jsonl")
     journal.lock()
     assert main(["baselines", "--dataset", "digits", "--out", str(tmp_path)]) == 2
-    assert "another hpo baselines is at work there" in capsys.readouterr().err
+    assert "another hpo baselines is running there" in capsys.readouterr().err
     journal.close()
 
 

@@ -53,7 +53,7 @@ def test_files_and_folders_that_cannot_be_read_are_rows_among_others(
     capsys.readouterr()
     assert main(["predict", str(trained), str(empty), str(good), str(missing), "--out", str(out)]) == 1
     err = capsys.readouterr().err.splitlines()
-    assert err[0].startswith(f"hpo: {empty}: has no pictures (") and err[1].endswith(
+    assert err[0].startswith(f"hpo: {empty}: contains no pictures (") and err[1].endswith(
         "missing.png: there is no such file"
     )
     assert err[2] == "hpo: 3 of 6 files could not be read" and len(err) == 3

@@ -63,9 +63,9 @@ def test_evaluate_as_json(trained: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_other_splits_are_labelled_as_what_they_are(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = json.loads(printed(capsys, "evaluate", trained, "--split", "train", "--json"))
     assert train["overall"]["num_samples"] == 1000  # the subset it was trained on, not the whole split
-    assert train["notes"] == ["these are images the network was trained on: this says nothing about new ones"]
+    assert train["notes"] == ["the network was trained on these images, so this accuracy says nothing about new images"]
     out = printed(capsys, "evaluate", trained, "--split", "validation")
-    assert "note: epoch and configuration were chosen on these images" in out
+    assert "note: the epoch and the configuration were chosen by these images" in out
     best = json.loads((trained / "best.json").read_text())["trial"]
     assert f"accuracy {best['val_accuracy']:.4f}, 288 images" in out
 
@@ -103,10 +103,10 @@ def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pyt
             pixels = (255 * digits.images[n, 0]).round().to(torch.uint8).numpy()
             Image.fromarray(pixels).save(tmp_path / part / f"{n}_{digits.labels[n]}.png")
     out = printed(capsys, "evaluate", trained, "--dataset", tmp_path)
-    assert "note: trained on digits" in out and "200 images" in out
+    assert "note: the network was trained on digits" in out and "200 images" in out
     # Named anew, it is still what it was trained on, and the same subset of it.
     out = printed(capsys, "evaluate", trained, "--dataset", "digits", "--split", "train")
-    assert "note: these are images the network was trained on" in out and "1,000 images" in out
+    assert "note: the network was trained on these images" in out and "1,000 images" in out
     small = tmp_path / "small"
     for part in ("train", "test"):
         (small / part).mkdir(parents=True)
@@ -157,13 +157,13 @@ def test_wrong_input(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "give at least one picture" in refused(capsys, "predict", trained)
     assert "a.png: cannot be read as a picture" in refused(capsys, "predict", trained, tmp_path / "a.png")
     assert "b.png: there is no such file" in refused(capsys, "predict", trained, tmp_path / "b.png")
-    assert "has no pictures" in refused(capsys, "predict", trained, empty)
+    assert "contains no pictures" in refused(capsys, "predict", trained, empty)
     assert "--invert maybe: unknown" in refused(capsys, "predict", trained, tmp_path / "a.png", "--invert", "maybe")
     assert "best.pt: there is no such file" in refused(capsys, "evaluate", tmp_path)
     assert "--split all: unknown; choose from test, validation, train" in refused(
         capsys, "evaluate", trained, "--split", "all"
     )
-    assert "--format torchscript: unknown; choose from onnx, pt2, safetensors; TorchScript is retired" in refused(
+    assert "--format torchscript: unknown; choose from onnx, pt2, safetensors; TorchScript is deprecated" in refused(
         capsys, "export", trained, "--format", "torchscript"
     )
 
@@ -172,14 +172,14 @@ def damaged(trained: Path, kind: str) -> Any:
     """(content of a best.pt that is not one, what is said of it)."""
     state = checkpoint.load(trained / "best.pt")
     if kind == "another architecture":
-        return {**state, "model": "mlp"}, "its weights do not fit architecture mlp"
+        return {**state, "model": "mlp"}, "its weights do not fit the architecture mlp"
     if kind == "unknown architecture":
         return {**state, "model": "resnet"}, "is of architecture resnet, which is not known here"
     if kind == "without weights":
         return {key: value for key, value in state.items() if key != "state_dict"}, "its weights do not fit"
     if kind == "no description":
-        return {"state_dict": state["state_dict"]}, "no network of Podium's (model is missing)"
-    return {**state, "arch": {"depth": 3}}, "its weights do not fit architecture lenet5_bn"
+        return {"state_dict": state["state_dict"]}, "is not a Podium network (model is missing)"
+    return {**state, "arch": {"depth": 3}}, "its weights do not fit the architecture lenet5_bn"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_code_that_a_file_names_does_not_run(trained: Path, tmp_path: Path, caps
     assert "whose code would run" in refused(capsys, "train", "--from", tmp_path)
     checkpoint.save(tmp_path / "evil.pt", {**evil, "input_shape": ["touch", str(mark)]})
     err = refused(capsys, "evaluate", tmp_path / "evil.pt", "--model", "subprocess:Popen")
-    assert "no network of Podium's (input_shape is no list)" in err and not mark.exists()
+    assert "is not a Podium network (input_shape is no list)" in err and not mark.exists()
     assert "--model mlp: " in refused(capsys, "evaluate", trained, "--model", "mlp")
 
 
@@ -235,7 +235,7 @@ def test_a_description_is_not_taken_at_its_word(
     changed: dict[str, Any], trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint.save(tmp_path / "x.pt", {**checkpoint.load(trained / "best.pt"), **changed})
-    assert "x.pt: no network of Podium's (" in refused(capsys, "evaluate", tmp_path / "x.pt")
+    assert "x.pt: is not a Podium network (" in refused(capsys, "evaluate", tmp_path / "x.pt")
     best = json.loads((trained / "best.json").read_text())
     (tmp_path / "best.json").write_text(json.dumps({**best, **changed}))
     assert "its best.json cannot be read (" in refused(capsys, "train", "--from", tmp_path)
@@ -249,7 +249,7 @@ def test_an_export_gives_the_same_outputs(
     form: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / f"net.{form}"
-    assert "outputs differ by at most" in printed(capsys, "export", trained, "--format", form, "--out", file)
+    assert "the outputs differ by at most" in printed(capsys, "export", trained, "--format", form, "--out", file)
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     description, network = load(trained)
     pixels = torch.rand(5, 1, 28, 28)
@@ -293,7 +293,7 @@ def test_a_failed_export_leaves_nothing(
     source = tmp_path / "best.pt"
     source.write_bytes((trained / "best.pt").read_bytes())
     monkeypatch.setattr("hpo.networks.exporting._difference", lambda *_: 0.3)
-    assert "its outputs differ by 3.0e-01" in refused(capsys, "export", source, "--format", "safetensors")
+    assert "outputs differ by 3.0e-01, more than 1e-04" in refused(capsys, "export", source, "--format", "safetensors")
     nowhere = tmp_path / "none" / "x.onnx"
     assert f"--out {nowhere}: {tmp_path}/none is no folder" in refused(capsys, "export", source, "--out", nowhere)
     assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]

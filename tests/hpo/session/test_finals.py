@@ -16,7 +16,8 @@ import torch
 from hpo import StudyResult, StudySpec, run_study
 from hpo.session import finals as finals_module
 from hpo.session import session
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.finals_file import packed, read_finalists
 from hpo.store.journal import Journal, read_journal
 from hpo.store.run_folder import RunFolder
@@ -139,7 +140,7 @@ def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
     ("state", "words"),
     [
         ({"trainer": {"epoch": 1}, "train_s": 9.0}, "its checkpoint is of no use (KeyError: 'model'): it begins anew"),
-        ({"trainer": {"epoch": 1}}, "000001.pt: not a trial's checkpoint (KeyError: 'train_s'): passed over"),
+        ({"trainer": {"epoch": 1}}, "000001.pt: not a trial's checkpoint (KeyError: 'train_s'): skipped"),
     ],
 )
 def test_a_networks_checkpoint_of_no_use_means_from_the_beginning(

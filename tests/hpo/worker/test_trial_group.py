@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.worker import trial as trials
 from hpo.worker.trial import Trial
 from hpo.worker.trial_group import TrialGroup
