@@ -34,7 +34,7 @@ def test_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         for words, message in {
-            "none": "is no run",
+            "none": "is not a run",
             "../a": "must be a plain folder name",
             f"a --port {port}": f"--port {port}: is in use",
             "a --port 0": "--port 0: is in use, or not between 1 and 65535",

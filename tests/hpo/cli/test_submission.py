@@ -84,7 +84,7 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
     [
         ("-- --model cnnn", "--model cnnn: unknown (did you mean cnn?)"),
         ("-- --address auto", "--address auto: a job joins the cluster it is on; leave it out behind the --"),
-        ("-- --name there", "--name there: results/there is there already"),
+        ("-- --name there", "--name there: results/there already exists"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
         ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: a file of this machine"),
         ("-- --storage-path here", "--storage-path here: give the whole path"),

@@ -66,7 +66,7 @@ def test_a_gpus_memory_counts_where_it_trains(photos: str, monkeypatch: pytest.M
     config = {"lr": 0.1, "dropout": 0.2}
     monkeypatch.setattr("hpo.networks.capacity._largest_gpu", lambda: 3 * 10**8)
     for device in ("auto", "cuda"):
-        with pytest.raises(ValueError, match=r"takes 0\.4 GB of memory, a GPU here has 0\.3 GB"):
+        with pytest.raises(ValueError, match=r"takes 0\.4 GB of memory, and the GPU has 0\.3 GB"):
             counted("cnn", dataset, config, device)
     monkeypatch.setattr("hpo.networks.capacity._largest_gpu", lambda: 10**9)
     assert counted("cnn", dataset, config, "auto") == 25_717_442

@@ -144,7 +144,7 @@ def test_a_network_of_ones_own(
     capsys.readouterr()
     assert main(["evaluate", str(folder)]) == 2
     err = capsys.readouterr().err
-    assert "is of architecture ownnet:net, whose code would run; to trust it, add --model ownnet:net" in err
+    assert "uses the architecture ownnet:net, whose code would run; to trust it, add --model ownnet:net" in err
     assert main(["evaluate", str(folder), "--model", "ownnet:net"]) == 0
     assert main(["train", "--from", str(folder)]) == 2
     again = train(tmp_path, f"--from {folder} --model ownnet:net", "b")
@@ -287,7 +287,7 @@ def test_a_name_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     words = ["train", "--model", "mlp", "--dataset", "digits", "--name", "a", "--results-dir", str(tmp_path)]
     assert main(words) == 2
-    assert f"--name a: {folder} is there already; take another name" in capsys.readouterr().err
+    assert f"--name a: {folder} already exists; choose another name" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

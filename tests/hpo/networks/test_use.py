@@ -174,7 +174,7 @@ def damaged(trained: Path, kind: str) -> Any:
     if kind == "another architecture":
         return {**state, "model": "mlp"}, "its weights do not fit the architecture mlp"
     if kind == "unknown architecture":
-        return {**state, "model": "resnet"}, "is of architecture resnet, which is not known here"
+        return {**state, "model": "resnet"}, "uses the architecture resnet, which is unknown here"
     if kind == "without weights":
         return {key: value for key, value in state.items() if key != "state_dict"}, "its weights do not fit"
     if kind == "no description":
@@ -217,7 +217,7 @@ def test_code_that_a_file_names_does_not_run(trained: Path, tmp_path: Path, caps
     checkpoint.save(tmp_path / "evil.pt", evil)
     for command in ("evaluate", "export"):
         err = refused(capsys, command, tmp_path / "evil.pt")
-        assert "evil.pt: is of architecture subprocess:Popen, whose code would run" in err
+        assert "evil.pt: uses the architecture subprocess:Popen, whose code would run" in err
     best = json.loads((trained / "best.json").read_text())
     (tmp_path / "best.json").write_text(json.dumps({**best, "model": "subprocess:Popen"}))
     assert "whose code would run" in refused(capsys, "train", "--from", tmp_path)

@@ -141,9 +141,9 @@ def test_a_folder_is_made_whole_locked_and_never_overwritten(tmp_path: Path) -> 
     folder = folders.create(tmp_path / "results", "a", {"spec": {}})
     assert [p.name for p in (tmp_path / "results").iterdir()] == ["a"]
     assert pd.read_csv(folder.trials_csv).empty and folder.read_study() == {"spec": {}, "sessions": []}
-    with pytest.raises(ValueError, match=r"--name a: .*a is there already; go on with it by --resume a"):
+    with pytest.raises(ValueError, match=r"--name a: .*a already exists; resume it with --resume a"):
         folders.create(tmp_path / "results", "a", {})
-    with pytest.raises(ValueError, match="--resume a: another driver is at work in"):
+    with pytest.raises(ValueError, match="--resume a: another driver is using"):
         folders.reopen(tmp_path / "results", "a")
     folder.unlock()
     folders.reopen(tmp_path / "results", "a").unlock()

@@ -94,7 +94,9 @@ def test_one_name_goes_to_one_of_them(code: str, file: str, tmp_path: Path) -> N
     ended = at_one_moment(code.format(place=str(tmp_path), name="a"), 4)
     assert [status for status, _ in ended] == [0] * 4, ended
     lines = sorted(output.strip() for _, output in ended)
-    assert lines[0] == "a" and all(line.startswith(f"refused: --name a: {tmp_path}/a is there") for line in lines[1:])
+    assert lines[0] == "a" and all(
+        line.startswith(f"refused: --name a: {tmp_path}/a already exists") for line in lines[1:]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a" / file).exists()
 
 
@@ -130,14 +132,14 @@ def test_names_that_podium_chooses_never_meet(tmp_path: Path, monkeypatch: pytes
 
 def test_an_empty_folder_that_appears_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
     """A rename alone would replace it: it may be another run's, which is about to fill it."""
-    with pytest.raises(ValueError, match=r"--name a: .*a is there already; take another name"):
+    with pytest.raises(ValueError, match=r"--name a: .*a already exists; choose another name"):
         folders.make_whole(tmp_path, "a", lambda _: (tmp_path / "a").mkdir())
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and not list((tmp_path / "a").iterdir())
 
 
 def test_a_link_to_nowhere_is_a_name_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"--name a: .*a is there already; take another name"):
+    with pytest.raises(ValueError, match=r"--name a: .*a already exists; choose another name"):
         folders.create(tmp_path, "a", {})
     assert os.listdir(tmp_path) == ["a"]
 

@@ -52,7 +52,7 @@ def test_the_database_of_another_run_is_refused(
     line = ["--storage", url, "--study", "A", "--model", "mlp", "--dataset", "digits", "--trials", "1", *more]
     assert main(line) == 2
     out, err = capsys.readouterr()
-    assert err == f"hpo: --storage {url}: is in the folder of run A, and its alone; take another file\n"
+    assert err == f"hpo: --storage {url}: is in the folder of run A and belongs to it; use another file\n"
     assert out == "" and [path.name for path in Path("results").iterdir()] == ["A"]
     with closing(sqlite3.connect(run_a / "study.db")) as database:
         assert database.execute("select study_name from studies").fetchall() == [("mlp",)]

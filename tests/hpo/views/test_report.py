@@ -185,7 +185,7 @@ def test_report_and_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["report", str(tmp_path / "a")]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/a/report.html\n" and (tmp_path / "a" / "report.html").stat().st_size
     for words, message in {
-        f"{tmp_path}/none": "is no run; give a results/NAME",
+        f"{tmp_path}/none": "is not a run; give a folder results/NAME",
         f"{tmp_path}/a --out {tmp_path}/x.txt": "must end in .html",
         f"{tmp_path}/a --out {tmp_path}/none/x.html": "is no folder",
     }.items():
@@ -218,7 +218,10 @@ def test_runs_of_other_data_are_not_mixed_without_being_told(
     data = one.study["data"]
     a_run(tmp_path / "split", [trial(2)], data={**data, "hashes": {**data["hashes"], "test": "other"}})
     a_run(tmp_path / "mnist", [trial(3)], data={**data, "name": "mnist"})
-    for other, message in {"split": "its test split is not that of", "mnist": "is of mnist, "}.items():
+    for other, message in {
+        "split": "its test split differs from that of",
+        "mnist": "used the data set mnist, ",
+    }.items():
         words = ["compare", str(tmp_path / "a"), str(tmp_path / other)]
         assert main(words) == 2
         err = capsys.readouterr().err
