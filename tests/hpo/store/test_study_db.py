@@ -13,7 +13,7 @@ from hpo.run import main
 from hpo.session.preflight.planning import preflight
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
-from hpo.store import run_folder as folders
+from hpo.store import run_folder
 from hpo.store.study_db import check_no_runs_file, open_storage, open_study, quiet_optuna
 
 
@@ -22,7 +22,7 @@ def run_a(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """results/A of the current folder, with the study of its own."""
     monkeypatch.chdir(tmp_path)
     study = describe(preflight(StudySpec.of(model="mlp", dataset="digits")))
-    made = folders.create(Path("results"), "A", study)
+    made = run_folder.create(Path("results"), "A", study)
     made.unlock()
     with quiet_optuna():
         open_study(open_storage(f"sqlite:///{made.study_db}"), "mlp", resume=False)

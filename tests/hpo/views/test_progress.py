@@ -7,7 +7,6 @@ from rich.console import Console
 
 from hpo.trials.records import TrialState
 from hpo.views.estimate import Work
-from hpo.views.formats import duration
 from hpo.views.progress import LineProgress, LiveProgress, Progress, make_progress
 from tests.helpers.progress import finished_trial
 
@@ -88,8 +87,3 @@ def test_failed_and_diverged_trials_are_never_the_best() -> None:
 def test_the_display_fits_where_it_is_shown() -> None:
     assert type(make_progress(Work(1, 1), [], quiet=True)) is Progress
     assert type(make_progress(Work(1, 1), [], quiet=False)) is LineProgress  # the tests' output is no terminal
-
-
-@pytest.mark.parametrize(("s", "text"), [(4.4, "4s"), (185, "3m05s"), (7620, "2h07m"), (None, "-")])
-def test_durations(s: float | None, text: str) -> None:
-    assert duration(s) == text

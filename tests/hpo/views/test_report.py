@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.__main__ import main
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
-from hpo.store.stored_run import StoredRun, check_comparable
+from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_json
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord, TrialState
@@ -178,54 +177,3 @@ def test_the_command_line_of_a_spec() -> None:
     spec = {"model": ["cnn", "mlp"], "trials": 5, "search_widths": True, "set": ["lr=1 e"], "train_size": 9}
     expected = "python hpo/run.py --model cnn mlp --trials 5 --search-widths --set 'lr=1 e' --train-size 9"
     assert command({**spec, "quiet": True, "resume": "a", "space": {}}) == expected
-
-
-def test_report_and_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a_run(tmp_path / "a", [trial(0)])
-    assert main(["report", str(tmp_path / "a")]) == 0
-    assert capsys.readouterr().out == f"{tmp_path}/a/report.html\n" and (tmp_path / "a" / "report.html").stat().st_size
-    for words, message in {
-        f"{tmp_path}/none": "is not a run; give a folder results/NAME",
-        f"{tmp_path}/a --out {tmp_path}/x.txt": "must end in .html",
-        f"{tmp_path}/a --out {tmp_path}/none/x.html": "is no folder",
-    }.items():
-        assert main(["report", *words.split()]) == 2
-        err = capsys.readouterr().err
-        assert message in err and err.count("\n") == 1
-    (tmp_path / "a" / "study.json").write_text("{}")
-    assert main(["report", str(tmp_path / "a")]) == 2 and "cannot be read" in capsys.readouterr().err
-
-
-def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    a_run(tmp_path / "a", [trial(0, val_accuracy=0.5), trial(1, val_accuracy=0.9)])
-    a_run(tmp_path / "b", [trial(0, val_accuracy=0.7)])
-    words = ["compare", str(tmp_path / "a"), str(tmp_path / "b")]
-    assert main([*words, "--out", str(tmp_path / "all.csv")]) == 0
-    out = capsys.readouterr().out
-    assert out.index("a/cnn-0001") < out.index("b/cnn-0000") < out.index("a/cnn-0000")
-    lines = (tmp_path / "all.csv").read_text().splitlines()
-    assert len(lines) == 4 and "a/cnn-0001" in lines[1]
-    assert main([*words, "--rank-by", "time"]) == 0
-    out = capsys.readouterr().out
-    assert out.index("a/cnn-0000") < out.index("a/cnn-0001")
-
-
-def test_runs_of_other_data_are_not_mixed_without_being_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one, same = a_run(tmp_path / "a", [trial(0)]), a_run(tmp_path / "same", [trial(1)])
-    check_comparable([one, same])
-    data = one.study["data"]
-    a_run(tmp_path / "split", [trial(2)], data={**data, "hashes": {**data["hashes"], "test": "other"}})
-    a_run(tmp_path / "mnist", [trial(3)], data={**data, "name": "mnist"})
-    for other, message in {
-        "split": "its test split differs from that of",
-        "mnist": "used the data set mnist, ",
-    }.items():
-        words = ["compare", str(tmp_path / "a"), str(tmp_path / other)]
-        assert main(words) == 2
-        err = capsys.readouterr().err
-        assert message in err and "add --mixed" in err and err.count("\n") == 1
-        assert main([*words, "--mixed"]) == 0
-        capsys.readouterr()
-    assert main(["compare", str(tmp_path / "a")]) == 2 and "give two or more" in capsys.readouterr().err
