@@ -1,4 +1,4 @@
-"""What every subcommand of `hpo` shares: flags from a function's signature, mistakes in one line, exit codes."""
+"""What all subcommands of `hpo` share: flags from a function's signature, mistakes in one line, exit codes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hpo.system.streams import prepare_streams
 
 
 def run_command(name: str, function: Callable[..., int | None], argv: Sequence[str]) -> int:
-    """Calls `function` with the flags in `argv`; returns the exit code, what it returns or 0.
+    """Calls `function` with the flags in `argv`; returns the exit code: that of the function, or 0 for None.
 
-    A ValueError is the user's mistake, or a file's: one line on stderr, exit code 2. An OSError is the machine's: one
-    line, exit code 1.
+    A mistake of the user's is one line on stderr, and exit code 2. An OSError, such as a full disk, is one line, and
+    exit code 1.
     """
     prepare_streams()
     app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
     app.default(function)
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where a user's own architecture lies
+        sys.path.append(os.getcwd())  # the folder of a user's own architecture
     try:
         return app(list(argv), exit_on_error=False, print_error=False) or 0
     except (CycloptsError, *USER_ERRORS) as error:

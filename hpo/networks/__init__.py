@@ -1,1 +1,1 @@
-"""One network at a time: trained, evaluated, used; and the baselines."""
+"""One network at a time: training, evaluation and use; and the reproduced baselines."""

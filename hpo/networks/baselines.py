@@ -1,21 +1,22 @@
-"""The reproduced systems, measured: every recipe trained over several seeds, next to what was claimed.
+"""Measures the reproduced systems: trains every recipe with several seeds, and compares with the published results.
 
-Runs go into an append-only journal, one line each; the table is made from it, so that no number in it is typed.
+Each run is a line of an append-only journal. The tables are made from it, so that no number is typed by hand.
 """
 
 from __future__ import annotations
 
 import platform
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.networks.recipes import RECIPES, Recipe
-from hpo.networks.training import Setup, train_model
+from hpo.networks.training import TrainingSetup, train_model
 from hpo.store.journal import read_journal
+from hpo.views import formats
 from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, load_dataset
 
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """One recipe with one seed. epochs: of the run, at most the recipe's."""
+class BaselineRun:
+    """One recipe, trained with one seed."""
 
     recipe: Recipe
     seed: int
     epochs: int
+    """Epochs to train, at most the recipe's."""
     precision: str
     device: str
     dataset: str
@@ -42,31 +44,31 @@ class Job:
         )
 
 
-def run_job(job: Job) -> dict[str, Any]:
-    """Trains the job's model on the training split, takes the weights of the epoch that was best on the validation
-    split, and opens the test split once. Returns the journal's row."""
+def train_baseline(run: BaselineRun) -> dict[str, Any]:
+    """Trains the recipe's model on the training split, and tests the weights of the epoch with the best validation
+    accuracy, once. Returns the row for the journal."""
     from models import build_model, trainable_parameters
     from trainers.loop import evaluate
 
-    recipe = job.recipe
-    dataset = _dataset(job.dataset, job.data_dir, recipe.mean, recipe.std)
-    fitted = train_model(Setup(model=recipe.model, train=job.train, arch=recipe.arch), dataset)
+    recipe = run.recipe
+    dataset = _dataset(run.dataset, run.data_dir, recipe.mean, recipe.std)
+    fitted = train_model(TrainingSetup(model=recipe.model, train=run.train, arch=recipe.arch), dataset)
     model = build_model(recipe.model, dataset.input_shape, len(dataset.classes), **recipe.arch)
     row = {
         "system": recipe.system,
         "model": recipe.model,
-        "seed": job.seed,
-        "epochs": job.epochs,
+        "seed": run.seed,
+        "epochs": run.epochs,
         "dataset": dataset.name,
-        "precision": job.precision,
-        "device": _device_name(job.device),
+        "precision": run.precision,
+        "device": _device_name(run.device),
         "parameters": trainable_parameters(model),
         "minutes": sum(result.train_s + result.eval_s for result in fitted.curve) / 60,
     }
     if fitted.diverged or fitted.best is None:
         return {**row, "error": f"diverged in epoch {len(fitted.curve)}"}
     model.load_state_dict(fitted.best_weights)
-    test_loss, test_accuracy = evaluate(model.to(job.device), dataset.test.open().to(job.device), job.precision)
+    test_loss, test_accuracy = evaluate(model.to(run.device), dataset.test.open().to(run.device), run.precision)
     measured = fitted.measured()
     best = {name: measured[name] for name in _OF_BEST_EPOCH}
     return {**row, **best, "test_loss": test_loss, "test_accuracy": test_accuracy}
@@ -88,12 +90,12 @@ def _device_name(device: str) -> str:
     return f"{device}, {platform.machine()}, 1 thread" if device == "cpu" else device
 
 
-def missing(jobs: Iterable[Job], journal: Path) -> list[Job]:
-    """The jobs that the journal has no row of, nor one of more epochs."""
+def missing(runs: Iterable[BaselineRun], journal: Path) -> list[BaselineRun]:
+    """The runs that are not in the journal, with at least as many epochs."""
     done: dict[tuple[Any, ...], int] = {}
     for row in read_journal(journal):
         done[_key(row)] = max(row["epochs"], done.get(_key(row), 0))
-    return [job for job in jobs if done.get(_key(asdict(job) | asdict(job.recipe)), 0) < job.epochs]
+    return [run for run in runs if done.get(_key(asdict(run) | asdict(run.recipe)), 0) < run.epochs]
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -101,9 +103,9 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """A row per recipe, data set and precision: what was claimed, and the mean over the seeds of what was measured.
+    """Makes one row per recipe, data set and precision: the claim, and the mean over the seeds of what was measured.
 
-    Where there are runs of several lengths, those of the most epochs count; of runs with one seed, the last.
+    Of runs with different numbers of epochs, the longest count; of several runs with one seed, the last.
     """
     import pandas as pd
 
@@ -184,7 +186,7 @@ def _notes(recipe: Recipe, runs: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The table for people: a row per recipe, claimed and measured side by side."""
+    """The table as Markdown, claimed and measured results side by side."""
     head = (
         "system",
         "model",
@@ -205,12 +207,12 @@ def markdown(frame: pd.DataFrame) -> str:
                 (
                     line["system"],
                     f"`{line['model']}`",
-                    _pair(line, "parameters", lambda v: f"{v:,.0f}"),
+                    _pair(line, "parameters", formats.number),
                     _pair(line, "test_accuracy", _percent) + spread,
                     _pair(line, "train_accuracy", _percent),
-                    _pair(line, "train_loss", lambda v: f"{v:.4f}"),
-                    _pair(line, "test_loss", lambda v: f"{v:.4f}"),
-                    _pair(line, "minutes", lambda v: f"{v:.1f}"),
+                    _pair(line, "train_loss", formats.loss),
+                    _pair(line, "test_loss", formats.loss),
+                    _pair(line, "minutes", _minutes),
                     f"{line['epochs']}, {line['seeds']}, {line['precision']}",
                     line["note"] or "",
                 )
@@ -219,13 +221,16 @@ def markdown(frame: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pair(line: Any, name: str, form: Any) -> str:
-    claimed, measured = line[f"{name}_claimed"], line[name]
-    return f"{'-' if claimed is None else form(claimed)} / {'-' if measured is None else form(measured)}"
+def _pair(line: Any, name: str, form: Callable[[float | None], str]) -> str:
+    return f"{form(line[f'{name}_claimed'])} / {form(line[name])}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
+def _percent(fraction: float | None) -> str:
+    return formats.percent(fraction, digits=2)
+
+
+def _minutes(value: float | None) -> str:
+    return formats.MISSING if value is None else f"{value:.1f}"
 
 
 def _row(cells: Iterable[str]) -> str:

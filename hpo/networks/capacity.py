@@ -1,4 +1,4 @@
-"""What a network needs to be trained: memory, asked before anything is built, and images in a batch."""
+"""What the training of a network needs: memory, checked before anything is built, and images in a batch."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from contextlib import suppress
 from typing import Any
 
 from hpo.system.errors import UserError
+from hpo.views.formats import number
 from models import MODELS, build_model, check_plug_in, count_parameters
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
 from trainers.data.room import available_bytes, gigabytes
 
-BYTES_OF_A_PARAMETER = 16  # as float32: its weight, its gradient and Adam's two moments
-_ANYWHERE = 10**9  # bytes that any machine has: so that a GPU is only asked for its memory where that matters
+BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient and Adam's two moments
+_ALWAYS_FREE = 10**9  # bytes that any machine has; smaller networks do not make us query the GPU
 
 
 def counted(name: str, dataset: Dataset, config: Mapping[str, Any], device: str | None, most: int | None = None) -> int:
-    """The parameters of a configuration's network, a user's own being tried too.
+    """Counts the parameters of a configuration's network. A user's own architecture is tried as well.
 
-    device: "cpu", "cuda", "mps" or "auto" where it will be trained on this machine, None where that is elsewhere. most:
-    parameters that trials may have; a larger network is then counted and not trained. Raises ValueError, in one line,
-    for a network that cannot be built, or that has no room in this machine's memory.
+    `device` is the device of this machine that will train it ("cpu", "cuda", "mps" or "auto"), or None when another
+    machine will. `most` is the limit on parameters: a larger network is counted, but never trained. Raises UserError or
+    ModelError for a network that cannot be built, or that this machine's memory cannot hold.
     """
     shape, classes, (_, arch) = dataset.input_shape, len(dataset.classes), split_config(config)
     if name not in MODELS:
         parameters = 0
-        with suppress(Exception):  # what is wrong with it says check_plug_in, which takes memory
+        with suppress(Exception):  # check_plug_in says what is wrong, but needs memory for it
             parameters = count_parameters(name, shape, classes, **arch)
         _check_room(name, parameters, device)
         check_plug_in(name, shape, classes, **arch)
@@ -37,23 +38,23 @@ def counted(name: str, dataset: Dataset, config: Mapping[str, Any], device: str 
 
 
 def _check_room(name: str, parameters: int, device: str | None) -> None:
-    needed = parameters * BYTES_OF_A_PARAMETER
-    if device is None or needed < _ANYWHERE:
+    needed = parameters * BYTES_PER_PARAMETER
+    if device is None or needed < _ALWAYS_FREE:
         return
     on_gpu = _largest_gpu() if device in ("auto", "cuda") else None
     room = available_bytes() if on_gpu is None else on_gpu
     if room is None or needed <= room:
         return
-    there = f"{gigabytes(room)} are free" if on_gpu is None else f"a GPU here has {gigabytes(room)}"
+    there = f"{gigabytes(room)} are free" if on_gpu is None else f"the GPU has {gigabytes(room)}"
     flag = "" if name in MODELS else "--model "
     raise UserError(
-        f"{flag}{name}: has {parameters:,} parameters for these images, and to train them (float32, with gradients and "
-        f"Adam's moments) takes {gigabytes(needed)} of memory, {there}; take smaller images or another architecture"
+        f"{flag}{name}: has {number(parameters)} parameters for these images; training it (float32, with gradients and "
+        f"Adam's moments) takes {gigabytes(needed)} of memory, and {there}; use smaller images or another architecture"
     )
 
 
 def _largest_gpu() -> int | None:
-    """Bytes of memory; None where there is no GPU."""
+    """Bytes of memory of the largest GPU; None without a GPU."""
     import torch
 
     if not torch.cuda.is_available():
@@ -62,7 +63,7 @@ def _largest_gpu() -> int | None:
 
 
 def least_batch(model: str, dataset: Dataset, arch: Mapping[str, Any]) -> int:
-    """Images that a training step of the architecture needs: batch normalization has no variance of one alone."""
+    """The smallest batch that the architecture can train on: batch normalization needs more than one image."""
     import torch
 
     from trainers.ddp import images_needed

@@ -1,4 +1,4 @@
-"""Trained weights on a split: the one place besides the baselines where a test split is opened."""
+"""Evaluates trained weights on a split. Besides the finals and the baselines, only this opens a test split."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from hpo.networks.training import resolve_device
 from hpo.spec.evaluate import EvaluateSpec
 from hpo.spec.settings import DataSpec
-from hpo.store import model_file as weights
-from hpo.store.best_file import has_weights
-from hpo.store.model_file import Description
+from hpo.store import model_file
+from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
@@ -21,18 +20,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-_SEEN = "these are images the network was trained on: this says nothing about new ones"
-_CHOSEN = "epoch and configuration were chosen on these images: on new ones it is a little worse"
+_SEEN = "the network was trained on these images, so this accuracy says nothing about new images"
+_CHOSEN = "the epoch and the configuration were chosen by these images; expect a little less on new images"
 
 
 def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
-    """Runs the network in `path` over the split; ValueError for weights or data that are not usable or do not fit."""
+    """Runs the network in `path` over the split. Raises UserError or DataError for unusable weights or data."""
     from torch.nn import functional as F
 
     from trainers.loop import predict
     from trainers.metrics import classification_report
 
-    description, network = weights.load(path, spec.model)
+    description, network = model_file.load(path, spec.model)
     device = resolve_device(spec.train.device)
     dataset = _dataset(description, spec)
     split = _split(dataset, spec.split)
@@ -50,25 +49,27 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
 
 
 def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], winner: TrialRecord) -> Evaluation:
-    """A run's winner on the validation split: the test split stays sealed.
+    """Evaluates a run's winner on the validation split; the test split stays sealed.
 
-    trusted: each MODULE:NAME whose code may run. Raises ValueError where best.pt is of another trial, or as
-    `evaluate_weights`.
+    `trusted` has each MODULE:NAME whose code may run. Raises UserError when best.pt holds the weights of another
+    trial, and as `evaluate_weights`.
     """
     if (run / "best.json").exists() and not has_weights(run, winner):
-        raise UserError("best.pt is not the winner's, whose checkpoint was gone when it came to lead")
+        raise UserError("best.pt holds the weights of another trial: the winner's own checkpoint was lost")
     model = winner.model if winner.model in trusted else None
     return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model))
 
 
 def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
-    """The data set, normalized as in the training, and split as in the training."""
+    """Loads the data set, normalized and split as in the training."""
     name = description.dataset
     if spec.dataset is None and name not in DATASETS and not Path(name).exists():
-        raise UserError(f"{name}, which it was trained on, is not there; give its place with --dataset")
+        raise UserError(
+            f"{name}: the network was trained on this data set, which is missing here; give its path with --dataset"
+        )
     data = DataSpec(dataset=spec.dataset or name, data_dir=spec.data_dir)
-    # Of another data set the whole training split is meant.
-    size = description.train_size if weights.data_key(data.dataset) == name else None
+    # The subset is one of the network's own data set; of another one the whole training split is used.
+    size = description.train_size if data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
     dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
     if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
@@ -91,13 +92,13 @@ def _split(dataset: Dataset, name: str) -> Split:
 
 
 def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
-    """Decided by what the images are, not by what the data set is called."""
+    """What a reader must know, decided by the hashes of the images and not by the name of the data set."""
     part = next((part for part, sha in description.hashes.items() if sha == dataset.hashes[split]), None)
     if part is not None:
         return {"train": [_SEEN], "validation": [_CHOSEN]}.get(part, [])
-    if weights.data_key(dataset.name) == description.dataset:
-        return [f"{dataset.name} has changed since the training: its {split} split may hold images of it"]
-    return [f"trained on {description.dataset}"]
+    if data_key(dataset.name) == description.dataset:
+        return [f"{dataset.name} has changed since the training; its {split} split may contain training images"]
+    return [f"the network was trained on {description.dataset}"]
 
 
 def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tensor, list[str]]:

@@ -1,4 +1,4 @@
-"""A trained network in other forms, each read back and compared before it gets its name."""
+"""Exports a trained network to other formats. Each file is read back and compared before it gets its name."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hpo.store import model_file as weights
+from hpo.store import model_file
 from hpo.store.model_file import Description
 from hpo.system.errors import UserError
+from hpo.system.text import single_line
 from models.layers import Normalized
 
-TOLERANCE = 1e-4  # of logits: other kernels add in another order
+TOLERANCE = 1e-4  # difference of logits: other kernels add in another order
 _EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "pt2": (), "safetensors": ("safetensors",)}
 
 
 def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
-    """Writes the network of `source` to `target` as onnx, pt2 or safetensors; `trusted` as in `weights.load`.
+    """Writes the network of `source` to `target` as onnx, pt2 or safetensors.
 
-    Returns the largest difference between its logits and the network's, on batches of several sizes. The file
-    gets its name only after that: a failed export leaves nothing behind. Raises ValueError for unusable weights, a
-    missing package, a network the format cannot express, or outputs that differ by more than `TOLERANCE`.
+    `trusted` is as in `model_file.load`. Returns the largest difference between the file's logits and the network's, on
+    batches of several sizes. A failed export leaves no file. Raises UserError for unusable weights, a missing package,
+    a network that the format cannot express, or a difference above `TOLERANCE`.
     """
-    _need(form)
-    description, network = weights.load(source, trusted)
+    _require_packages(form)
+    description, network = model_file.load(source, trusted)
     deployed = Normalized(network, description.mean, description.std).eval()
     writers: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
         "onnx": _onnx,
@@ -46,28 +47,30 @@ def export(source: Path, target: Path, form: str, trusted: str | None) -> float:
                 run = writers[form](file, deployed, description)
         except OSError:
             raise
-        except Exception as error:  # exporters raise all sorts, in many lines
-            reason = " ".join(str(error).split())[:200]
+        except Exception as error:  # exporters raise many kinds of errors, over many lines
+            reason = single_line(str(error))[:200]
             raise UserError(f"--format {form}: {description.model} cannot be exported ({reason})") from error
         difference = _difference(run, deployed, description.input_shape)
         if not difference <= TOLERANCE:
-            raise UserError(f"--format {form}: its outputs differ by {difference:.1e} from the network's")
+            raise UserError(
+                f"--format {form}: the exported network's outputs differ by {difference:.1e}, more than {TOLERANCE:.0e}"
+            )
         os.chmod(file, 0o644)
         os.replace(file, target)
     return difference
 
 
-def _need(form: str) -> None:
+def _require_packages(form: str) -> None:
     for package in _EXTRAS[form]:
         try:
             importlib.import_module(package)
         except ImportError:
-            raise UserError(f'--format {form}: needs {package}; pip install -e ".[export]"') from None
+            raise UserError(f'--format {form}: needs {package}: pip install -e ".[export]"') from None
 
 
 @contextmanager
 def _temporary(target: Path) -> Iterator[Path]:
-    """A file name beside `target`, removed at the end if it is still there."""
+    """Gives a file name beside `target`, and removes the file at the end if it still exists."""
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=target.suffix)
         os.close(handle)
@@ -83,7 +86,7 @@ def _temporary(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporters warn and log of their own inner workings."""
+    """Silences the exporters, which warn and log about their own inner workings."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Where `hpo train` takes its settings from: a reproduced system's recipe, an earlier winner, or nothing."""
+"""The settings that `hpo train` inherits: of a reproduced system's recipe, of an earlier winner, or none."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from trainers.config import PRECISIONS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inherited:
-    """What is known before the flags are looked at; None where nothing is said. epochs: that were trained; horizon:
-    that its schedule was planned for. hashes: of the splits."""
+class InheritedSettings:
+    """Settings that flags may override; None where the source says nothing."""
 
     model: str
     config: dict[str, Any]
+    """Hyperparameters by name."""
     epochs: int | None = None
+    """Epochs that were trained."""
     horizon: int | None = None
+    """Epochs that the learning rate schedule was planned for."""
     seed: int | None = None
     precision: str | None = None
     dataset: str | None = None
@@ -33,35 +35,38 @@ class Inherited:
     mean: Any = None
     std: Any = None
     hashes: dict[str, str] | None = None
+    """SHA-256 of the splits."""
 
-    def on_other_data(self) -> Inherited:
-        """Without what is the data set's."""
+    def on_other_data(self) -> InheritedSettings:
+        """The same settings without those that belong to the data set."""
         return replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
 
 
-def plain(model: str | None) -> Inherited:
-    """The architecture alone; ValueError for an unknown one."""
+def from_model(model: str | None) -> InheritedSettings:
+    """Nothing but the architecture. Raises UserError for an unknown one."""
     name = "cnn" if model is None else model
     if not is_known(name):
         raise unknown(f"--model {name}", name, MODELS, ", or give MODULE:NAME")
-    return Inherited(model=name, config={})
+    return InheritedSettings(model=name, config={})
 
 
-def of_recipe(system: str, model: str | None) -> Inherited:
-    """The recipe of a system; ValueError, with the choices, where there is none or there are several."""
+def from_recipe(system: str, model: str | None) -> InheritedSettings:
+    """The recipe of a system. Raises UserError, with the choices, when there is none or there are several."""
     try:
         found = recipes(system, (model,) if model else ())
     except ValueError as error:
         raise UserError(str(error).replace("--system", "--recipe")) from None
     if len(found) > 1:
-        raise UserError(f"--recipe {system}: has several models; add --model {' or '.join(r.model for r in found)}")
-    return _from_recipe(found[0])
+        raise UserError(
+            f"--recipe {system}: has several models; choose one with --model {' or '.join(r.model for r in found)}"
+        )
+    return _settings_of(found[0])
 
 
-def _from_recipe(recipe: Recipe) -> Inherited:
-    run = ("epochs", "precision", "device", "threads", "seed")  # of a run, not hyperparameters
+def _settings_of(recipe: Recipe) -> InheritedSettings:
+    run = ("epochs", "precision", "device", "threads", "seed")  # these are no hyperparameters
     config = {key: value for key, value in asdict(recipe.train).items() if key not in run}
-    return Inherited(
+    return InheritedSettings(
         model=recipe.model,
         config={**config, **recipe.arch},
         epochs=recipe.train.epochs,
@@ -71,14 +76,14 @@ def _from_recipe(recipe: Recipe) -> Inherited:
     )
 
 
-def of_winner(folder: Path, model: str | None) -> Inherited:
-    """The winner that best.json of a run's folder describes; ValueError where there is none."""
+def from_winner(folder: Path, model: str | None) -> InheritedSettings:
+    """The winner that the best.json in a run's folder describes. Raises UserError when there is none."""
     try:
         best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
         description = Description.from_dict(best)
         trial = TrialRecord.from_dict(best["trial"])
         choice("precision", trial.precision, PRECISIONS)
-        origin = Inherited(
+        settings = InheritedSettings(
             model=description.model,
             config=dict(trial.config),
             epochs=trial.epochs,
@@ -92,8 +97,8 @@ def of_winner(folder: Path, model: str | None) -> Inherited:
             hashes=description.hashes,
         )
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"--from {folder}: has no best.json, so no winner; give the folder of a run") from None
+        raise UserError(f"--from {folder}: contains no best.json; give the folder of a run with a winner") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"--from {folder}: its best.json cannot be read ({error})") from error
-    check_trusted(f"--from {folder}", origin.model, model)
-    return origin
+    check_trusted(f"--from {folder}", settings.model, model)
+    return settings

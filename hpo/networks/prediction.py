@@ -1,4 +1,4 @@
-"""Pictures to classes, in batches."""
+"""Predicts the classes of pictures, in batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hpo.store import model_file as weights
+from hpo.store import model_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,25 +19,28 @@ _BATCH = 256
 
 
 class Prediction(NamedTuple):
-    """probabilities: of every class, in label order; empty for a file that could not be read, which error says."""
+    """The answer for one picture."""
 
     file: Path
     probabilities: list[float]
+    """One per class, in the order of the labels; empty for a file that could not be read."""
     inverted: bool
+    """Whether the negative of the picture was used."""
     error: str = ""
+    """Why the file could not be read."""
 
 
 def predict_pictures(
     path: Path, pictures: Sequence[Path], invert: str, trusted: str | None
 ) -> tuple[tuple[str, ...], list[Prediction]]:
-    """Class names, and an answer for each picture; folders are searched for pictures. `trusted`: as `weights.load`.
+    """Returns the class names, and an answer for each picture. Folders are searched for pictures.
 
-    A file that is missing or no picture, and a folder without any, becomes an answer with an error, which names it:
-    the others are worth having. Raises ValueError for unusable weights.
+    `trusted` is as in `model_file.load`. A missing file, a file that is no picture and a folder without pictures get an
+    answer with an error, so that the other answers are not lost. Raises UserError for unusable weights.
     """
     from models.layers import Normalized
 
-    description, network = weights.load(path, trusted)
+    description, network = model_file.load(path, trusted)
     normalized = Normalized(network, description.mean, description.std).eval()
     answers: list[Prediction] = []
     batch: list[tuple[Path, Picture]] = []
@@ -50,19 +53,19 @@ def predict_pictures(
             answers += _predict(normalized, batch)
             batch = []
     answers += _predict(normalized, batch)
-    return description.classes, sorted(answers, key=lambda answer: _place(pictures, answer.file))
+    return description.classes, sorted(answers, key=lambda answer: _position(pictures, answer.file))
 
 
 def _read(pictures: Sequence[Path], description: Description, invert: str) -> Iterator[tuple[Path, Picture | str]]:
-    """(file, picture, or what is wrong with it)."""
+    """Yields each file with its picture, or with a text that says what is wrong."""
     from trainers.data.image_file import SUFFIXES
     from trainers.data.pictures import read
 
     for given in pictures:
-        inside = os.path.isdir(given)  # unlike Path's, also of a name that can be none
+        inside = os.path.isdir(given)  # unlike Path.is_dir, it takes names that no file can have
         found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES) if inside else [given]
         if not found:
-            yield given, f"{given}: has no pictures ({', '.join(sorted(SUFFIXES))})"
+            yield given, f"{given}: contains no pictures ({', '.join(sorted(SUFFIXES))})"
         for file in found:
             try:
                 yield file, read(file, description.input_shape, description.background, invert)
@@ -84,7 +87,7 @@ def _predict(network: nn.Module, batch: Sequence[tuple[Path, Picture]]) -> Itera
         yield Prediction(file, values, picture.inverted)
 
 
-def _place(pictures: Sequence[Path], file: Path) -> tuple[int, Path]:
-    """Where an answer stands: in the order the user named, then by name."""
+def _position(pictures: Sequence[Path], file: Path) -> tuple[int, Path]:
+    """The sort key of an answer: the order in which the user named the pictures, then the name."""
     at = next((i for i, given in enumerate(pictures) if file == given or given in file.parents), len(pictures))
     return at, file

@@ -1,7 +1,7 @@
-"""The reproduced systems: how each trained its models, and what it published of them.
+"""The reproduced systems: how each trained its models, and which results it published.
 
-A recipe is a TrainConfig, the architecture's hyperparameters and the normalization. A claim is what the system's
-own page says; its note tells what that number really is, where this is not what it seems.
+A recipe is a TrainConfig, the architecture's hyperparameters and the normalization. A claim has the results on the
+system's own page; its note explains a number that is not what it seems.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trainers.config import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """Published figures; None where there is none. Accuracies are fractions in [0, 1], losses mean nats per image."""
+    """Published results, None where nothing was published. Accuracies are in [0, 1], losses in nats per image."""
 
     test_accuracy: float | None = None
     parameters: int | None = None
@@ -28,16 +28,18 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How `system` trains `model`: for `train.epochs` epochs, on pixels normalized with mean and std (None: those
-    of the training split)."""
+    """How a system trains a model."""
 
     system: str
     model: str
     train: TrainConfig
     claim: Claim
     arch: dict[str, Any] = field(default_factory=dict)
+    """The architecture's own hyperparameters."""
     mean: float | None = None
+    """Normalization of pixels in [0, 1]; None for the mean of the training split."""
     std: float | None = None
+    """Normalization of pixels in [0, 1]; None for the standard deviation of the training split."""
 
 
 SYSTEMS = {
@@ -173,9 +175,9 @@ RECIPES: tuple[Recipe, ...] = (
 
 
 def recipes(system: str | None = None, models: tuple[str, ...] = ()) -> list[Recipe]:
-    """The recipes of a system, of all where it is None, and of some of its models, of all where none is given.
+    """Selects recipes: those of one system, or of all when it is None; of some models, or of all when none is given.
 
-    Raises ValueError, with the choices, for a system or a model that is not among them.
+    Raises UserError, with the choices, for an unknown system or model.
     """
     if system is not None and system not in SYSTEMS:
         raise UserError(f"--system {system}: choose from {', '.join(f'{key} ({SYSTEMS[key]})' for key in SYSTEMS)}")

@@ -1,4 +1,4 @@
-"""One configuration trained, outside of any search: for `hpo train` and `hpo baselines`."""
+"""Trains one configuration outside a search, for `hpo train` and `hpo baselines`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from trainers.data.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setup:
-    """What is trained and how. arch: the architecture's own hyperparameters."""
+class TrainingSetup:
+    """What is trained, and how."""
 
     model: str
     train: TrainConfig
     arch: dict[str, Any] = field(default_factory=dict)
+    """The architecture's own hyperparameters."""
 
 
 def train_model(
-    setup: Setup,
+    setup: TrainingSetup,
     dataset: Dataset,
     report: Callable[[FitResult], object] = lambda _: None,
     watch: Callable[[float], object] | None = None,
     epochs: int | None = None,
 ) -> FitResult:
-    """Trains for `epochs`, by default those of `setup.train`, where its schedule ends; `report` hears of each,
-    `watch` of each batch's start: the share of the epoch that is done. The test split stays sealed."""
+    """Trains for `epochs`, by default those of `setup.train`. The test split stays sealed.
+
+    `report` takes the result so far after each epoch; `watch` takes, at the start of each batch, the fraction of the
+    epoch that is done. The learning rate schedule ends at `setup.train.epochs` in any case.
+    """
     from trainers.cpu.memory import keep_freed_memory
     from trainers.fit import fit
     from trainers.single import SingleTrainer
@@ -47,7 +51,7 @@ def train_model(
 
 
 def resolve_device(name: str) -> str:
-    """cpu, cuda or mps; "auto" is cuda where there is one, else cpu. ValueError for one that is not here."""
+    """Returns cpu, cuda or mps; "auto" is cuda if there is one, else cpu. Raises UserError for a missing device."""
     import torch
 
     if name == "auto":
@@ -57,22 +61,22 @@ def resolve_device(name: str) -> str:
 
 
 def check_device(name: str, has_gpu: bool) -> None:
-    """ValueError for a device that is not here; has_gpu: whether this machine, or the cluster, has a GPU."""
+    """Raises UserError for a missing device. `has_gpu` says whether this machine, or the cluster, has a CUDA GPU."""
     import torch
 
     if name == "cuda" and not has_gpu:
-        raise UserError("--device cuda: there is no GPU here; choose from cpu, auto")
+        raise UserError("--device cuda: this machine has no CUDA GPU; choose from cpu, auto")
     if name == "mps" and not torch.backends.mps.is_available():
-        raise UserError("--device mps: there is no Apple GPU here; choose from cpu, auto")
+        raise UserError("--device mps: this machine has no Apple GPU; choose from cpu, auto")
 
 
-def describe(trial_id: str, setup: Setup, dataset: Dataset, train_size: int | None) -> Description:
-    """The description of a network trained on `dataset` as `setup` says."""
+def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: int | None) -> Description:
+    """Describes a network that was trained on `dataset` as `setup` says."""
     from trainers.data.pictures import background
 
     return Description(
         model=setup.model,
-        # Weights that the training begins with are not needed to build it again, and may not be at hand.
+        # Pretrained weights are not needed to build the network again, and may be missing then.
         arch={key: value for key, value in setup.arch.items() if key != "pretrained"},
         input_shape=dataset.input_shape,
         classes=dataset.classes,

@@ -31,7 +31,8 @@ from hpo.search.worker_settings import make_search_settings
 from hpo.spec.parameter_budget import within_budget
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.settings import ResourceSpec
-from hpo.store.checkpoints import Checkpoints, CheckpointStorage, DriverStorage, FolderStorage
+from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
@@ -94,7 +95,7 @@ def run_search(
             interrupted=interrupted,
             deadline=time.time() + plan.spec.search.budget_s,
             resume=output.resume is not None,
-            checkpoints=for_workers(checkpoints.place, plan.spec.resources.address is not None),
+            checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
             data=ray.put(plan.dataset.training.to_arrays()),
         )
         try:

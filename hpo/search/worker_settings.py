@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo.spec.checks import seconds
 from hpo.spec.plan import ModelPlan, Plan
-from hpo.store.checkpoints import CheckpointStorage
+from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.trials.asha import REDUCTION_FACTOR, rungs
 from hpo.worker.settings import SearchSettings, WorkerSettings
 

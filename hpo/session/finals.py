@@ -22,7 +22,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
 from hpo.search.worker_settings import make_worker_settings
-from hpo.store.checkpoints import CheckpointStorage
+from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.store.finals_file import check_row, packed, read_finalists
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder

@@ -19,7 +19,7 @@ from hpo.search.study_sync import DRIVER, restore
 from hpo.spec.plan import ModelPlan, Plan, study_name
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.journal import Journal, scan, set_aside
-from hpo.store.recovery import Lost, brought_back
+from hpo.store.recovery import RecoverySource, recovered_trials
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.study_db import is_sound, open_storage, open_study, quiet_optuna
@@ -63,12 +63,12 @@ def _mend_database(path: Path) -> tuple[str, ...]:
     return (f"{path.name} is malformed: set aside as {aside.name}, and made again from trials.jsonl",)
 
 
-def _mend_journal(folder: RunFolder, studies: list[Lost]) -> tuple[str, ...]:
+def _mend_journal(folder: RunFolder, studies: list[RecoverySource]) -> tuple[str, ...]:
     Journal(folder.journal).close()  # cuts a torn line off
     found = scan(folder.journal, TrialRecord.from_dict)
     aside = set_aside(folder.journal, found)
     known = {entry["trial_id"] for entry in found.entries}
-    brought = [record for lost in studies for record in brought_back(folder, lost, known)]
+    brought = [record for lost in studies for record in recovered_trials(folder, lost, known)]
     journal = Journal(folder.journal)
     for record in brought:
         journal.append(record.to_dict())
@@ -120,9 +120,9 @@ def _trials(storage: RDBStorage, plan: Plan, model: ModelPlan, folder: RunFolder
     return [trial for trial in trials if not shared or trial.user_attrs.get(DRIVER) == run]
 
 
-def _lost(plan: Plan, model: ModelPlan, trials: list[FrozenTrial] | None) -> Lost:
+def _lost(plan: Plan, model: ModelPlan, trials: list[FrozenTrial] | None) -> RecoverySource:
     search = plan.spec.search
-    return Lost(
+    return RecoverySource(
         model=model.name,
         parameters=model.parameters,
         dataset=plan.dataset.name,

@@ -32,7 +32,8 @@ from hpo.spec.plan import Plan
 from hpo.spec.settings import OutputSpec
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
-from hpo.store.checkpoints import Checkpoints, FolderStorage, place_at
+from hpo.store.checkpoint_stores import FolderStorage, checkpoint_storage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.store.finals_file import read_finalists
 from hpo.store.run_folder import RunFolder
@@ -199,7 +200,7 @@ class Session:
         if not chosen:
             return
         heard = (lambda _: None) if self.plan.spec.output.quiet else tell
-        place = for_workers(self.checkpoints.place, self.plan.spec.resources.address is not None)
+        place = for_workers(self.checkpoints.storage, self.plan.spec.resources.address is not None)
         run_finals(self.plan, self.folder, place, chosen, interrupted, heard)
 
     def _chosen(self, records: list[TrialRecord]) -> list[TrialRecord]:
@@ -237,7 +238,7 @@ class Session:
             self._write_report()
         shutil.rmtree(folder.tune, ignore_errors=True)
         if outcome.state == "complete" and settled:
-            self.checkpoints.place.clear()
+            self.checkpoints.storage.clear()
             shutil.rmtree(folder.final_weights, ignore_errors=True)
 
     def _write_report(self) -> None:
@@ -303,7 +304,7 @@ class Session:
 def _checkpoints(spec: StudySpec, folder: RunFolder) -> Checkpoints:
     path = spec.resources.storage_path
     return Checkpoints(
-        place_at(path, f"podium-{folder.path.name}-{folder.run_id}")
+        checkpoint_storage(path, f"podium-{folder.path.name}-{folder.run_id}")
         if path
         else FolderStorage(folder.checkpoints.resolve())
     )

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hpo.spec.plan import Plan
-from hpo.store.best_file import has_weights
-from hpo.store.model_file import arguments
+from hpo.store.model_file import arguments, has_weights
 from hpo.store.run_folder import RunFolder
 from hpo.system.terminal import console
 from hpo.system.text import say
 from hpo.trials.asha import rungs
 from hpo.trials.ranking import Ranked
-from hpo.views.progress import duration
+from hpo.views.formats import duration
 from hpo.views.tables import best_table, finals_table
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def _show_times(outcome: Outcome, plan: Plan) -> None:
     finals = f"; {duration(outcome.finals_s)} of finals" if outcome.finalists else ""
     say(f"time:    {duration(times.elapsed_s)} with {_at_once(plan)} at once: {times.words()}{finals}")
     if advice := times.advice(plan.spec.data.train_size is None):
-        say(f"to train more of it: {advice}")
+        say(advice)
 
 
 def _list(epochs: tuple[int, ...]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hpo.networks.training import Setup, describe
-from hpo.store import model_file as weights
-from hpo.store.best_file import holds_weights_of, write_description
+from hpo.networks.training import TrainingSetup, describe
+from hpo.store import model_file
 from hpo.store.checkpoints import Checkpoints
+from hpo.store.model_file import Description, holds_weights_of, write_description
 from hpo.store.run_folder import RunFolder
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
@@ -33,7 +33,7 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoint
     weights_of_best, reachable = _checkpointed(best, checkpoints)
     description = _describe(best, plan)
     if weights_of_best is not None:
-        weights.save(folder.best_pt, description, weights_of_best)
+        model_file.save(folder.best_pt, description, weights_of_best)
     elif not holds_weights_of(folder.best_pt, best):
         logger.warning("%s leads, but its checkpoint is gone: no weights are kept", best.trial_id)
         return reachable
@@ -44,9 +44,9 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoint
 def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str, Any] | None, bool]:
     """The weights of a trial's best epoch, None where no checkpoint has them; whether it could be looked for."""
     try:
-        checkpoints.place.names("")
+        checkpoints.storage.names("")
     except OSError as error:
-        logger.warning("%s: %s", checkpoints.place, error)
+        logger.warning("%s: %s", checkpoints.storage, error)
         return None, False
     state, damage = checkpoints.load(best.trial_id)
     if damage:
@@ -59,7 +59,7 @@ def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str
     return state["best_weights"], True
 
 
-def _describe(best: TrialRecord, plan: Plan) -> weights.Description:
+def _describe(best: TrialRecord, plan: Plan) -> Description:
     train = TrainConfig(epochs=plan.spec.search.epochs)
-    setup = Setup(model=best.model, train=train, arch=split_config(best.config)[1])
+    setup = TrainingSetup(model=best.model, train=train, arch=split_config(best.config)[1])
     return describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)

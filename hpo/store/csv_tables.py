@@ -1,4 +1,4 @@
-"""The CSV files of a run, built from its records and written atomically."""
+"""The CSV files of a run: tables made from its trial records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def trials_frame(ranked: Sequence[Ranked]) -> pd.DataFrame:
-    """Every trial, ranked, in the columns of trials.csv."""
+    """Makes trials.csv: every trial, ranked."""
     import pandas as pd
 
     keys = {key for item in ranked for key in item.record.config}
@@ -29,7 +29,7 @@ def trials_frame(ranked: Sequence[Ranked]) -> pd.DataFrame:
 
 
 def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row per trial and epoch."""
+    """Makes curves.csv: one row per trial and epoch."""
     import pandas as pd
 
     order = ["trial_id", "model", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
@@ -39,8 +39,10 @@ def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
 
 
 def leaderboard_frame(ranked: Sequence[Ranked], finalists: Sequence[Finalist] = ()) -> pd.DataFrame:
-    """The finalists, best test accuracy first; then the best trial of each architecture that has none. trials: how many
-    it was chosen from."""
+    """Makes leaderboard.csv: the finalists by test accuracy, then the best trial of each other architecture.
+
+    The column `trials` has the number of trials that the architecture's finalists were chosen from.
+    """
     import pandas as pd
 
     trials = Counter(item.record.model for item in ranked)
@@ -63,7 +65,7 @@ _TESTED = ("test_accuracy_mean", "test_accuracy_std", "test_accuracy_low", "test
 
 
 def _tested(finalist: Finalist) -> dict[str, Any]:
-    """A finalist's columns. Of its seeds: numbers in one cell, with spaces between them."""
+    """A finalist's columns. Those with one number per seed are one cell, with spaces between the numbers."""
     measured, accuracies = finalist.measured, finalist.right.mean(axis=1)
     return {
         "test_accuracy_mean": measured.mean,
@@ -78,9 +80,10 @@ def _tested(finalist: Finalist) -> dict[str, Any]:
 
 
 class LiveTrials:
-    """trials.csv while a search runs: rewritten at most every second, and never for over 5 % of the time."""
+    """Keeps trials.csv up to date while a search runs, at most once a second and in at most 5 % of the time."""
 
     def __init__(self, path: Path, records: list[TrialRecord], by: RankBy = DEFAULT) -> None:
+        """`records` is the list that the caller appends to."""
         self.path, self.records, self.by = path, records, by
         self._not_before = 0.0
 
@@ -97,4 +100,5 @@ class LiveTrials:
             self._not_before = ended + max(1.0, 20 * (ended - started))
 
     def write(self) -> None:
+        """Writes the file now. Raises OSError."""
         write_atomically(self.path, trials_frame(rank(self.records, self.by)).to_csv(index=False))

@@ -1,4 +1,4 @@
-"""finals.jsonl: which networks of the finals are trained, and what they got right on the test split."""
+"""finals.jsonl: the networks that the finals have trained, and their correct answers on the test split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.trials.records import TrialRecord
 
 
 def read_finalists(journal: Path, chosen: Sequence[TrialRecord], seeds: Sequence[int]) -> list[Finalist]:
-    """The finalists among the chosen whose test is in the journal, with as many seeds as are asked for."""
+    """Reads the finalists among the `chosen` trials: those whose test, with all these seeds, is in the journal."""
     entries = scan(journal, check_row).entries
     rows = {row["trial_id"]: row for row in entries if row["what"] == "tested"}
     found = ((record, rows.get(record.trial_id)) for record in chosen)
@@ -27,9 +27,9 @@ def read_finalists(journal: Path, chosen: Sequence[TrialRecord], seeds: Sequence
 
 
 def check_row(row: dict[str, Any]) -> None:
-    """ValueError, KeyError or TypeError for an entry of finals.jsonl that is not what it must be."""
+    """Raises ValueError, KeyError or TypeError for a damaged entry of finals.jsonl."""
     if not isinstance(row["trial_id"], str) or row["what"] not in ("trained", "tested"):
-        raise ValueError("no entry of finals")
+        raise ValueError("not an entry of finals.jsonl")
     if row["what"] == "tested":
         right = _unpacked(row["right"], row["images"])
         if right.shape != (len(row["seeds"]), row["images"]) or not set(row["seeds"]) <= set(row["asked"]):
@@ -37,9 +37,11 @@ def check_row(row: dict[str, Any]) -> None:
 
 
 def packed(right: np.ndarray) -> str:
+    """Encodes an array of bool for JSON, eight values in a byte."""
     return b64encode(np.packbits(right).tobytes()).decode()
 
 
 def _unpacked(rows: list[str], images: int) -> np.ndarray:
+    """The inverse of `packed` for one row per seed: bool (seeds, images)."""
     bits = [np.unpackbits(np.frombuffer(b64decode(row), dtype=np.uint8))[:images] for row in rows]
     return np.stack(bits).astype(bool)

@@ -1,4 +1,4 @@
-"""Files that survive a kill at any moment: an append-only journal, and whole-or-nothing writes."""
+"""An append-only journal, which survives a kill at any moment."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _CHECKED = re.compile(rb'(?s)(\{.+), "crc": "([0-9a-f]{8})"\}')  # a line with i
 
 
 class Journal:
-    """One JSON object a line, with a checksum, flushed to disk before `append` returns.
+    """One JSON object per line, with a checksum, on disk before `append` returns.
 
-    A last line that a kill tore is cut off when the journal is opened.
+    An incomplete last line, left by a kill, is removed when the journal is opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         _cut_torn_line(path)
-        # Unbuffered: a buffer would keep what a full disk refused, and write half of it later.
+        # Unbuffered: a buffer would keep what a full disk refused, and write a part of it later.
         self._file = path.open("ab", buffering=0)
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Adds one line; OSError (a full disk) leaves no part of it behind."""
+        """Adds one line. Raises OSError, for example for a full disk, and then leaves no part of the line."""
         line = _line(entry)
         end = os.fstat(self._file.fileno()).st_size
         try:
@@ -43,7 +43,7 @@ class Journal:
             raise
 
     def lock(self) -> None:
-        """Keeps other processes from it until it is closed; BlockingIOError where one has it."""
+        """Locks the journal until it is closed. Raises BlockingIOError when another process has locked it."""
         fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def close(self) -> None:
@@ -52,18 +52,20 @@ class Journal:
 
 @dataclass
 class Scan:
-    """What a journal holds: its entries and, of each, the line; the lines that are damaged."""
+    """The content of a journal."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
+    """The line of each entry."""
     damaged: list[bytes] = field(default_factory=list)
+    """The lines that are no entries."""
 
 
 def scan(path: Path, check: Callable[[dict[str, Any]], object] = lambda _: None) -> Scan:
-    """Reads every line that a newline ends; nothing where there is no file.
+    """Reads all complete lines; none when the file is missing.
 
-    check: raises ValueError, KeyError or TypeError for an entry that is not what it must be. A line is damaged where it
-    is no JSON object, where its checksum is another, or where `check` says so.
+    A line is damaged when it is no JSON object, when its checksum is wrong, or when `check` raises ValueError, KeyError
+    or TypeError for its entry.
     """
     found = Scan()
     for line in path.read_bytes().split(b"\n")[:-1] if path.exists() else ():
@@ -81,12 +83,12 @@ def scan(path: Path, check: Callable[[dict[str, Any]], object] = lambda _: None)
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """The entries of every whole line, in order; nothing where there is no file."""
+    """Reads the entries of all undamaged lines, in order; none when the file is missing."""
     return scan(path).entries
 
 
 def set_aside(path: Path, found: Scan) -> Path | None:
-    """Moves the damaged lines of a journal into a file beside it, which is returned; None where there are none."""
+    """Moves the damaged lines to a file beside the journal, and returns its path; None when no line is damaged."""
     if not found.damaged:
         return None
     aside = path.with_name(f"{path.name}.damaged")
@@ -104,14 +106,14 @@ def _line(entry: dict[str, Any]) -> bytes:
 
 
 def _entry(line: bytes) -> dict[str, Any]:
-    """The object in a line, without its checksum (earlier versions wrote none). ValueError where it is damaged."""
+    """Reads a line, with or without a checksum (earlier versions wrote none). Raises ValueError for a damaged one."""
     if checked := _CHECKED.fullmatch(line):
         line = checked[1] + b"}"
         if zlib.crc32(line) != int(checked[2], 16):
-            raise ValueError("its checksum is another")
+            raise ValueError("its checksum is wrong")
     entry = json.loads(line)
     if not isinstance(entry, dict):
-        raise ValueError(f"a {type(entry).__name__} is no entry")
+        raise ValueError(f"it is a {type(entry).__name__}, not an object")
     return entry
 
 

@@ -1,7 +1,9 @@
-"""best.pt: a network's weights with all it takes to build it again and to feed it."""
+"""best.pt and best.json: a network's weights, and everything that is needed to build it again and to use it."""
 
 from __future__ import annotations
 
+import json
+import logging
 import shlex
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.store.trust import check_trusted, consent
 from hpo.system.errors import UserError
+from hpo.system.files import write_json
+from hpo.system.text import single_line
+from hpo.trials.records import TrialRecord
 from models import build_model
 from trainers import checkpoint
 from trainers.data.dataset import DATASETS
@@ -16,24 +21,34 @@ from trainers.data.dataset import DATASETS
 if TYPE_CHECKING:
     from torch import nn
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """model, arch: what `build_model` takes. classes: names, in label order. mean, std: per channel, of pixels in
-    [0, 1]. background: of the training images, see trainers/data/pictures.py. dataset: its name, or its absolute path.
-    hashes: SHA-256 of the splits. epochs: that the training was planned for, where its schedule ends."""
+    """What is needed to build a network again and to give it images."""
 
     model: str
     arch: dict[str, Any]
+    """The architecture's own hyperparameters, as `build_model` takes them."""
     input_shape: tuple[int, int, int]
+    """Channels, height and width."""
     classes: tuple[str, ...]
+    """Names, in the order of the labels."""
     mean: tuple[float, ...]
+    """Per channel, of pixels in [0, 1]."""
     std: tuple[float, ...]
+    """Per channel, of pixels in [0, 1]."""
     background: str
+    """Whether the training images have dark or bright borders, see trainers/data/pictures.py."""
     dataset: str
+    """The data set's name, or its absolute path."""
     train_size: int | None
+    """Training images in the subset that was used; None for all."""
     hashes: dict[str, str]
+    """SHA-256 of the splits."""
     epochs: int
+    """Epochs that the training was planned for: the end of its learning rate schedule."""
     trial_id: str
 
     @property
@@ -41,13 +56,13 @@ class Description:
         return len(self.classes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and torch.save alike."""
+        """Plain values, for JSON and for torch.save."""
         values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         return {**values, "num_classes": self.num_classes}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Description:
-        """The inverse of `to_dict`; ValueError where something is missing or of another kind."""
+        """The inverse of `to_dict`. Raises ValueError when something is missing or of the wrong type."""
         if not isinstance(values, dict):
             raise ValueError(f"it holds a {type(values).__name__}")
         for key, (kind, items) in _KINDS.items():
@@ -64,11 +79,11 @@ class Description:
         return cls(**plain)
 
     def build(self) -> nn.Module:
-        """The network with random weights. ValueError, TypeError or RuntimeError where `arch` is not its."""
+        """Builds the network with random weights. Raises ValueError, TypeError or RuntimeError for a wrong `arch`."""
         return build_model(self.model, self.input_shape, self.num_classes, **self.arch)
 
 
-# What each entry must be, and what it must hold; a file is not taken at its word.
+# The type of each entry, and of what it contains: files may be damaged or come from elsewhere.
 _KINDS: dict[str, tuple[Any, Any]] = {
     "model": (str, None),
     "arch": (dict, (bool, int, float, str)),
@@ -86,27 +101,23 @@ _KINDS: dict[str, tuple[Any, Any]] = {
 
 
 def save(path: Path, description: Description, state_dict: dict[str, Any]) -> None:
-    """Writes best.pt, whole or not at all; OSError where the disk does not take it."""
+    """Writes best.pt, whole or not at all. Raises OSError."""
     checkpoint.save(path, {**description.to_dict(), "state_dict": state_dict})
 
 
-def data_key(name: str) -> str:
-    """A data set's name, or the absolute path of one that is a folder or a .tar."""
-    return name if name in DATASETS else str(Path(name).resolve())
-
-
-def file_of(path: Path) -> Path:
-    """best.pt in the folder of a run, or the file itself."""
-    return path / "best.pt" if path.is_dir() else path
+def write_description(path: Path, description: Description, record: TrialRecord) -> None:
+    """Writes best.json: the description, and under "trial" the record of the training. Raises OSError."""
+    trial = {key: value for key, value in record.to_dict().items() if key != "curve"}
+    write_json(path, {**description.to_dict(), "trial": trial})
 
 
 def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.Module]:
-    """The description and the network, ready to be used, of a best.pt or of the folder that holds one.
+    """Reads a best.pt, or the one in a folder; returns its description and the network in evaluation mode.
 
-    The network takes images (N, channels, height, width) of pixels in [0, 1], less description.mean, divided by
-    description.std, and gives logits (N, classes). trusted: a MODULE:NAME whose code may run; a file that names
-    another one is refused, because it could name anything. Raises ValueError, in one line, where there is none, it
-    is damaged, or it does not fit the architecture it names. No code in the file can run.
+    The network takes images (N, channels, height, width) of pixels in [0, 1], minus description.mean, divided by
+    description.std, and returns logits (N, classes). `trusted` is a MODULE:NAME whose code may run; a file that names
+    any other code is refused. No code in the file itself can run. Raises UserError when the file is missing or
+    damaged, or when its weights do not fit the architecture.
     """
     file = file_of(Path(path))
     try:
@@ -120,13 +131,43 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
     try:
         description = Description.from_dict(state)
     except ValueError as error:
-        raise UserError(f"{file}: no network of Podium's ({error})") from error
+        raise UserError(f"{file}: is not a Podium network ({error})") from error
     check_trusted(str(file), description.model, trusted)
     return description, _network(file, description, state.get("state_dict"))
 
 
+def holds_weights_of(best_pt: Path, record: TrialRecord) -> bool:
+    """Whether the file is whole, and of this trial."""
+    try:
+        return bool(checkpoint.load(best_pt).get("trial_id") == record.trial_id)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        logger.warning("%s", error)
+        return False
+
+
+def has_weights(folder: Path, record: TrialRecord) -> bool:
+    """Whether the best.pt in results/NAME holds this trial's weights, by the best.json beside it."""
+    try:
+        best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
+        return bool(best["trial_id"] == record.trial_id) and (folder / "best.pt").exists()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def file_of(path: Path) -> Path:
+    """The best.pt in a run's folder, or the file itself."""
+    return path / "best.pt" if path.is_dir() else path
+
+
+def data_key(name: str) -> str:
+    """A data set's name, or the absolute path of one that is a folder or a .tar."""
+    return name if name in DATASETS else str(Path(name).resolve())
+
+
 def arguments(folder: Path, model: str) -> str:
-    """What a command needs to be told to use the weights in `folder`: its path, and consent to code of the user's."""
+    """The words that make a command use the weights in `folder`: the path and, for a user's own model, --model."""
     return shlex.quote(str(folder)) + consent([model])
 
 
@@ -135,6 +176,6 @@ def _network(file: Path, description: Description, weights: Any) -> nn.Module:
         network = description.build()
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{file}: its weights do not fit architecture {description.model} ({reason})") from error
+        reason = single_line(str(error))[:200]
+        raise UserError(f"{file}: its weights do not fit the architecture {description.model} ({reason})") from error
     return network.eval()

@@ -1,6 +1,6 @@
-"""Finished trials that the journal has lost, brought back from study.db and trials.csv.
+"""Recovers finished trials that are missing in the journal, from study.db and trials.csv.
 
-The first has all of a trial but what was measured beside its accuracy, the second all but its curve.
+The database lacks what was measured beside the accuracy; trials.csv lacks only the curves, which are in curves.csv.
 """
 
 from __future__ import annotations
@@ -20,50 +20,52 @@ from optuna.trial import TrialState as OptunaState
 from hpo.store.run_folder import RunFolder
 from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState
 
-_LOST = "brought back from study.db: what was measured beside its accuracy is lost"
+_LOST = "recovered from study.db, which has only the accuracy; the other measurements are lost"
 
 
 @dataclass(frozen=True)
-class Lost:
-    """What is known of an architecture, to bring its trials back. trials: those of its Optuna study, None where there
-    is none. accuracy_at: its place among the study's objectives. seed: of the run, to which a trial adds its number.
-    rejects: whether the search also asked for configurations that are no trials, as those over --max-parameters."""
+class RecoverySource:
+    """What is known about an architecture of a run, to recover its trials."""
 
     model: str
     parameters: int
     dataset: str
     precision: str
     seed: int
+    """The seed of the run; a trial's is this plus its number."""
     distributions: Mapping[str, BaseDistribution]
     trials: Sequence[FrozenTrial] | None
+    """The trials of its Optuna study; None without a study."""
     accuracy_at: int = 0
+    """The index of the accuracy among the study's objectives."""
     rejects: bool = False
+    """Whether the study has configurations that were never trials, such as those over --max-parameters."""
 
 
-def brought_back(folder: RunFolder, lost: Lost, known: set[str]) -> Iterator[TrialRecord]:
-    """Every finished trial of the architecture that study.db or trials.csv has and the journal, which has the `known`
-    ones, has not; as far as they have it."""
+def recovered_trials(folder: RunFolder, source: RecoverySource, known: set[str]) -> Iterator[TrialRecord]:
+    """Yields the architecture's finished trials that are in study.db or trials.csv, but not among the `known` ones of
+    the journal."""
     rows = _rows(folder.trials_csv)
-    trials = {f"{lost.model}-{trial.number:04d}": trial for trial in lost.trials or ()}
+    trials = {f"{source.model}-{trial.number:04d}": trial for trial in source.trials or ()}
     missing = sorted({*trials, *rows} - known)
     curves = _curves(folder.curves_csv) if missing else {}
     for name in missing:
         trial, row = trials.get(name), rows.get(name)
-        record = _from_row(row, lost, trial) if row else None
-        # A row of a trial that the study does not know is believed where the study knows none at all.
+        record = _from_row(row, source, trial) if row else None
+        # A row whose trial is not in the study is used only when the study is empty.
         if record is not None and (trial is not None or not trials):
             curve = curves.get(name) or _curve_of(trial)
             yield replace(record, curve=curve if len(curve) == record.epochs else [])
-        elif trial is not None and (found := _from_trial(trial, name, lost)):
+        elif trial is not None and (found := _from_trial(trial, name, source)):
             yield found
 
 
-def _from_row(row: Mapping[str, str], lost: Lost, trial: FrozenTrial | None) -> TrialRecord | None:
-    """The record in a row of trials.csv; None where it is damaged or of another trial."""
+def _from_row(row: Mapping[str, str], source: RecoverySource, trial: FrozenTrial | None) -> TrialRecord | None:
+    """Makes the record of a row of trials.csv; None for a row that is damaged or of another trial."""
     try:
-        config = _config(row, lost.distributions)
+        config = _config(row, source.distributions)
         number = int(row["trial_id"].rpartition("-")[2])
-        if row["model"] != lost.model or row["trial_id"] != f"{lost.model}-{number:04d}":
+        if row["model"] != source.model or row["trial_id"] != f"{source.model}-{number:04d}":
             return None
         if trial is not None and not _is_same(config, trial.params):
             return None
@@ -81,25 +83,25 @@ def _from_row(row: Mapping[str, str], lost: Lost, trial: FrozenTrial | None) -> 
         return None
 
 
-def _from_trial(trial: FrozenTrial, name: str, lost: Lost) -> TrialRecord | None:
-    """What the study alone knows of a trial that is over; None of one that is not, or that was no trial of the run."""
+def _from_trial(trial: FrozenTrial, name: str, source: RecoverySource) -> TrialRecord | None:
+    """Makes the record of a trial in the study alone; None for an unfinished trial, or one that the run never had."""
     curve = _curve_of(trial)
-    if not trial.state.is_finished() or set(trial.params) != set(lost.distributions):
+    if not trial.state.is_finished() or set(trial.params) != set(source.distributions):
         return None
-    if trial.state != OptunaState.COMPLETE and not curve and lost.rejects:
+    if trial.state != OptunaState.COMPLETE and not curve and source.rejects:
         return None
     best = max(curve, key=lambda epoch: epoch["val_accuracy"], default=None)
-    accuracy = best["val_accuracy"] if best else trial.values[lost.accuracy_at] if trial.values else None
+    accuracy = best["val_accuracy"] if best else trial.values[source.accuracy_at] if trial.values else None
     states = {OptunaState.COMPLETE: TrialState.COMPLETED, OptunaState.FAIL: TrialState.FAILED}
     return TrialRecord(
         trial_id=name,
-        model=lost.model,
+        model=source.model,
         state=states.get(trial.state, TrialState.STOPPED if curve else TrialState.DIVERGED),
         config=dict(trial.params),
-        seed=lost.seed + trial.number,
-        parameters=lost.parameters,
-        dataset=lost.dataset,
-        precision=lost.precision,
+        seed=source.seed + trial.number,
+        parameters=source.parameters,
+        dataset=source.dataset,
+        precision=source.precision,
         val_accuracy=accuracy,
         epochs=len(curve),
         best_epoch=best["epoch"] if best else None,
@@ -117,12 +119,12 @@ def _curve_of(trial: FrozenTrial | None) -> list[dict[str, Any]]:
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:
-    """The rows of trials.csv by trial, as far as it can be read."""
+    """Reads the rows of trials.csv by trial, as far as possible."""
     return {row["trial_id"]: row for row in _read_csv(path) if row.get("trial_id")}
 
 
 def _curves(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The curves in curves.csv by trial, as far as it can be read."""
+    """Reads the curves in curves.csv by trial, as far as possible."""
     curves: dict[str, list[dict[str, Any]]] = {}
     for row in _read_csv(path):
         try:
@@ -144,7 +146,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def _config(row: Mapping[str, str], distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-    """The hyperparameters of a row; ValueError or KeyError where one is not of the space."""
+    """Reads the hyperparameters of a row. Raises ValueError or KeyError for one outside its distribution."""
     config = {}
     for key, distribution in distributions.items():
         text = row[key if key in USUAL_CONFIG else f"config_{key}"]

@@ -1,4 +1,4 @@
-"""results/NAME: made whole or not at all, locked while a driver uses it, never overwritten."""
+"""The folder of a run, results/NAME: created whole, locked while a driver uses it, never overwritten."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hpo.system.files import write_atomically, write_json
 
 
 class RunFolder:
-    """The paths of one run, and its lock, which the kernel frees when the driver ends, even by SIGKILL."""
+    """The paths of one run, and its lock. The kernel releases the lock when the driver ends, even by SIGKILL."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path, self._lock = path, lock
@@ -30,43 +30,45 @@ class RunFolder:
         self.report_html = path / "report.html"
         self.journal = path / "trials.jsonl"
         self.finals = path / "finals.jsonl"
-        self.final_weights = path / ".finals"  # of networks that wait for their finalist's test
+        self.final_weights = path / ".finals"  # networks that wait for the test of their finalist
         self.study_db = path / "study.db"
         self.best_pt = path / "best.pt"
         self.best_json = path / "best.json"
         self.logs = path / "logs"
-        self.checkpoints = path / "checkpoints"  # unless --storage-path says where
+        self.checkpoints = path / "checkpoints"  # unless --storage-path is given
         self.tune = path / ".tune"
 
     def read_study(self) -> dict[str, Any]:
-        """Raises ValueError, in one line, where it is damaged."""
+        """Reads study.json. Raises ValueError, in one line, when it is damaged."""
         return read_study(self.study_json)
 
     @property
     def run_id(self) -> str:
-        """Of this run and no other, whatever its name."""
+        """Identifies this run and no other one, even under another name."""
         return str(self.read_study().get("id", self.path.name))
 
     def write_study(self, study: dict[str, Any]) -> None:
+        """Writes study.json. Raises OSError."""
         write_json(self.study_json, study)
 
     def unlock(self) -> None:
+        """Lets other drivers use the folder."""
         os.close(self._lock)
 
 
 def check_free(results_dir: Path, name: str | None) -> None:
-    """ValueError if there is a run of this name already."""
+    """Raises UserError when a run of this name exists."""
     if name is not None and os.path.lexists(results_dir / name):
         raise _taken(results_dir, name)
 
 
 def _taken(results_dir: Path, name: str) -> UserError:
-    resume = f"go on with it by --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
-    return UserError(f"--name {name}: {results_dir / name} is there already; {resume}take another name")
+    resume = f"resume it with --resume {name}, or " if (results_dir / name / "study.json").exists() else ""
+    return UserError(f"--name {name}: {results_dir / name} already exists; {resume}choose another name")
 
 
 def create(results_dir: Path, name: str | None, study: dict[str, Any], models: Sequence[str] = ()) -> RunFolder:
-    """Makes results_dir/name with study.json and an empty trials.csv in it; names and raises as `make_whole`."""
+    """Makes results_dir/name with study.json and an empty trials.csv in it, as `make_whole` does."""
     lock = -1
 
     def fill(new: Path) -> None:
@@ -81,10 +83,10 @@ def create(results_dir: Path, name: str | None, study: dict[str, Any], models: S
 
 
 def make_whole(results_dir: Path, name: str | None, fill: Callable[[Path], None], models: Sequence[str] = ()) -> Path:
-    """Makes results_dir/name with what `fill` puts into it, in one step; returns its path.
+    """Makes results_dir/name, with the files that `fill` writes, in one step; returns its path.
 
-    Without a name it takes the first one made of `models` and the time that nobody has, also where several processes
-    ask for one at the same moment. Raises ValueError if the name is taken or the folder cannot be written.
+    Without a name it chooses a free one, made of `models` and the time. Each process gets its own, even when several
+    ask at the same moment. Raises UserError when the name is in use or the folder cannot be written.
     """
     check_free(results_dir, name)
     try:
@@ -100,15 +102,15 @@ def make_whole(results_dir: Path, name: str | None, fill: Callable[[Path], None]
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, OSError):
             what = f"--name {name}: {results_dir / name}" if name else f"--results-dir {results_dir}: a folder"
-            raise UserError(f"{what} cannot be made ({error.strerror})") from error
+            raise UserError(f"{what} cannot be created ({error.strerror})") from error
         raise
 
 
 def _named(new: Path, results_dir: Path, name: str | None, models: Sequence[str]) -> Path:
-    """Gives `new` its name, or the first one that is free; ValueError where it is taken.
+    """Renames `new` to the name, or to the first free one. Raises UserError when the name is in use.
 
-    Whoever makes an empty folder of a name has it, because only one can. A rename alone would replace the empty folder
-    of somebody else.
+    Making an empty folder reserves a name, because only one process can make it. A rename alone would replace the
+    empty folder of another process.
     """
     for candidate in _names(models) if name is None else [name]:
         target = results_dir / candidate
@@ -126,24 +128,24 @@ def _named(new: Path, results_dir: Path, name: str | None, models: Sequence[str]
 
 
 def reopen(results_dir: Path, name: str) -> RunFolder:
-    """Locks an existing run; ValueError if another driver is at work in it."""
+    """Locks an existing run. Raises UserError when another driver uses it, or when it cannot be written."""
     path = results_dir / name
     try:
         return RunFolder(path, _locked(path))
     except BlockingIOError:
-        raise UserError(f"--resume {name}: another driver is at work in {path}") from None
+        raise UserError(f"--resume {name}: another driver is using {path}") from None
     except OSError as error:
         raise UserError(f"--resume {name}: {path} cannot be written ({error.strerror})") from error
 
 
 def stem(models: Sequence[str]) -> str:
-    """What a run without a name is called: the architectures and the time."""
+    """The name of a run that the user gave none: the architectures and the time."""
     what = models[0] if len(models) == 1 else f"{models[0]}+{len(models) - 1}"
     return f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def _names(models: Sequence[str]) -> Iterator[str]:
-    """What such a run may be called, in order; they never end."""
+    """Yields such names without end, in the order in which they are tried."""
     first = stem(models)
     yield first
     yield from (f"{first}-{number}" for number in count(2))

@@ -1,4 +1,4 @@
-"""A run that has been: what lies in its results/NAME, read without touching anything."""
+"""A run of the past, read from its folder results/NAME without changing anything."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """study: its study.json. records: of its finished trials, in the order they finished."""
+    """A run, as its files describe it."""
 
     path: Path
     study: dict[str, Any]
+    """The content of study.json."""
     records: list[TrialRecord]
+    """The finished trials, in the order in which they finished."""
 
     @property
     def name(self) -> str:
@@ -32,16 +34,17 @@ class StoredRun:
 
     @property
     def spec(self) -> dict[str, Any]:
+        """The settings of the run."""
         spec: dict[str, Any] = self.study["spec"]
         return spec
 
     def ranked(self) -> list[Ranked]:
-        """As the run ranked them."""
+        """Ranks the trials as the run did."""
         images = self.study["data"]["sizes"]["validation"] if self.spec.get("one_standard_error") else None
         return rank(self.records, RankBy.of(self.spec.get("rank_by", ()), images, self.spec.get("objective", ())))
 
     def finalists(self) -> list[Finalist]:
-        """Those of the leaderboard that were tested, best first; none where the run had no finals."""
+        """Reads the finalists that were tested, best first; none when the run had no finals."""
         from hpo.store.finals_file import read_finalists
         from hpo.trials.finalists import choose, final_seeds, order
 
@@ -50,34 +53,34 @@ class StoredRun:
 
     @property
     def finals(self) -> int:
-        """How many finalists each architecture was to have."""
+        """The number of finalists of each architecture."""
         return int(self.spec.get("finalists", 0))
 
 
-_WITHOUT: dict[str, Any] = {"state": "unknown", "machine": {}, "versions": {}}  # what a page can do without
+_DEFAULTS: dict[str, Any] = {"state": "unknown", "machine": {}, "versions": {}}  # a report works without these
 
 
 def read_run(path: Path) -> StoredRun:
-    """What can be read of the run in `path`; damaged lines of its journal are passed over, with a note on stderr.
+    """Reads the run in `path`. Damaged lines of its journal are skipped, with a note on stderr.
 
-    Raises ValueError, in one line, where there is no run or its study.json cannot be read.
+    Raises UserError when there is no run, or when its study.json cannot be read.
     """
     try:
         study = read_study(path / "study.json")
         check_whole(study)
         found = scan(path / "trials.jsonl", TrialRecord.from_dict)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: is no run; give a results/NAME with a study.json in it") from None
+        raise UserError(f"{path}: is not a run; give a folder results/NAME that contains a study.json") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
     if found.damaged:
         lines = f"{len(found.damaged)} damaged line{'s' if len(found.damaged) > 1 else ''}"
-        print(f"note: {path}/trials.jsonl: {lines} passed over; a resume mends it", file=sys.stderr)
-    return StoredRun(path, {**_WITHOUT, **study}, _records(found.entries))
+        print(f"note: {path}/trials.jsonl: skipped {lines}; --resume repairs the file", file=sys.stderr)
+    return StoredRun(path, {**_DEFAULTS, **study}, _records(found.entries))
 
 
 def read_records(journal: Path) -> list[TrialRecord]:
-    """The journal's whole rows, one for each trial."""
+    """Reads the undamaged rows of the journal, one for each trial."""
     return _records(scan(journal, TrialRecord.from_dict).entries)
 
 
@@ -87,16 +90,18 @@ def _records(entries: Sequence[dict[str, Any]]) -> list[TrialRecord]:
 
 
 def check_comparable(runs: Sequence[StoredRun]) -> None:
-    """ValueError unless all ran on the same images, split alike."""
+    """Raises UserError unless all runs used the same images, split in the same way."""
     first = runs[0]
     for other in runs[1:]:
         theirs, ours = other.study["data"], first.study["data"]
         if theirs["name"] != ours["name"]:
             raise UserError(
-                f"{other.path}: is of {theirs['name']}, {first.path} of {ours['name']}; to mix them, add --mixed"
+                f"{other.path}: used the data set {theirs['name']}, and {first.path} used {ours['name']}; "
+                "to compare them anyway, add --mixed"
             )
         changed = [part for part, sha in ours["hashes"].items() if theirs["hashes"].get(part) != sha]
         if changed:
             raise UserError(
-                f"{other.path}: its {', '.join(changed)} split is not that of {first.path}; to mix them, add --mixed"
+                f"{other.path}: its {', '.join(changed)} split differs from that of {first.path}; "
+                "to compare them anyway, add --mixed"
             )

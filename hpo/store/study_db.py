@@ -1,4 +1,4 @@
-"""Optuna's side of a run: its storage, its studies, its samplers."""
+"""The Optuna side of a run: storage, studies and samplers."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ logger = logging.getLogger(__name__)
 
 
 def check_no_runs_file(flag: str, url: str | None, own: Path | None = None) -> None:
-    """ValueError where a SQLite file lies in the folder of a run, by its path or by where that leads: it is that run's
-    alone. own: the folder of the run that asks, which it may be in."""
+    """Raises UserError when a SQLite file is in the folder of a run, directly or through a link: such a file belongs to
+    that run. It may be in `own`, the folder of the run that asks."""
     for folder in _folders_of_sqlite(url or ""):
         if (folder / "study.json").exists() and not (own and own.exists() and folder.samefile(own)):
-            raise UserError(f"{flag} {url}: is in the folder of run {folder.name}, and its alone; take another file")
+            raise UserError(f"{flag} {url}: is in the folder of run {folder.name} and belongs to it; use another file")
 
 
 def _folders_of_sqlite(url: str) -> set[Path]:
-    """Where the file of a SQLite URL lies, as it is written and with links followed; none for other databases."""
+    """The folders of a SQLite URL's file, as written and with links followed; none for other databases."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -55,16 +55,16 @@ def _folders_of_sqlite(url: str) -> set[Path]:
     name = parsed.database
     if parsed.get_backend_name() != "sqlite" or not name or name == ":memory:":
         return set()
-    if name.startswith("file:"):  # SQLite's own kind of URI, within the other one
+    if name.startswith("file:"):  # SQLite's own URI, inside the URL
         name = unquote(urlsplit(name).path)
     return {Path(os.path.abspath(name)).parent.resolve(), Path(name).resolve().parent}
 
 
 def open_storage(url: str) -> RDBStorage:
-    """Opens (and makes, where missing) an Optuna database.
+    """Opens an Optuna database, and creates a missing one.
 
     SQLite gets a write-ahead log, which halves the cost of a trial and survives a kill of the driver.
-    Raises ValueError, without the password, if the URL, its driver or its server does not work.
+    Raises UserError, without the password, when the URL, its driver or its server does not work.
     """
     from sqlalchemy import event
     from sqlalchemy.exc import SQLAlchemyError
@@ -87,8 +87,8 @@ def open_storage(url: str) -> RDBStorage:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether SQLite finds no fault in the database, and Optuna can read every trial in it. One that is only locked
-    is sound."""
+    """Whether SQLite finds no damage in the database, and Optuna can read all its trials. A locked database counts as
+    sound."""
     try:
         connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S)
         try:
@@ -108,7 +108,7 @@ def _is_readable(path: Path) -> bool:
             storage = open_storage(f"sqlite:///{path}")
             for name in optuna.get_all_study_names(storage):
                 optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
-    except Exception as error:  # whatever the bytes made of Optuna's tables
+    except Exception as error:  # damaged bytes can cause any error in Optuna
         logger.warning("%s cannot be read: %r", path, error)
         return "locked" in str(error)
     finally:
@@ -119,7 +119,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def _made(url: str, options: dict[str, Any]) -> RDBStorage:
-    """The storage, with its tables. Drivers that meet in an empty database race to make them, and all but one fail."""
+    """Opens the storage and creates its tables, again when other drivers create them at the same moment."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     for _ in range(4):
@@ -131,7 +131,7 @@ def _made(url: str, options: dict[str, Any]) -> RDBStorage:
 
 
 def _with_driver(url: str) -> str:
-    """A postgresql:// URL names no driver; psycopg is the one that Podium's extra installs."""
+    """Adds psycopg, the driver that Podium's extra installs, to a postgresql:// URL without a driver."""
     plain = re.sub(r"^postgres(ql)?://", "", url)
     return f"postgresql+psycopg://{plain}" if plain != url and find_spec("psycopg") else url
 
@@ -144,9 +144,9 @@ def _tune_sqlite(connection: Any, _: Any) -> None:
 def open_study(
     storage: RDBStorage, name: str, *, resume: bool, directions: Sequence[str] = ("maximize",)
 ) -> optuna.Study:
-    """The study called `name`, made where it is missing.
+    """Opens the study called `name`, or creates it.
 
-    Raises optuna's DuplicatedStudyError if it is there and this is no resume: two runs never share one.
+    Raises optuna's DuplicatedStudyError when it exists and `resume` is False: two runs never share a study.
     """
     return optuna.create_study(
         storage=storage,
@@ -157,22 +157,22 @@ def open_study(
 
 
 def check_unused(storage: RDBStorage, url: str, names: list[str]) -> None:
-    """ValueError if the database holds one of these studies: it belongs to another run."""
+    """Raises UserError when the database contains one of these studies, which then belongs to another run."""
     for name in sorted(set(names) & set(optuna.get_all_study_names(storage))):
-        raise UserError(f"--storage {masked(url)}: already holds a study {name}; take another --name")
+        raise UserError(f"--storage {masked(url)}: already contains a study {name}; choose another --name")
 
 
 def seed_sampler(study: optuna.Study, sampler: str, seed: int) -> None:
-    """Gives the study its sampler, seeded by how many trials it has: with the plain seed a resumed study
-    would repeat the configurations it began with."""
+    """Gives the study its sampler. The seed depends on the number of trials: with the plain seed, a resumed study would
+    repeat its first configurations."""
     study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
-    """tpe, random, gp, cmaes or nsgaii, as Optuna sets them up.
+    """Makes a sampler: tpe, random, gp, cmaes or nsgaii, with Optuna's defaults.
 
-    Optuna's TPE is multivariate for one objective; for several it draws each hyperparameter by itself. For both it has
-    a constant liar: trials that still run count as bad ones, so that those at work at once are not alike.
+    Optuna's TPE is multivariate for one objective, and independent for several. In both cases it uses a constant liar:
+    running trials count as bad ones, so that simultaneous trials differ.
     """
     makers: dict[str, Any] = {
         "tpe": lambda: TPESampler(seed=seed),
@@ -188,7 +188,7 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
 
 
 def alike(shared: dict[str, Any], sampler: BaseSampler) -> BaseSampler:
-    """The sampler, which draws no other values for what is `shared`."""
+    """Makes the sampler keep the `shared` hyperparameters at their values, and sample only the others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return PartialFixedSampler(shared, sampler)
@@ -196,7 +196,7 @@ def alike(shared: dict[str, Any], sampler: BaseSampler) -> BaseSampler:
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Optuna's own log lines go to the run's log file, not to the terminal."""
+    """Sends Optuna's own log lines to the run's log file, not to the terminal."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(logging.WARNING)
     optuna.logging.disable_default_handler()

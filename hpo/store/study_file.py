@@ -1,4 +1,4 @@
-"""study.json as it is read: whole, or refused in one line."""
+"""Reads study.json: either whole, or with a one-line error."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainers.data.dataset import Dataset
 
-# What a resume, a comparison and the page ask for; what else is missing can be made again.
+# What --resume, hpo compare and the report need. Other entries can be made again.
 _NEEDED: dict[str, dict[str, type]] = {
     "data": {"name": str, "hashes": dict, "sizes": dict, "notice": str},
     "models": {},
 }
-WAY_ON = "put a whole one back, or begin a new run; its trials are in trials.csv"
+WAY_ON = "restore the file, or start a new run; the trials are in trials.csv"
 
 
 def read_study(path: Path) -> dict[str, Any]:
-    """The study.json at `path`, with a list of sessions in it.
+    """Reads the study.json at `path`; its "sessions" is always a list.
 
-    Raises FileNotFoundError, and ValueError where it cannot be read or has no settings.
+    Raises FileNotFoundError, and ValueError when the file cannot be read or has no settings.
     """
     try:
         study = json.loads(path.read_text(encoding="utf-8"))
@@ -30,15 +30,15 @@ def read_study(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if not isinstance(study, dict) or not isinstance(study.get("spec"), dict):
-        raise ValueError("it holds no settings")
+        raise ValueError("it contains no settings")
     sessions = study.get("sessions")
     kept = [each for each in sessions if isinstance(each, dict)] if isinstance(sessions, list) else []
     return {**study, "sessions": kept}
 
 
 def check_whole(study: Mapping[str, Any]) -> None:
-    """ValueError unless the study says which images and architectures it is of. What else is missing can be made again
-    or done without."""
+    """Raises ValueError unless the study names its images and architectures. Other entries are optional, or can be made
+    again."""
     for key, inner in _NEEDED.items():
         part = study.get(key)
         if not isinstance(part, dict):
@@ -51,7 +51,7 @@ def check_whole(study: Mapping[str, Any]) -> None:
 
 
 def describe_data(data: Dataset) -> dict[str, Any]:
-    """What a data set is, down to the hashes of its splits."""
+    """Describes a data set, with the hashes of its splits."""
     return {
         "name": data.name,
         "notice": data.notice,

@@ -1,6 +1,6 @@
-"""Where else a run's trials can be followed: TensorBoard and MLflow, beside the run's own files.
+"""Copies of a run's trials for TensorBoard and MLflow, beside the run's own files.
 
-A tracker only mirrors: what it raises goes to the log, and the search goes on.
+An error of a tracker goes to the log, and the search continues.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard
 
 from hpo.system.errors import UserError
+from hpo.system.text import single_line
 from hpo.system.urls import masked
 from hpo.trials.messages import TrialListener, TrialReport, TrialRequest
 from hpo.trials.records import TrialRecord, TrialState
@@ -26,11 +27,13 @@ _SCALARS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
 class Tracker(TrialListener, Protocol):
     """A listener with something to close."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Ends the tracking; the run has ended."""
+        ...
 
 
 class TensorBoard:
-    """Scalars of each trial, epoch by epoch, in FOLDER/TRIAL: tensorboard --logdir FOLDER."""
+    """Writes the scalars of each trial, epoch by epoch, to FOLDER/TRIAL, for tensorboard --logdir FOLDER."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +42,7 @@ class TensorBoard:
     def started(self, request: TrialRequest) -> None: ...
 
     def reported(self, request: TrialRequest, report: TrialReport) -> None:
-        # Not tensorboardX's SummaryWriter: its thread dies of a full disk, and then its queue blocks for ever.
+        # Not tensorboardX's SummaryWriter: a full disk ends its thread, and then its queue blocks for ever.
         from tensorboardX.event_file_writer import EventsWriter
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
@@ -47,7 +50,7 @@ class TensorBoard:
         trial_id = request.trial_id
         if trial_id not in self.writers:
             (self.folder / trial_id).mkdir(parents=True, exist_ok=True)
-            # By itself a file is named after the second, and one that a resume begins would replace another.
+            # The default name has the second only: after a resume, a file could replace an earlier one.
             self.writers[trial_id] = EventsWriter(str(self.folder / trial_id / "events"), f".{time.time_ns()}")
         for epoch in report.rows():
             for name in _SCALARS:
@@ -69,7 +72,7 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run of MLflow's for each trial, in an experiment of the run's name: parameters, curves, state."""
+    """Makes an MLflow run for each trial, with parameters, curve and state, in an experiment named after the run."""
 
     def __init__(self, uri: str, name: str) -> None:
         self.uri, self.name = uri, name
@@ -80,6 +83,7 @@ class MLflow:
 
     @cached_property
     def experiment(self) -> str:
+        """The id of the experiment, which is created if it is missing."""
         found = self.client.get_experiment_by_name(self.name)
         return str(found.experiment_id if found else self.client.create_experiment(self.name))
 
@@ -119,24 +123,24 @@ class MLflow:
 
 
 def make_trackers(folder: Path, *, tensorboard: bool, mlflow: str | None) -> list[Tracker]:
-    """Those that are asked for, of the run in `folder`. mlflow: the URI of a tracking server or store."""
+    """Makes the trackers for the run in `folder`; `mlflow` is the URI of a tracking server or store."""
     trackers: list[Tracker] = [TensorBoard(folder / "tensorboard")] if tensorboard else []
     return [*trackers, MLflow(mlflow, folder.resolve().name)] if mlflow else trackers
 
 
 def check_mlflow(uri: str) -> None:
-    """Raises ValueError, in one line, where mlflow is missing or there is no tracking server or store at `uri`."""
+    """Raises UserError when mlflow is not installed, or when `uri` is no tracking server or store."""
     if find_spec("mlflow") is None:
         raise UserError(f'--mlflow {masked(uri)}: needs mlflow: pip install -e ".[mlflow]"')
     try:
         _mlflow_client(uri).search_experiments(max_results=1)
     except Exception as error:
-        words = " ".join(str(error).replace(uri, masked(uri)).split())[:200]
-        raise UserError(f"--mlflow {masked(uri)}: cannot be used ({words})") from error
+        reason = single_line(str(error).replace(uri, masked(uri)))[:200]
+        raise UserError(f"--mlflow {masked(uri)}: cannot be used ({reason})") from error
 
 
 def _mlflow_client(uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # it would try for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # the default retries for minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
@@ -148,5 +152,5 @@ def _is_finite(value: Any) -> TypeGuard[float]:
 
 
 def _chunks(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """MLflow takes so many at once."""
+    """Splits the values: MLflow limits how many it takes at once."""
     return [values[at : at + size] for at in range(0, len(values), size)]

@@ -1,4 +1,4 @@
-"""The finalists, and which of them is first. Pure, but for the journal that they are read from."""
+"""The finalists of a run, and their order. Pure."""
 
 from __future__ import annotations
 
@@ -11,31 +11,35 @@ from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.trials.significance import Measured, measure, tied_with
 
-FIRST_SEED = 1_000_000  # above the study's: no trial of it had one of these, unless it has a million trials
+FIRST_SEED = 1_000_000  # above the seeds of the trials, unless a study has a million of them
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """record: of its trial. seeds: of its networks. right: bool (seeds, test images), what they got right.
-    tied_with_best: whether it cannot be told from the first one (hpo/trials/significance.py)."""
+    """A configuration that was trained again with several seeds, and tested."""
 
     record: TrialRecord
+    """The trial that found the configuration."""
     seeds: tuple[int, ...]
+    """The seeds of its networks."""
     right: np.ndarray
+    """bool (seeds, test images): whether a network classified an image correctly."""
     tied_with_best: bool = True
+    """Whether it is not significantly different from the best one, see hpo/trials/significance.py."""
 
     @property
     def measured(self) -> Measured:
+        """The test accuracy, with its interval."""
         return measure(self.right)
 
     @property
     def optimism(self) -> float:
-        """By how much the validation accuracy, which the trial was chosen by, is higher than the test accuracy."""
+        """Validation accuracy, by which the trial was chosen, minus test accuracy."""
         return (self.record.val_accuracy or 0.0) - self.measured.mean
 
 
 def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:
-    """The best `each` usable trials of every architecture, best first."""
+    """Chooses the best `each` usable trials of every architecture, best first."""
     taken: dict[str, int] = {}
     chosen = []
     for item in ranked:
@@ -47,13 +51,13 @@ def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:
 
 
 def final_seeds(study_seed: int, count: int) -> tuple[int, ...]:
-    """Of a finalist's networks."""
+    """The seeds of a finalist's networks."""
     first = FIRST_SEED + study_seed
     return tuple(range(first, first + count))
 
 
 def order(finalists: Sequence[Finalist]) -> list[Finalist]:
-    """By test accuracy, then parameters, then the trial's wall time, with who is tied with the first."""
+    """Sorts by test accuracy, then parameters, then the trial's wall time; marks those that are tied with the best."""
     best_first = sorted(
         finalists, key=lambda f: (-f.measured.mean, f.record.parameters, f.record.wall_time_s, f.record.trial_id)
     )

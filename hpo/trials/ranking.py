@@ -1,4 +1,4 @@
-"""Which trial is best. Pure: records in, ranks out."""
+"""Ranks trials. Pure: records in, ranks out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hpo.trials.records import TrialRecord, TrialState
 
 _GROUPS = {TrialState.COMPLETED: 0, TrialState.STOPPED: 0, TrialState.DIVERGED: 1, TrialState.FAILED: 2}
 
-# What a trial is ranked by, lower is better.
+# The criteria as costs: lower is better.
 _COSTS: dict[str, Callable[[TrialRecord], float]] = {
     "accuracy": lambda record: 1.0 if record.val_accuracy is None else -record.val_accuracy,
     "parameters": lambda record: record.parameters,
@@ -22,30 +22,35 @@ CRITERIA = tuple(_COSTS)
 
 @dataclass(frozen=True)
 class Ranked:
-    """rank: from 1, without a gap. pareto: no other trial is as good in all three and better in one."""
+    """A trial with its rank."""
 
     rank: int
+    """From 1, without gaps."""
     record: TrialRecord
     pareto: bool
+    """Whether no other trial is at least as good in all three criteria, and better in one."""
 
 
 @dataclass(frozen=True)
 class RankBy:
-    """order: the criteria, most important first; those that are left out follow in their usual order. weights: instead
-    of an order, how much each counts. images: of the validation split; where given, trials within one standard error
-    of the best accuracy count as equal to it, and the smallest of them is first. objectives: of a study with several,
-    whose Pareto front comes before all others."""
+    """How trials are ranked."""
 
     order: tuple[str, ...] = CRITERIA
+    """The criteria, most important first."""
     weights: tuple[tuple[str, float], ...] = ()
+    """Weights of the criteria, instead of an order."""
     images: int | None = None
+    """Number of validation images for the one-standard-error rule: trials within one standard error of the best
+    accuracy count as equal to it, and the smallest of them is first. None for no such rule."""
     objectives: tuple[str, ...] = ()
+    """The objectives of a study with several; its Pareto front comes before all other trials."""
 
     @classmethod
     def of(cls, words: Sequence[str], images: int | None = None, objective: Sequence[str] = ()) -> RankBy:
-        """From ("parameters", "accuracy") or ("accuracy=1", "time=0.2"); ValueError, in one line, for anything else.
+        """Reads ("parameters", "accuracy") or ("accuracy=1", "time=0.2"). Raises UserError for anything else.
 
-        objective: the study's, of which a single one makes no difference.
+        Criteria that are left out follow in their usual order. `objective` has the study's objectives; a single one
+        makes no difference.
         """
         return replace(cls._in_words(words), images=images, objectives=tuple(objective) if len(objective) > 1 else ())
 
@@ -55,14 +60,14 @@ class RankBy:
         said = f"--rank-by {' '.join(words)}"
         for name in names:
             if name not in CRITERIA:
-                raise UserError(f"{said}: {name!r} is none of {', '.join(CRITERIA)}")
+                raise UserError(f"{said}: {name!r} is unknown; choose from {', '.join(CRITERIA)}")
         if len(set(names)) < len(names):
-            raise UserError(f"{said}: names one twice")
+            raise UserError(f"{said}: names a criterion twice")
         with_weight = [word for word in words if "=" in word]
         if not with_weight:
             return cls((*names, *(name for name in CRITERIA if name not in names)))
         if len(with_weight) < len(words):
-            raise UserError(f"{said}: give all of them a weight (NAME=NUMBER), or none")
+            raise UserError(f"{said}: give a weight (NAME=NUMBER) to all of them, or to none")
         return cls(weights=tuple((name, _weight(said, word)) for name, word in zip(names, words, strict=True)))
 
 
@@ -75,7 +80,7 @@ def _weight(said: str, word: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise UserError(f"{said}: the weight in {word!r} must be a number over 0")
+        raise UserError(f"{said}: the weight in {word!r} must be a number above 0")
     return value
 
 
@@ -99,11 +104,11 @@ def rank(records: Sequence[TrialRecord], by: RankBy = DEFAULT) -> list[Ranked]:
 
 
 def pareto_front(records: Sequence[TrialRecord], criteria: Sequence[str] = CRITERIA) -> set[str]:
-    """Ids of the trials not beaten in all of the criteria (accuracy, parameters and wall time) by one other trial."""
+    """Finds the usable trials that no other one beats: as good in all criteria, better in one. Returns their ids."""
     costs = _in_order(criteria)
     front: list[tuple[float, ...]] = []
     found = set()
-    # In this order a trial can only be beaten by one before it, and then also by one on the front.
+    # In this order only an earlier trial can beat a trial, and then one on the front beats it too.
     for record in sorted((record for record in records if record.usable), key=costs):
         cost = costs(record)
         if not any(_beats(other, cost) for other in front):
@@ -113,10 +118,10 @@ def pareto_front(records: Sequence[TrialRecord], criteria: Sequence[str] = CRITE
 
 
 class Leaders:
-    """The trials that may still be first when all are finished, kept up to date as they finish.
+    """The trials that may still be ranked first when all trials have finished.
 
-    In the usual order that is the best so far. By weights or within a standard error, what is best depends on trials
-    that are still to come; but whichever it is, it lies on the Pareto front.
+    In a plain order that is the best one so far. With weights or within one standard error the best one depends on
+    trials that have yet to come, but it is always on the Pareto front.
     """
 
     def __init__(self, by: RankBy, records: Sequence[TrialRecord]) -> None:
@@ -127,7 +132,7 @@ class Leaders:
         self._records = ranked[:1] if self._alone else [record for record in ranked if record.trial_id in front]
 
     def added(self, record: TrialRecord) -> list[TrialRecord]:
-        """Takes a finished trial in; returns those that cannot be first any more, which may be itself."""
+        """Adds a finished trial; returns those that cannot be first any more, possibly including it."""
         together = [*self._records, record]
         if self._alone:
             best, *out = (item.record for item in rank(together, self._by))
@@ -147,8 +152,11 @@ def _in_order(names: Sequence[str]) -> Callable[[TrialRecord], tuple[float, ...]
 
 
 def _weighed(records: Sequence[TrialRecord], by: RankBy) -> Callable[[TrialRecord], tuple[float, ...]]:
-    """The weighted sum of costs, each scaled to 0 for the best and 1 for the worst usable trial. Parameters and times
-    are compared by their logarithms: they span orders of magnitude, and twice as many is always as bad."""
+    """Makes the weighted sum of costs, each scaled to 0 for the best and 1 for the worst usable trial.
+
+    Parameters and times are compared by their logarithms: they span orders of magnitude, and doubling them is equally
+    bad everywhere.
+    """
     usable = [record for record in records if record.usable]
     scales = {}
     for name, _ in by.weights:
@@ -168,7 +176,7 @@ def _scale(name: str, record: TrialRecord) -> float:
 
 
 def _within_one_standard_error(records: Sequence[TrialRecord], images: int) -> set[str]:
-    """The trials that Breiman et al. (1984) would not tell from the best by its accuracy on so many images."""
+    """Finds the trials within one standard error of the best accuracy on so many images (Breiman et al., 1984)."""
     usable = [record for record in records if record.usable]
     best = max((record.val_accuracy or 0.0 for record in usable), default=0.0)
     least = best - math.sqrt(best * (1 - best) / images)

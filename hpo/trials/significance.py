@@ -1,8 +1,8 @@
-"""How sure an accuracy is, and which of several are really different. Pure: arrays in, numbers out.
+"""How certain an accuracy is, and which accuracies differ significantly. Pure: arrays in, numbers out.
 
 A test accuracy varies for two reasons: the seed that a network was trained with, and which images happen to be in the
-test set. Every function here takes both into account. What a network got right is an array (seeds, images) of bool:
-networks of one configuration, trained with several seeds, on one test set that all configurations share.
+test set. Every function here takes both into account. The correct answers of a configuration are an array of bool
+(seeds, images): its networks, trained with several seeds, on the test set that all configurations share.
 """
 
 from __future__ import annotations
@@ -15,27 +15,30 @@ from itertools import combinations
 import numpy as np
 from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats has it too, and takes a second to import
 
-LEVEL = 0.05  # two-sided, of tests and intervals
+LEVEL = 0.05  # two-sided significance level of tests and intervals
 
 
 @dataclass(frozen=True)
 class Measured:
-    """mean, std: of the seeds' accuracies, std with n - 1 and None for one seed. low, high: the interval that holds the
-    configuration's accuracy, its mean over all seeds and images, in 95 % of cases."""
+    """The accuracy of a configuration, with its interval. All values are fractions in [0, 1]."""
 
     mean: float
+    """Over the seeds."""
     std: float | None
+    """Over the seeds, with n - 1; None for one seed."""
     low: float
+    """Lower end of the 95 % interval for the configuration's accuracy over all seeds and images."""
     high: float
+    """Upper end of the interval."""
 
 
 def measure(right: np.ndarray) -> Measured:
-    """The accuracy of one configuration, with its 95 % interval: mean +- t * sqrt(s^2 / k + p (1 - p) / n).
+    """Measures the accuracy of one configuration, with the 95 % interval mean +- t * sqrt(s^2 / k + p (1 - p) / n).
 
     s^2 / k is the variance of the mean over k seeds. p (1 - p) / n is the variance of a proportion over n images, with
-    p drawn towards a half by four made-up images (Agresti and Coull, 1998), so that an accuracy of 100 % is not taken
-    for certain. t has the degrees of freedom of Welch and Satterthwaite, the second part being taken for known. With
-    one seed there is no first part: the interval is then of that network, not of its configuration.
+    p shifted towards one half by four artificial images (Agresti and Coull, 1998), so that an accuracy of 100 % is not
+    certain. t has the degrees of freedom of Welch and Satterthwaite, with the second part as known. With one seed there
+    is no first part: the interval is then that of the network, not of its configuration.
     """
     seeds, images = right.shape
     accuracies = right.mean(axis=1)
@@ -50,12 +53,12 @@ def measure(right: np.ndarray) -> Measured:
 
 
 def p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """Of the hypothesis that two configurations are equally accurate: Welch's t test, on the images they share.
+    """Computes the p value of the hypothesis that two configurations are equally accurate: Welch's t test.
 
     The variance of the difference of means is s1^2 / k1 + s2^2 / k2, for the seeds, plus the variance over images of
-    the difference in how many seeds got an image right, divided by the images: images that are easy or hard for both
-    do not count. The noise of single networks on single images is in both parts, which errs towards "equal". With
-    one seed nothing is known of the seeds' variance, and nothing can be told: 1.
+    the difference in how many seeds classified an image correctly, divided by the number of images: images that are
+    easy or hard for both have no effect. The noise of single networks on single images is in both parts, which errs
+    towards "equal". With one seed the variance over seeds is unknown, and the result is 1.
     """
     if min(len(one), len(other)) < 2:
         return 1.0
@@ -70,11 +73,11 @@ def p_value(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def tied_with(best: int, all_right: Sequence[np.ndarray]) -> list[bool]:
-    """For each configuration whether it cannot be told from the one at `best`, at 5 % for the whole table.
+    """For each configuration, whether it is not significantly different from the one at `best`.
 
-    Two-sided tests with Holm's correction (Holm, 1979), over all pairs and not those with the best alone: the best is
-    the one that came out best, so that it is partly the luckiest, and with many that are equal it would be found better
-    than some far more often than in 5 % of cases.
+    Two-sided tests at 5 % for the whole table, with Holm's correction (Holm, 1979) over all pairs. Pairs with the best
+    alone are not enough: the best is partly the luckiest, and among many equal configurations it would differ from some
+    in far more than 5 % of cases.
     """
     pairs = list(combinations(range(len(all_right)), 2))
     values = [p_value(all_right[a], all_right[b]) for a, b in pairs]
@@ -83,7 +86,7 @@ def tied_with(best: int, all_right: Sequence[np.ndarray]) -> list[bool]:
 
 
 def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
-    """Which hypotheses are rejected, so that one that is true is among them in at most `level` of cases."""
+    """Says which hypotheses are rejected; a true one is among them in at most `level` of cases (Holm, 1979)."""
     rejected = [False] * len(p_values)
     for done, at in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
         if p_values[at] > level / (len(p_values) - done):
@@ -93,8 +96,10 @@ def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
 
 
 def _freedom(variance: float, parts: Sequence[tuple[float, int]]) -> float:
-    """Degrees of freedom of a variance (Welch, 1947; Satterthwaite, 1946). parts: those of its summands that were
-    estimated, each with the number of values that it was estimated from."""
+    """Degrees of freedom of a variance (Welch, 1947; Satterthwaite, 1946).
+
+    `parts` has the summands of the variance that were estimated, each with its number of values.
+    """
     estimated = sum(part**2 / (count - 1) for part, count in parts if count > 1)
     return variance**2 / estimated if estimated > 0 else math.inf
 

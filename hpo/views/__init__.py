@@ -1,1 +1,1 @@
-"""What is looked at: the terminal, the page of a run, pictures."""
+"""What users look at: the terminal, the report page, pictures."""

@@ -1,4 +1,4 @@
-"""The figures of a report, as plotly's: records in, figures out."""
+"""The figures of a report, made with plotly. Pure: records in, figures out."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from optuna.trial import create_trial
 from hpo.store.study_db import quiet_optuna
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState
+from hpo.views.formats import accuracy, hyperparameter, number, seconds
 
 if TYPE_CHECKING:
     from optuna import Study
 
-ENOUGH = 20  # trials, for importances to say anything
+MIN_TRIALS = 20  # fewer say nothing about which hyperparameters matter
 MAX_CURVES = 300
 _TREES_SEED = 0
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon", "hexagon", "bowtie")
-_SCALE = [[0.0, "#4f9dff"], [0.5, "#a06be0"], [1.0, "#ff5a4f"]]  # can be seen on white and on black
+_SCALE = [[0.0, "#4f9dff"], [0.5, "#a06be0"], [1.0, "#ff5a4f"]]  # visible on white and on black
 _COLOURS = plotly.colors.qualitative.D3
 
 
 def pareto(ranked: Sequence[Ranked]) -> go.Figure:
-    """Validation accuracy over parameters, a mark a trial, coloured by its time; the front is joined by a line.
+    """Plots validation accuracy over parameters, one mark per trial, coloured by its time, with a line along the front.
 
-    At first it shows the better half: bad trials would press the good ones together.
+    The first view shows the better half of the trials: weak ones would press the good ones together.
     """
     usable = [item for item in ranked if item.record.usable]
     figure = go.Figure()
@@ -41,7 +42,7 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
         figure.add_scatter(
             x=[item.record.parameters for item in of_model],
             y=[item.record.val_accuracy for item in of_model],
-            text=[_words(item) for item in of_model],
+            text=[_hover_text(item) for item in of_model],
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
             name=escape(model),
@@ -55,7 +56,7 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
         )
     front = sorted((item.record for item in usable if item.pareto), key=lambda r: (r.parameters, r.val_accuracy or 0))
     steps, best = [], -math.inf
-    for record in front:  # in these two alone, without time
+    for record in front:  # the line is the front of accuracy and parameters alone, without time
         if (record.val_accuracy or 0) > best:
             best = record.val_accuracy or 0
             steps.append(record)
@@ -64,23 +65,23 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
         y=[record.val_accuracy for record in steps],
         mode="lines",
         line={"shape": "hv", "dash": "dot"},
-        name="front of the two",
+        name="Pareto front (accuracy, parameters)",
         hoverinfo="skip",
     )
     figure.update_layout(coloraxis={"colorbar": {"title": "seconds"}, "colorscale": _SCALE})
     figure.update_xaxes(title="parameters", type="log", dtick="D2", tickformat="~s")
-    figure.update_yaxes(title="validation accuracy", range=_range_of_the_better(usable))
+    figure.update_yaxes(title="validation accuracy", range=_range_of_better_half(usable))
     return figure
 
 
 def curves(ranked: Sequence[Ranked]) -> go.Figure:
-    """Validation accuracy over the epochs, a line a trial, best first; those that were stopped are dimmed."""
+    """Plots validation accuracy over the epochs, one line per trial. Trials that were not completed are dimmed."""
     shown = [item for item in ranked if item.record.curve][:MAX_CURVES]
     colours = dict(zip(dict.fromkeys(item.record.model for item in shown), cycle(_COLOURS), strict=False))
     figure = go.Figure()
-    for model, colour in colours.items():  # for the legend
+    for model, colour in colours.items():  # empty lines, for the legend
         figure.add_scatter(x=[None], y=[None], mode="lines", name=escape(model), line={"color": colour})
-    for item in reversed(shown):  # the best on top
+    for item in reversed(shown):  # the best trial is drawn last, on top
         record = item.record
         stopped = record.state != TrialState.COMPLETED
         figure.add_scatter(
@@ -98,25 +99,25 @@ def curves(ranked: Sequence[Ranked]) -> go.Figure:
 
 
 def times(records: Sequence[TrialRecord]) -> go.Figure:
-    """Seconds of all trials together, by what they went to, an architecture a bar."""
+    """Plots the seconds of all trials together, by activity, one bar per architecture."""
     models = list(dict.fromkeys(record.model for record in records))
     figure = go.Figure()
     for name, column in (
         ("training", "train_s"),
         ("evaluation", "eval_s"),
         ("setup", "setup_s"),
-        ("waiting", "queue_s"),
+        ("waiting for a worker", "queue_s"),
     ):
         sums = [sum(getattr(record, column) for record in records if record.model == model) for model in models]
         figure.add_bar(y=[escape(model) for model in models], x=sums, name=name, orientation="h")
     figure.update_layout(barmode="stack", height=140 + 40 * len(models))
     figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_xaxes(title="seconds of trials")
+    figure.update_xaxes(title="seconds, all trials together")
     return figure
 
 
 def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
-    """A row: the true class, a column: what it was taken for. What is right is left out of the colours."""
+    """Plots a confusion matrix: true classes as rows, predicted ones as columns. Only mistakes are coloured."""
     wrong = [[None if i == j else count for j, count in enumerate(row)] for i, row in enumerate(matrix)]
     names = [escape(name) for name in classes]
     text = [[str(count) if count else "" for count in row] for row in matrix] if len(classes) <= 30 else None
@@ -125,21 +126,23 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
             z=wrong, x=names, y=names, text=text, texttemplate="%{text}", colorscale="Reds", zmin=0, xgap=1, ygap=1
         )
     )
-    figure.update_xaxes(title="taken for", type="category")
+    figure.update_xaxes(title="predicted class", type="category")
     figure.update_yaxes(title="true class", type="category", autorange="reversed")
     figure.update_layout(height=520)
     return figure
 
 
-def common_epoch(records: Sequence[TrialRecord], enough: int = ENOUGH) -> int | None:
-    """The highest epoch that at least so many trials reached: where early stopping cut, comparing trials of one epoch
-    with trials of ten says nothing. None where there is none."""
+def common_epoch(records: Sequence[TrialRecord], enough: int = MIN_TRIALS) -> int | None:
+    """Finds the highest epoch that at least `enough` trials reached; None when there is none.
+
+    Trials are compared at this epoch: after early stopping, a trial of one epoch cannot be compared with one of ten.
+    """
     reached = sorted((_finite_epochs(record) for record in records), reverse=True)
     return reached[enough - 1] or None if len(reached) >= enough else None
 
 
 def study_at(records: Sequence[TrialRecord], epoch: int) -> Study:
-    """An Optuna study, in memory, of the trials that reached this epoch, with their accuracy there."""
+    """Makes an Optuna study, in memory, of the trials that reached this epoch, with their accuracy at it."""
     taken = [record for record in records if _finite_epochs(record) >= epoch]
     distributions = _distributions(taken)
     with quiet_optuna():
@@ -158,9 +161,10 @@ def study_at(records: Sequence[TrialRecord], epoch: int) -> Study:
 
 
 def importances(study: Study) -> go.Figure:
-    """How much of the accuracy's variance each hyperparameter explains (fANOVA: Hutter et al., 2014).
+    """Plots how much of the accuracy's variance each hyperparameter explains (fANOVA: Hutter et al., 2014).
 
-    With trees less deep than Optuna's, which take half a minute for a thousand trials; what they say is the same.
+    The trees are less deep than Optuna's defaults, which take half a minute for a thousand trials, with the same
+    result.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -173,7 +177,7 @@ def importances(study: Study) -> go.Figure:
 
 
 def parallel(study: Study) -> go.Figure:
-    """A line a trial through all its hyperparameters, coloured by its accuracy, which is the first of them."""
+    """Plots one line per trial through all its hyperparameters, coloured by its accuracy, which is the first axis."""
     figure = optuna.visualization.plot_parallel_coordinate(study, target_name="accuracy")
     for line in figure.select_traces({"mode": "lines"}):
         (line.line.color,) = plotly.colors.sample_colorscale(_SCALE, line.y[0])
@@ -181,12 +185,12 @@ def parallel(study: Study) -> go.Figure:
 
 
 def slices(study: Study) -> go.Figure:
-    """Accuracy over each hyperparameter."""
+    """Plots accuracy over each hyperparameter."""
     figure = optuna.visualization.plot_slice(study, target_name="accuracy")
     return figure.update_traces(marker={"colorscale": _SCALE, "line": {"width": 0}})
 
 
-def _range_of_the_better(usable: Sequence[Ranked]) -> list[float]:
+def _range_of_better_half(usable: Sequence[Ranked]) -> list[float]:
     best_first = sorted((item.record.val_accuracy or 0.0 for item in usable), reverse=True)
     high, low = best_first[0], best_first[len(best_first) // 2]
     margin = max(0.0005, (high - low) / 20)
@@ -194,15 +198,15 @@ def _range_of_the_better(usable: Sequence[Ranked]) -> list[float]:
 
 
 def _finite_epochs(record: TrialRecord) -> int:
-    """Epochs before the first whose accuracy is not a number."""
-    for number, epoch in enumerate(record.curve):
+    """Counts the epochs before the first one whose accuracy is missing or not finite."""
+    for index, epoch in enumerate(record.curve):
         if epoch["val_accuracy"] is None or not math.isfinite(epoch["val_accuracy"]):
-            return number
+            return index
     return len(record.curve)
 
 
 def _distributions(records: Sequence[TrialRecord]) -> dict[str, BaseDistribution]:
-    """Of the hyperparameters that all these trials have and that differ between them, by their values."""
+    """Derives distributions from the values of the hyperparameters that all trials have and that differ."""
     keys = set.intersection(*(set(record.config) for record in records)) if records else set()
     values = {key: [record.config[key] for record in records] for key in sorted(keys)}
     return {key: _distribution(of_key) for key, of_key in values.items() if len(set(of_key)) > 1}
@@ -220,19 +224,14 @@ def _distribution(values: Sequence[Any]) -> BaseDistribution:
 
 
 def _label(value: Any) -> Any:
-    """plotly takes a text for HTML of its own kind."""
+    """Escapes texts, which plotly would read as HTML."""
     return escape(value) if isinstance(value, str) else value
 
 
-def _words(item: Ranked) -> str:
+def _hover_text(item: Ranked) -> str:
     record = item.record
-    config = "<br>".join(f"{escape(key)}: {escape(short(value))}" for key, value in record.config.items())
+    config = "<br>".join(f"{escape(key)}: {escape(hyperparameter(value))}" for key, value in record.config.items())
     return (
-        f"<b>{escape(record.trial_id)}</b>, rank {item.rank}<br>accuracy {record.val_accuracy:.4f}<br>"
-        f"{record.parameters:,} parameters, {record.wall_time_s:.1f} s<br>{config}"
+        f"<b>{escape(record.trial_id)}</b>, rank {item.rank}<br>accuracy {accuracy(record.val_accuracy)}<br>"
+        f"{number(record.parameters)} parameters, {seconds(record.wall_time_s)}<br>{config}"
     )
-
-
-def short(value: Any) -> str:
-    """A hyperparameter's value for a reader."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What a user sees while one configuration trains: a bar on a terminal, a line per epoch elsewhere."""
+"""What a user sees while one configuration is trained: a bar on a terminal, a line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from hpo.views.progress import accuracy
+from hpo.views.formats import accuracy, loss, seconds
 from trainers.config import FitResult
 
 
 class EpochBar:
-    """A context; `reported` takes every epoch, `within` the share of the running one that is done."""
+    """Shows the epochs of one training, inside a `with` block."""
 
     def __init__(self, epochs: int, quiet: bool) -> None:
         self.epochs, self.quiet, self._done = epochs, quiet, 0
@@ -35,17 +35,17 @@ class EpochBar:
             self._bar.stop()
 
     def within(self, share: float) -> None:
-        """Hears at each batch which share of the epoch is done."""
+        """Takes, at each batch, the fraction of the epoch that is done."""
         if self._bar:
             self._bar.update(self._task, completed=self._done + share)
 
     def reported(self, fitted: FitResult) -> None:
-        """Hears of every epoch when it ends."""
+        """Takes the result so far, at the end of each epoch."""
         self._done = len(fitted.curve)
         last, best = fitted.curve[-1], accuracy(fitted.best.val_accuracy if fitted.best else None)
         line = (
-            f"epoch {last.epoch}/{self.epochs}: train {last.train_loss:.4f} {accuracy(last.train_accuracy)}, "
-            f"validation {last.val_loss:.4f} {accuracy(last.val_accuracy)}, {last.train_s + last.eval_s:.1f} s"
+            f"epoch {last.epoch}/{self.epochs}: train {loss(last.train_loss)} {accuracy(last.train_accuracy)}, "
+            f"validation {loss(last.val_loss)} {accuracy(last.val_accuracy)}, {seconds(last.train_s + last.eval_s)}"
         )
         if self._bar:
             self._bar.console.print(line, highlight=False, markup=False)

@@ -1,4 +1,4 @@
-"""What a network gets right and wrong on a split: the numbers, and how they are shown."""
+"""The evaluation of a network on a split, and how it is shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from hpo.system.terminal import console
 from hpo.system.text import say, shown
-from hpo.views import figures
+from hpo.views import figures, formats
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,44 +18,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """loss: mean nats per image. report: see trainers/metrics.py. notes: what a reader must know. wrong: the images
-    that were taken for another class, in [0, 1], with their captions, those first that it was most sure of."""
+    """What a network gets right and wrong on a split."""
 
     model: str
     dataset: str
     split: str
     loss: float
+    """Mean cross-entropy, in nats per image."""
     report: dict[str, Any]
+    """Accuracy, scores per class and the confusion matrix, as trainers/metrics.py makes them."""
     notes: tuple[str, ...]
+    """What a reader must know."""
     wrong: tuple[Tensor, list[str]]
+    """The misclassified images, in [0, 1], and their captions; the most confident mistakes first."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: the report, and what it is of."""
+        """The report, with the model, the data set, the split and the loss, as plain values for JSON."""
         head = {"model": self.model, "dataset": self.dataset, "split": self.split, "notes": list(self.notes)}
         return {**self.report, "loss": self.loss, **head}
 
 
 def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
-    """The first images that were taken for another class, as a PNG; OSError where the disk does not take it."""
+    """Draws the first misclassified images into a PNG file. Raises OSError."""
     images, captions = evaluation.wrong
-    title = f"{len(images):,} of {evaluation.report['overall']['num_samples']:,} wrong: true class > taken for"
+    count = formats.number(evaluation.report["overall"]["num_samples"])
+    title = f"{formats.number(len(images))} of {count} images are misclassified: true class > predicted class"
     figures.draw_sheet(path, title, images, captions)
 
 
-_MAX_CLASSES = 20  # more would not fit a terminal's width
+_MAX_CLASSES = 20  # a larger confusion matrix is wider than a terminal
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
+    """Prints the scores, per class and overall, and a confusion matrix that a terminal has room for."""
     report, terminal = evaluation.report, console()
     for note in evaluation.notes:
         say(f"note: {note}")
     say(f"{evaluation.model} on the {evaluation.split} split of {evaluation.dataset}")
-    print(
-        f"loss {evaluation.loss:.4f}, accuracy {report['accuracy']:.4f}, {report['overall']['num_samples']:,} images\n"
-    )
+    images = formats.number(report["overall"]["num_samples"])
+    print(f"loss {formats.loss(evaluation.loss)}, accuracy {formats.accuracy(report['accuracy'])}, {images} images\n")
     terminal.print(_classes(report))
     if len(report["class"]) <= _MAX_CLASSES:
-        print("\nconfusion matrix (a row: the true class, a column: what it was taken for)")
+        print("\nconfusion matrix (rows: true class, columns: predicted class)")
         terminal.print(_confusion(report))
 
 
@@ -64,8 +68,8 @@ def _classes(report: dict[str, Any]) -> Table:
     for name, entry in (*report["class"].items(), ("overall (weighted)", report["overall"])):
         if name == "overall (weighted)":
             table.add_section()
-        scores = (f"{entry[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(shown(name), *scores, f"{entry['num_samples']:,}")
+        scores = (formats.accuracy(entry[key]) for key in ("precision", "recall", "f1"))
+        table.add_row(shown(name), *scores, formats.number(entry["num_samples"]))
     return table
 
 

@@ -23,7 +23,7 @@ _COLUMNS, _GAP = 8, 8
 
 
 def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
-    """Loss and accuracy over the epochs, of training and validation, side by side."""
+    """Draws loss and accuracy over the epochs, for training and validation, side by side. Raises OSError."""
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(9, 3.6)
@@ -42,19 +42,19 @@ def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
 
 
 def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) -> None:
-    """`sheet_png` into a file."""
+    """Writes `sheet_png` into a file. Raises OSError."""
     write_atomically(path, sheet_png(title, images, captions))
 
 
 def sheet_png(title: str, images: Tensor, captions: Sequence[str]) -> bytes:
-    """The first images, at most `MAX_IMAGES`, each under its caption, as a PNG.
+    """Draws the first images, at most `MAX_IMAGES`, each under its caption, as a PNG.
 
-    images: float (N, 1 or 3 channels, height, width) in [0, 1], what lies outside of it is clipped.
+    `images` is a float tensor (N, 1 or 3 channels, height, width) in [0, 1]; other values are clipped.
     """
     shown = images[:MAX_IMAGES].clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
     height, width = (side + _GAP for side in images.shape[2:])
     rows = max(1, math.ceil(len(shown) / _COLUMNS))
-    # One canvas: a figure with an axes for each image takes seconds to lay out.
+    # One canvas: a figure with separate axes for each image takes seconds to lay out.
     canvas = np.ones((rows * height, _COLUMNS * width, images.shape[1]), np.float32)
     figure = _figure(_COLUMNS * 1.1, rows * 1.1 * height / width + 0.4)
     axes = figure.add_subplot()
@@ -77,6 +77,6 @@ def _figure(width: float, height: float) -> Figure:
 def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters the font has not
+        warnings.simplefilter("ignore")  # the font lacks some letters
         figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -18,9 +18,10 @@ from hpo.system.text import printable, say
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
+from hpo.views.formats import accuracy, duration, plural, seconds
 
 MAX_LINES = 12  # of running trials
-FIRST_TRIALS = 3  # after so many a run says how long it will take
+FIRST_TRIALS = 3  # after this many, a run says how long it will take
 _STYLES = {
     TrialState.COMPLETED: "green",
     TrialState.STOPPED: "yellow",
@@ -30,9 +31,10 @@ _STYLES = {
 
 
 class Progress:
-    """Counts, and shows nothing: --quiet. work: of the whole run. done: trials of an earlier session."""
+    """Counts trials, and shows nothing: --quiet."""
 
     def __init__(self, work: Work, done: Sequence[TrialRecord] = ()) -> None:
+        """`work` is that of the whole run; `done` are the trials of earlier sessions."""
         self.work, self.total, self.epochs = work, work.trials, work.epochs
         self.counts = dict.fromkeys(FINISHED_STATES, 0)
         self.best: TrialRecord | None = None
@@ -58,6 +60,7 @@ class Progress:
         self.running[request.trial_id] = report
 
     def finished(self, record: TrialRecord) -> None:
+        """Counts a trial that has ended."""
         self.running.pop(record.trial_id, None)
         self._count(record)
 
@@ -68,7 +71,7 @@ class Progress:
 
     @property
     def started_s(self) -> float:
-        """Seconds until its first trial was asked for."""
+        """Seconds until this session asked for its first trial."""
         return (self.first or time.monotonic()) - self.began
 
     @property
@@ -76,9 +79,10 @@ class Progress:
         return sum(self.counts.values())
 
     def eta_s(self) -> float | None:
-        """Seconds left at the pace so far; None before the first trial of this session is over.
+        """Estimates the seconds left at the pace so far; None before the first trial of this session has finished.
 
-        Trials that run count by the epochs they have done: several at once are all nearly over when the first one is.
+        Running trials count by the epochs they have done: several at once are all nearly finished when the first one
+        is.
         """
         running = [report.epochs if report else 0 for report in dict(self.running).values()]
         done = self.over_epochs - self.before_epochs + sum(running)
@@ -97,7 +101,7 @@ class Progress:
 
 
 class LineProgress(Progress):
-    """One line per finished trial, for logs and pipes."""
+    """Prints one line per finished trial, for logs and pipes."""
 
     def finished(self, record: TrialRecord) -> None:
         super().finished(record)
@@ -107,15 +111,15 @@ class LineProgress(Progress):
         best = f", best {accuracy(self.best.val_accuracy)}" if self.best else ""
         say(
             f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
-            f"{record.epochs} epoch{'s' if record.epochs != 1 else ''}, {record.wall_time_s:.1f} s{best}{left}"
+            f"{plural(record.epochs, 'epoch')}, {seconds(record.wall_time_s)}{best}{left}"
         )
         if self.finished_count - self.before == FIRST_TRIALS and self.finished_count < self.total and eta:
             what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
-            say(f"{what}: about {duration(spent + eta)}, by the first {FIRST_TRIALS} trials")
+            say(f"Estimate after {FIRST_TRIALS} trials: {what} takes about {duration(spent + eta)}.")
 
 
 class LiveProgress(Progress):
-    """A bar with counts, time left and the best so far, and a line per running trial."""
+    """Shows a bar with counts, the time left and the best accuracy so far, and a line per running trial."""
 
     def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console) -> None:
         super().__init__(work, done)
@@ -157,23 +161,7 @@ class LiveProgress(Progress):
 
 
 def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool) -> Progress:
-    """The display that fits: none, live on a terminal, lines elsewhere."""
+    """Makes the display: none with --quiet, a live one on a terminal, lines elsewhere."""
     if quiet:
         return Progress(work, done)
     return LiveProgress(work, done, Console()) if sys.stdout.isatty() else LineProgress(work, done)
-
-
-def accuracy(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def duration(seconds: float | None) -> str:
-    """ "42s", "3m05s", "2h07m"; "-" for None."""
-    if seconds is None:
-        return "-"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"

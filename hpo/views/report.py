@@ -1,4 +1,4 @@
-"""report.html: a run on one page, which opens offline and asks the network for nothing."""
+"""report.html: a run on one page, which opens offline and loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -17,45 +17,49 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_atomically
+from hpo.system.text import single_line
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
-from hpo.views import charts
+from hpo.views import charts, formats
 from hpo.views.evaluation import Evaluation
-from hpo.views.progress import duration
+from hpo.views.formats import accuracy, duration, number
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
 logger = logging.getLogger(__name__)
-MAX_ROWS = 1000  # of the table of trials; a page of all of ten thousand opens slowly
+MAX_ROWS = 1000  # in the table of trials; with ten thousand the page opens slowly
 _SAMPLE_SEED = 0
 Evaluate = Callable[[TrialRecord], Evaluation]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of the page. note: what a reader must know. figures: plotly's, as JSON. picture: a PNG's URI. wide:
-    its figures need more width than a phone has."""
+    """A part of the page with a heading."""
 
     title: str
     note: str = ""
+    """What a reader must know."""
     figures: tuple[str, ...] = ()
+    """Plotly figures, as JSON."""
     picture: str = ""
+    """A PNG, as a data URI."""
     wide: bool = False
+    """Whether the figures need more width than a phone has."""
 
 
 def write_report(run: StoredRun, path: Path, evaluate: Evaluate) -> None:
-    """Writes the page of a run, whole or not at all.
+    """Writes the page of a run, whole or not at all. Raises OSError.
 
-    evaluate: what a trial's network gets right on the validation split. What cannot be drawn (no trial is usable, the
-    data set is gone) is said on the page. Raises OSError where the disk does not take it.
+    `evaluate` runs a trial's network on the validation split. What cannot be drawn, because no trial is usable or the
+    data set is missing, is named on the page.
     """
     write_atomically(path, render(run, evaluate))
 
 
 def render(run: StoredRun, evaluate: Evaluate) -> str:
-    """The page as text."""
+    """The page, as HTML."""
     from jinja2 import Environment, FileSystemLoader
     from plotly.offline import get_plotlyjs
 
@@ -73,13 +77,12 @@ def render(run: StoredRun, evaluate: Evaluate) -> str:
         sections=list(_sections(run, ranked, shown, evaluate)),
         provenance=list(_provenance(run)),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
-        short=lambda value: "" if value is None else charts.short(value),
-        accuracy=lambda value: "" if value is None else f"{value:.4f}",
+        formats=formats,
     )
 
 
 def sample(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """All trials, or of more than `MAX_ROWS` the better half of that many and as many of the others, by chance."""
+    """All trials; of more than `MAX_ROWS`, half that many of the best and the same number of the others, at random."""
     if len(ranked) <= MAX_ROWS:
         return list(ranked)
     best, rest = ranked[: MAX_ROWS // 2], ranked[MAX_ROWS // 2 :]
@@ -91,11 +94,14 @@ def _head(run: StoredRun) -> Iterator[tuple[str, str]]:
     study, data = run.study, run.study["data"]
     sizes = data["sizes"]
     yield "state", study["state"]
-    yield "architectures", ", ".join(f"{name} ({m['parameters']:,})" for name, m in study["models"].items())
+    yield (
+        "architectures",
+        ", ".join(f"{name} ({number(m['parameters'])} parameters)" for name, m in study["models"].items()),
+    )
     states = study.get("trials", {})
-    yield "trials", ", ".join(f"{count} {state}" for state, count in states.items()) or "none is finished"
-    images = f"{sizes['train']:,} training, {sizes['validation']:,} validation, {sizes['test']:,} test images"
-    yield "data", f"{data['name']}: {images}"
+    yield "trials", ", ".join(f"{count} {state}" for state, count in states.items()) or "none has finished"
+    train, validation, test = (number(sizes[split]) for split in ("train", "validation", "test"))
+    yield "data", f"{data['name']}: {train} training, {validation} validation and {test} test images"
     if data["notice"]:
         yield "note", data["notice"]
 
@@ -117,10 +123,10 @@ def _sections(
         return
     records = [item.record for item in ranked]
     drawn = [item.record for item in shown]
-    half = "Shown is the better half; a double click shows all." if len(usable) > 1 else ""
+    half = "The plot shows the better half of the trials. Double-click it to see all." if len(usable) > 1 else ""
     yield _drawn("Accuracy, parameters and time", half, [lambda: charts.pareto(shown)])
-    most = f"The best {charts.MAX_CURVES}. " if len(usable) > charts.MAX_CURVES else ""
-    dimmed = f"{most}Trials that were stopped are dimmed."
+    most = f"The plot shows the best {charts.MAX_CURVES} trials. " if len(usable) > charts.MAX_CURVES else ""
+    dimmed = f"{most}Trials that were stopped early are dimmed."
     yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
     for model in dict.fromkeys(record.model for record in drawn):
         yield from _hyperparameters(model, [record for record in drawn if record.model == model])
@@ -132,7 +138,7 @@ def _hyperparameters(model: str, records: Sequence[TrialRecord]) -> Iterator[Sec
     title, note, drawn = f"Hyperparameters of {model}", "", [charts.importances, charts.parallel, charts.slices]
     epoch = charts.common_epoch(records)
     if epoch is None:
-        note = f"Fewer than {charts.ENOUGH} trials have an accuracy: too few to say which hyperparameters matter."
+        note = f"Importances need at least {charts.MIN_TRIALS} trials with an accuracy."
         epoch, drawn = charts.common_epoch(records, enough=max(2, len(records) // 2)), drawn[1:]
     if epoch is None:
         yield Section(title, note)
@@ -141,20 +147,22 @@ def _hyperparameters(model: str, records: Sequence[TrialRecord]) -> Iterator[Sec
     if not study.trials[0].params:
         yield Section(title, "All trials have the same hyperparameters.")
         return
-    said = f"By the accuracy at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
+    said = f"Trials are compared by their accuracy at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
     yield replace(_drawn(title, said, [partial(draw, study) for draw in drawn]), wide=True)
 
 
 def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
-    """Of the winner, on the validation split: the test split stays sealed."""
-    title = "What the winner takes for what"
+    """The winner's mistakes on the validation split; the test split stays sealed."""
+    title = "Mistakes of the winner"
     try:
         evaluation = evaluate(winner)
     except (ValueError, OSError, RuntimeError) as error:
-        return Section(title, f"Not drawn: {' '.join(str(error).split())}")
+        return Section(title, f"This could not be drawn: {single_line(str(error))}")
+    images = number(evaluation.report["overall"]["num_samples"])
     note = (
-        f"{evaluation.report['accuracy']:.4f} on the {evaluation.report['overall']['num_samples']:,} validation images "
-        "that it was chosen by. Beneath: those it is most sure of and wrong about, true class > taken for."
+        f"The winner was chosen by its accuracy on these {images} validation images: "
+        f"{accuracy(evaluation.report['accuracy'])}. The pictures show its most confident mistakes: "
+        "true class > predicted class."
     )
     classes = list(evaluation.report["class"])
     drawn = _drawn(title, note, [lambda: charts.confusion(evaluation.report["confusion_matrix"], classes)])
@@ -171,14 +179,14 @@ def _picture(evaluation: Evaluation) -> str:
 
 
 def _session_times(run: StoredRun) -> str:
-    """Of the last session that measured them."""
+    """How the last session that measured it spent its time."""
     from hpo.views.timing import Times
 
     measured = [session["times"] for session in run.study["sessions"] if session.get("times")]
     if not measured:
         return ""
     times = Times(**measured[-1])
-    return f"{duration(times.elapsed_s)} with {times.places} at once: {times.words()}."
+    return f"The session took {duration(times.elapsed_s)}, with {times.places} trial slots: {times.words()}."
 
 
 def _provenance(run: StoredRun) -> Iterator[tuple[str, str]]:
@@ -197,8 +205,10 @@ def _provenance(run: StoredRun) -> Iterator[tuple[str, str]]:
 
 
 def command(spec: dict[str, Any]) -> str:
-    """The command line that asks for a spec, as in study.json: for a run of its own, that was neither cut short nor
-    quiet. The spaces of a --config file are no flags; they are on the page."""
+    """The command line that starts a new run with the spec of a study.json.
+
+    --resume and --quiet are left out. So are the spaces of a --config file, which have no flags; the page shows them.
+    """
     words = ["python", "hpo/run.py"]
     for key, value in spec.items():
         if key in ("space", "resume", "quiet"):
@@ -209,19 +219,19 @@ def command(spec: dict[str, Any]) -> str:
 
 
 def _drawn(title: str, note: str, makes: Sequence[Callable[[], go.Figure]]) -> Section:
-    """A section with these figures; it says which could not be drawn: a page without one is better than none."""
+    """Makes a section with these figures. A figure that cannot be drawn is named in the note, and costs no other."""
     figures, failed = [], []
     for make in makes:
         try:
             figures.append(_json(make))
         except Exception as error:
-            logger.exception("a figure of %r", title)
-            failed.append(f"A figure could not be drawn: {' '.join(str(error).split())[:200]}.")
+            logger.exception("a figure of %r could not be drawn", title)
+            failed.append(f"A figure could not be drawn: {single_line(str(error))[:200]}.")
     return Section(title, " ".join([note, *failed]), tuple(figures))
 
 
 def _json(make: Callable[[], go.Figure]) -> str:
-    """A figure as JSON that can stand in a script element."""
+    """The figure as JSON, safe inside a script element."""
     import optuna
 
     with warnings.catch_warnings():

@@ -99,7 +99,7 @@ class RunningTrial:
             self.checkpoints.save(self.request.trial_id, len(self.fitted.curve), state)
         except OSError as error:
             # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
-            self.warn(f"{self.checkpoints.place}: no checkpoint written ({error.strerror or error})")
+            self.warn(f"{self.checkpoints.storage}: no checkpoint written ({error.strerror or error})")
 
     def warn(self, words: str) -> None:
         """Says something in its row and in the log, once."""

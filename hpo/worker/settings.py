@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpo.store.checkpoints import CheckpointStorage
+from hpo.store.checkpoint_stores import CheckpointStorage
 from trainers.config import TrainConfig, split_config
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.trials.messages import GroupRequest, TrialRequest
 from hpo.worker.settings import SearchSettings
 from hpo.worker.trial_group import TrialGroup

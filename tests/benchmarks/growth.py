@@ -35,7 +35,8 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
     from hpo.spec.spaces import search_space
     from hpo.spec.study import StudySpec
-    from hpo.store.checkpoints import Checkpoints, FolderStorage
+    from hpo.store.checkpoint_stores import FolderStorage
+    from hpo.store.checkpoints import Checkpoints
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
     from hpo.store.journal import Journal
     from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler

@@ -20,7 +20,8 @@ from cluster.connect import connect
 from hpo.search import tuning as search
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
 from hpo.views.estimate import Work

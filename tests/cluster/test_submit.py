@@ -107,7 +107,7 @@ def test_stopping_a_job_from_elsewhere(three_nodes: LocalCluster, tmp_path: Path
     follower = three_nodes.start(three_nodes.submit("--follow", job), tmp_path)
     wait_for(lambda: head_trials(three_nodes, "stop") >= 1, follower)
     done = three_nodes.run(three_nodes.submit("--stop", job), tmp_path)
-    assert done.returncode == 0 and done.stdout.startswith(f"ending {job}")
+    assert done.returncode == 0 and done.stdout.startswith(f"The job {job} is stopping.")
     follower.communicate(timeout=120)
     assert follower.returncode == 130 and len(pd.read_csv(tmp_path / "results" / "stop" / "trials.csv")) >= 1
 

@@ -1,4 +1,4 @@
-"""`hpo baselines`: the reproduced systems, claimed against measured."""
+"""`hpo baselines`: published results of the reproduced systems, compared with measured ones."""
 
 from __future__ import annotations
 
@@ -20,37 +20,38 @@ from hpo.store.journal import Journal, read_journal
 from hpo.system.errors import UserError
 from hpo.system.files import write_atomically
 from hpo.system.text import say
+from hpo.views.formats import percent, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hpo.networks.baselines import Job
+    from hpo.networks.baselines import BaselineRun
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class BaselinesSpec:
-    """Which recipes are run, how often, and where the tables go."""
+    """Which recipes are trained, how often, and where the tables go."""
 
     system: str | None = None
-    """A, B, C, D, E or P. [default: all]"""
+    """The system to reproduce: A, B, C, D, E or P. [default: all]"""
     model: Annotated[tuple[str, ...], MANY] = ()
-    """Some of its architectures. [default: all]"""
+    """Only these architectures of the system. [default: all]"""
     seeds: int = 3
-    """Runs of each recipe, with seeds 0, 1, 2, ..."""
+    """Number of runs per recipe. They use the seeds 0, 1, 2, ..."""
     max_epochs: int | None = None
-    """Fewer epochs than a recipe wants; the table says so."""
+    """Limits the epochs of a run. A table row with fewer epochs than the recipe says so. [default: the recipe's]"""
     jobs: int = 1
-    """Runs at once, each in a process of one thread."""
+    """Number of runs at the same time. Each has a process with one thread."""
     again: Annotated[bool, SWITCH] = False
-    """Repeats runs that are there already."""
+    """Repeats runs that have finished before."""
     dataset: str = "mnist"
-    """Trains on another data set than the claims are of; its files are called baselines-NAME."""
+    """The data set. The published results are for mnist. With another one, the files are called baselines-NAME."""
     data_dir: Path | None = None
-    """Where data sets are looked for and downloaded to. [default: $PODIUM_DATA_DIR, or data]"""
+    """The folder of the data sets. Missing ones are downloaded to it. [default: $PODIUM_DATA_DIR, or data]"""
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
     out: Path = Path("results/reference")
-    """The folder for baselines.jsonl (a line per run), baselines.csv and baselines.md."""
+    """The folder for baselines.jsonl (one line per run), baselines.csv and baselines.md."""
 
     def __post_init__(self) -> None:
         at_least("--seeds", self.seeds, 1)
@@ -71,30 +72,30 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _baselines(*, spec: Annotated[BaselinesSpec, Parameter(name="*")] = BaselinesSpec()) -> None:
-    """Trains the recipes of the reproduced systems and writes what they claim next to what they reach.
+    """Trains the recipes of the reproduced systems, and compares the results with the published ones.
 
-    Every run is kept when it ends; the same command goes on where an earlier one was stopped.
+    Every run is saved when it ends. The same command continues where an earlier one was stopped.
     """
     from hpo.networks.baselines import markdown, missing
 
-    jobs, path = _jobs(spec), spec.stem.with_suffix(".jsonl")
-    todo = jobs if spec.again else missing(jobs, path)
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them are in {path}", flush=True)
-    _run(todo, spec)
+    runs, path = _runs(spec), spec.stem.with_suffix(".jsonl")
+    todo = runs if spec.again else missing(runs, path)
+    print(f"{plural(len(runs), 'run')}, {len(runs) - len(todo)} of them finished before: {path}", flush=True)
+    _train(todo, spec)
     for line in markdown(_write(spec.stem)).split("\n"):
         say(line)
     print(f"written to {spec.stem}.csv and {spec.stem}.md")
 
 
-def _jobs(spec: BaselinesSpec) -> list[Job]:
-    from hpo.networks.baselines import Job
+def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
+    from hpo.networks.baselines import BaselineRun
     from hpo.networks.recipes import recipes
     from hpo.networks.training import resolve_device
 
     data = DataSpec(dataset=spec.dataset, data_dir=spec.data_dir)
     device = resolve_device(spec.train.device)
     return [
-        Job(
+        BaselineRun(
             recipe=recipe,
             seed=seed,
             epochs=min(recipe.train.epochs, spec.max_epochs or recipe.train.epochs),
@@ -108,43 +109,45 @@ def _jobs(spec: BaselinesSpec) -> list[Job]:
     ]
 
 
-def _run(todo: list[Job], spec: BaselinesSpec) -> None:
-    """Runs the jobs; keeps every row, and the tables, as soon as it is there."""
+def _train(todo: list[BaselineRun], spec: BaselinesSpec) -> None:
+    """Trains the runs. Writes each row, and the tables, as soon as a run has finished."""
     try:
         spec.out.mkdir(parents=True, exist_ok=True)
         journal = Journal(spec.stem.with_suffix(".jsonl"))
         journal.lock()
     except BlockingIOError:
-        raise UserError(f"--out {spec.out}: another hpo baselines is at work there") from None
+        raise UserError(f"--out {spec.out}: another hpo baselines is running there") from None
     except OSError as error:
         raise UserError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
-    # Closed here, not when it is collected: an error between two rows must end the processes too.
+    # Closed explicitly: an error between two rows must end the processes at once.
     with closing(journal), closing(_rows(todo, spec.jobs)) as rows:
         for number, row in enumerate(rows, 1):
             journal.append(row)
             _write(spec.stem)
-            say(f"[{number}/{len(todo)}] {_told(row)}")
+            say(f"[{number}/{len(todo)}] {_summary(row)}")
 
 
-def _told(row: dict[str, Any]) -> str:
-    accuracy = row.get("error") or f"test accuracy {100 * row['test_accuracy']:.2f} %"
+def _summary(row: dict[str, Any]) -> str:
+    accuracy = row.get("error") or f"test accuracy {percent(row['test_accuracy'], digits=2)}"
     what = f"{row['system']} {row['model']} seed {row['seed']}"
-    return f"{what}: {accuracy}, {row['epochs']} epochs, {row['minutes']:.1f} min"
+    return f"{what}: {accuracy}, {plural(row['epochs'], 'epoch')}, {row['minutes']:.1f} min"
 
 
-def _rows(todo: list[Job], at_once: int) -> Generator[dict[str, Any], None, None]:
-    from hpo.networks.baselines import run_job
+def _rows(todo: list[BaselineRun], at_once: int) -> Generator[dict[str, Any], None, None]:
+    from hpo.networks.baselines import train_baseline
 
     if at_once == 1:
-        yield from map(run_job, todo)
+        yield from map(train_baseline, todo)
         return
     # Spawned, not forked: torch's threads do not survive a fork.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=spawn, initializer=_leave_signals_to_parent) as pool:
         try:
-            for done in as_completed([pool.submit(run_job, job) for job in todo]):
+            for done in as_completed([pool.submit(train_baseline, run) for run in todo]):
                 yield done.result()
-        except BaseException:  # Ctrl-C, or a job's error: what still runs would be hours of work for nothing
+        except (
+            BaseException
+        ):  # Ctrl-C, or a run's error: the other runs may take hours, and nobody would see their results
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -156,7 +159,7 @@ def _leave_signals_to_parent() -> None:
 
 
 def _write(stem: Path) -> pd.DataFrame:
-    """Makes both tables from the journal anew."""
+    """Writes both tables from the journal."""
     from hpo.networks.baselines import markdown, table
 
     frame = table(read_journal(stem.with_suffix(".jsonl")))

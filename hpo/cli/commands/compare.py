@@ -14,6 +14,7 @@ from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH
 from hpo.system.errors import UserError
 from hpo.system.files import check_output
+from hpo.views.formats import plural
 
 if TYPE_CHECKING:
     from hpo.store.stored_run import StoredRun
@@ -27,13 +28,14 @@ class CompareSpec:
     """How runs are compared."""
 
     rank_by: Annotated[tuple[str, ...], MANY] = ()
-    """Another order of accuracy, parameters and time, or weights: accuracy=1 time=0.2 [default: in that order]"""
+    """The criteria, most important first, or weights such as accuracy=1 time=0.2.
+    [default: accuracy parameters time]"""
     top: int = 10
-    """Trials that are shown."""
+    """Number of trials to show."""
     mixed: Annotated[bool, SWITCH] = False
-    """Compares runs of different data sets or splits all the same."""
+    """Allows runs of different data sets or splits."""
     out: Path | None = None
-    """Writes the whole ranking into this file, NAME.csv."""
+    """Writes the whole ranking to this file, NAME.csv."""
 
     def __post_init__(self) -> None:
         from hpo.trials.ranking import RankBy
@@ -50,12 +52,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = CompareSpec()) -> None:
-    """Every trial of several runs in one ranking, and their finals in one leaderboard.
+    """Ranks the trials of several runs together, and their finalists in one leaderboard.
 
     Parameters
     ----------
     runs
-        Two folders results/NAME or more.
+        Two or more run folders, results/NAME.
     """
     from hpo.store.csv_tables import trials_frame
     from hpo.store.stored_run import check_comparable, read_run
@@ -63,28 +65,26 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     from hpo.trials.ranking import RankBy, rank
 
     if len(runs) < 2:
-        raise UserError(
-            f"{len(runs)} run{'s' if len(runs) != 1 else ''} to compare: give two folders results/NAME or more"
-        )
-    past = [read_run(path) for path in runs]
+        raise UserError(f"{plural(len(runs), 'run')} to compare: give two or more run folders, results/NAME")
+    stored = [read_run(path) for path in runs]
     if not spec.mixed:
-        check_comparable(past)
-    names = _names(past)
-    # A trial's id is its own within its run alone.
+        check_comparable(stored)
+    names = _names(stored)
+    # Trial ids are unique within one run only.
     records = [
         replace(record, trial_id=f"{name}/{record.trial_id}")
-        for name, run in zip(names, past, strict=True)
+        for name, run in zip(names, stored, strict=True)
         for record in run.records
     ]
     ranked = rank(records, RankBy.of(spec.rank_by))
-    _show(ranked, spec.top, past)
+    _show(ranked, spec.top, stored)
     if spec.out:
         write_atomically(spec.out, trials_frame(ranked).to_csv(index=False))
-        print(f"the whole ranking: {spec.out}")
+        print(f"The whole ranking is in {spec.out}")
 
 
 def _names(runs: Sequence[StoredRun]) -> list[str]:
-    """The folders' names; their paths where two have the same."""
+    """The names of the folders, or their paths when two names are equal."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
@@ -94,8 +94,8 @@ def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
     from hpo.system.text import say
     from hpo.views.tables import best_table, finals_table
 
-    sizes = ", ".join(f"{run.name} ({len(run.records)} trials, {run.study['data']['name']})" for run in runs)
-    say(f"{len(ranked)} trials of {sizes}")
+    sizes = ", ".join(f"{run.name} ({plural(len(run.records), 'trial')}, {run.study['data']['name']})" for run in runs)
+    say(f"{plural(len(ranked), 'trial')} of {sizes}")
     console().print(best_table(ranked, top))
     finalists = _finalists(runs)
     if finalists:
@@ -104,7 +104,7 @@ def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
 
 
 def _finalists(runs: Sequence[StoredRun]) -> list[Finalist]:
-    """In one order. Tests need the same images: of runs that do not share them no finals are shown together."""
+    """The finalists of all runs, best first; none when the runs have different test images."""
     from hpo.trials.finalists import order
 
     if len({run.study["data"]["hashes"]["test"] for run in runs}) > 1:

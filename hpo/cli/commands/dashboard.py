@@ -1,4 +1,4 @@
-"""`hpo dashboard`: a run's study in optuna-dashboard, while it runs or afterwards."""
+"""`hpo dashboard`: shows a run's study in optuna-dashboard, during the run or afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hpo.cli.command import run_command
 from hpo.spec.checks import check_name
 from hpo.system.errors import UserError
 
-_RunName = Annotated[str, Parameter(help="Of a run in --results-dir.")]
+_RunName = Annotated[str, Parameter(help="The name of a run in --results-dir.")]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,14 +24,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: int = 8080) -> None:
-    """Serves the study of a run on http://127.0.0.1:8080 until Ctrl-C.
+    """Shows the study of a run in optuna-dashboard, at http://127.0.0.1:8080, until Ctrl-C.
 
     Parameters
     ----------
     results_dir
-        Where the run's folder is.
+        The folder that contains the run's folder.
     port
-        On this machine; no other one can reach it.
+        The port on this machine. Other machines cannot reach it.
     """
     from cluster.host.ports import answers
     from hpo.store.stored_run import read_run
@@ -41,16 +41,16 @@ def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: 
     if find_spec("optuna_dashboard") is None:
         raise UserError('hpo dashboard: needs optuna-dashboard: pip install -e ".[dashboard]"')
     if not 1 <= port <= 65535 or answers(f"127.0.0.1:{port}"):
-        raise UserError(f"--port {port}: is taken or no port; give another one")
+        raise UserError(f"--port {port}: is in use, or not between 1 and 65535; give another one")
     if "storage" in study:
         raise UserError(
-            f"{name}: its study is in {study['storage']}: optuna-dashboard URL, with the password, shows it"
+            f"{name}: its study is in the database {study['storage']}; use optuna-dashboard URL, with the password"
         )
     from optuna_dashboard import run_server
 
-    print(f"{name}: http://127.0.0.1:{port}  (Ctrl-C ends it)", flush=True)
+    print(f"{name}: http://127.0.0.1:{port}  (press Ctrl-C to stop)", flush=True)
     storage = f"sqlite:///{(results_dir / name / 'study.db').resolve()}"
-    # Not in the main thread, which has the interrupt: wsgiref swallows one that comes while it answers.
+    # Not in the main thread, which receives Ctrl-C: wsgiref loses one that arrives while it answers a request.
     server = Thread(target=run_server, args=(storage, "127.0.0.1", port), daemon=True)
     server.start()
     with suppress(KeyboardInterrupt):

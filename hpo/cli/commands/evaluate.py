@@ -1,4 +1,4 @@
-"""`hpo evaluate`: what trained weights get right, class by class, on a split of their data set."""
+"""`hpo evaluate`: loss, accuracy and scores per class of trained weights, on a split of their data set."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name="*")] = EvaluateSpec()) -> None:
-    """Loss, accuracy, confusion matrix, and precision, recall and F1 overall (weighted) and per class.
+    """Evaluates trained weights: loss, accuracy, confusion matrix, and precision, recall and F1 per class and overall.
 
     Parameters
     ----------
     weights
-        A best.pt, or the results/NAME that holds it.
+        A best.pt, or the folder results/NAME that contains it.
     """
     from hpo.networks.evaluation import evaluate_weights
     from hpo.views.evaluation import draw_misclassified
@@ -38,4 +38,4 @@ def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name=
         show_evaluation(evaluation)
     if spec.misclassified:
         draw_misclassified(spec.misclassified, evaluation)
-        print(f"wrong ones: {spec.misclassified}", file=sys.stderr)
+        print(f"The misclassified images are in {spec.misclassified}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`hpo export`: trained weights for other programs, checked against the network they come from."""
+"""`hpo export`: writes trained weights for other programs, and checks them against the network."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ExportSpec:
-    """In which form, and where to."""
+    """The format, and the file."""
 
     format: str = "onnx"
-    """onnx, pt2 (a torch.export program, what became of TorchScript) or safetensors (weights alone)."""
+    """onnx, pt2 (a torch.export program, the successor of TorchScript) or safetensors (only the weights)."""
     out: Path | None = None
-    """The file, with the format's suffix. [default: beside the weights]"""
+    """The file to write, with the format's suffix. [default: beside the weights]"""
     model: OwnModel = None
 
     def __post_init__(self) -> None:
-        hint = "; TorchScript is retired, pt2 has taken its place" if self.format == "torchscript" else ""
+        hint = "; TorchScript is deprecated, use pt2" if self.format == "torchscript" else ""
         choice("--format", self.format, tuple(SUFFIXES), hint)
 
 
@@ -39,15 +39,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _export(weights: Path, /, *, spec: Annotated[ExportSpec, Parameter(name="*")] = ExportSpec()) -> None:
-    """Writes the network for other programs, and checks that what was written gives the same outputs.
+    """Exports trained weights for other programs, and checks that the exported network gives the same outputs.
 
-    onnx and pt2 take pixels in [0, 1], float32 (any number of images, channels, height, width), and give logits:
-    the normalization is part of them. safetensors holds the weights, and in its metadata what builds the network.
+    onnx and pt2 take float32 pixels in [0, 1], with shape (images, channels, height, width), and return logits. They
+    include the normalization. safetensors contains the weights; its metadata describes the network.
 
     Parameters
     ----------
     weights
-        A best.pt, or the results/NAME that holds it.
+        A best.pt, or the folder results/NAME that contains it.
     """
     from hpo.networks.exporting import export
     from hpo.store.model_file import file_of
@@ -56,4 +56,4 @@ def _export(weights: Path, /, *, spec: Annotated[ExportSpec, Parameter(name="*")
     target = spec.out or source.with_suffix(SUFFIXES[spec.format])
     check_output("--out", target, SUFFIXES[spec.format])
     difference = export(source, target, spec.format, spec.model)
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, outputs differ by at most {difference:.1e}")
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, the outputs differ by at most {difference:.1e}")

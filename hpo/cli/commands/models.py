@@ -1,4 +1,4 @@
-"""`hpo models`: the architectures as a table, or one of them layer by layer."""
+"""`hpo models`: lists the architectures, or the layers of one of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hpo.spec.checks import unknown
 from hpo.system.errors import UserError
 from hpo.system.terminal import console
 from hpo.system.text import shown
+from hpo.views.formats import number
 from models import MODELS, is_known
 
 if TYPE_CHECKING:
@@ -30,37 +31,37 @@ def _models(
     name: str | None = None,
     /,
     *,
-    shape: Annotated[Shape, Parameter(show_default=False)] = (1, 28, 28),
+    shape: Annotated[Shape, Parameter(show_default=False, negative=())] = (1, 28, 28),
     classes: int = 10,
 ) -> None:
-    """The architectures: parameters, FLOPs per image and source; with a name, that one layer by layer.
+    """Lists the architectures with parameters, FLOPs per image and source; with a NAME, the layers of that one.
 
     Parameters
     ----------
     name
-        An architecture, or MODULE:NAME of your own.
+        An architecture, or your own as MODULE:NAME.
     shape
         Channels, height and width of the images. [default: 1 28 28]
     classes
-        How many classes there are.
+        Number of classes.
     """
     if name is not None and not is_known(name):
         raise unknown(f"model {name}", name, MODELS, ", or give MODULE:NAME")
     if min(*shape, classes) < 1:
         raise UserError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
-    table = _zoo(shape, classes) if name is None else _layers(name, shape, classes)
+    table = _architectures(shape, classes) if name is None else _layers(name, shape, classes)
     console().print(table)
 
 
-def _zoo(shape: Shape, classes: int) -> Table:
+def _architectures(shape: Shape, classes: int) -> Table:
     table = _table("name", "parameters", "MFLOP per image", "source")
     for name, architecture in MODELS.items():
         try:
             summary = _summary(name, shape, classes)
-        except ValueError as error:  # the images are too small for this one
+        except ValueError as error:  # this architecture needs larger images
             table.add_row(name, "-", "-", shown(str(error)))
             continue
-        table.add_row(name, f"{summary.parameters:,}", f"{summary.flops / 1e6:.2f}", architecture.source)
+        table.add_row(name, number(summary.parameters), f"{summary.flops / 1e6:.2f}", architecture.source)
     return table
 
 
@@ -68,11 +69,9 @@ def _layers(name: str, shape: Shape, classes: int) -> Table:
     summary = _summary(name, shape, classes)
     table = _table("layer", "output shape", "parameters")
     for layer in summary.layers:
-        table.add_row(
-            shown(layer.kind), "x".join(map(str, layer.output)), f"{layer.parameters:,}" if layer.parameters else "-"
-        )
+        table.add_row(shown(layer.kind), "x".join(map(str, layer.output)), number(layer.parameters or None))
     table.add_section()
-    table.add_row(shown(f"{name}: {summary.flops / 1e6:.2f} MFLOP per image"), "", f"{summary.parameters:,}")
+    table.add_row(shown(f"{name}: {summary.flops / 1e6:.2f} MFLOP per image"), "", number(summary.parameters))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`hpo predict`: the class of pictures of any size."""
+"""`hpo predict`: predicts the classes of pictures of any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hpo.spec.checks import choice
 from hpo.spec.evaluate import OwnModel
 from hpo.system.errors import BAD_INPUT, FAILED, UserError
 from hpo.system.files import check_output
-from hpo.system.text import printable, say
+from hpo.system.text import say, single_line
 
 if TYPE_CHECKING:
     from hpo.networks.prediction import Prediction
@@ -29,13 +29,13 @@ INVERT = ("auto", "yes", "no")
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class PredictSpec:
-    """How pictures are read, and where the answers go."""
+    """How pictures are read, and where the answers are written."""
 
     invert: str = "auto"
-    """yes, no or auto: takes the negative where a picture's border is bright and the training images' was dark, or
-    the other way round."""
+    """Whether to invert the pictures: yes, no, or auto, which inverts a picture with a bright border when the training
+    images had a dark one, and the reverse."""
     out: Path | None = None
-    """Writes the answers into this file, NAME.csv."""
+    """Writes the answers to this file, NAME.csv."""
     model: OwnModel = None
 
     def __post_init__(self) -> None:
@@ -52,14 +52,16 @@ def main(argv: Sequence[str]) -> int:
 def _predict(
     weights: Path, /, *pictures: Path, spec: Annotated[PredictSpec, Parameter(name="*")] = PredictSpec()
 ) -> int:
-    """The class of pictures of any size and mode, with probabilities; of a folder's pictures as CSV.
+    """Predicts the classes of pictures, with probabilities. For folders, the output is CSV.
+
+    Pictures may have any size and color mode.
 
     Parameters
     ----------
     weights
-        A best.pt, or the results/NAME that holds it.
+        A best.pt, or the folder results/NAME that contains it.
     pictures
-        Files, or folders of them.
+        Picture files, or folders of them.
     """
     from hpo.networks.prediction import predict_pictures
 
@@ -74,7 +76,7 @@ def _predict(
 
 def _give(classes: Sequence[str], answers: Sequence[Prediction], out: Path | None, as_csv: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names may be in another encoding than UTF-8
     if out or as_csv:
         _give_csv(_csv(classes, answers), out)
         return
@@ -84,14 +86,14 @@ def _give(classes: Sequence[str], answers: Sequence[Prediction], out: Path | Non
 
 
 def _end(answers: Sequence[Prediction], named: Sequence[Prediction]) -> int:
-    """Says what could not be read; returns the exit code.
+    """Prints what could not be read; returns the exit code.
 
-    Files that were named are said one by one, those found in folders counted: the CSV says more. The code is FAILED
-    where some have no answer, and BAD_INPUT where nothing but files that were named is left: then it is the command
-    line that is wrong, and nothing was given.
+    A file that the user named gets its own line; those found in folders are only counted, because the CSV names them.
+    The code is FAILED when some pictures have no answer, and BAD_INPUT when there is no answer at all and every file
+    was named: then the command line is wrong.
     """
     for answer in named:
-        print(f"hpo: {printable(' '.join(answer.error.split()))}", file=sys.stderr)
+        print(f"hpo: {single_line(answer.error)}", file=sys.stderr)
     failed = sum(1 for answer in answers if answer.error)
     if failed > len(named):
         print(f"hpo: {failed} of {len(answers)} files could not be read", file=sys.stderr)

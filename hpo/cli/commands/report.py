@@ -1,4 +1,4 @@
-"""`hpo report`: a run on one page."""
+"""`hpo report`: writes the report page of a run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = None, model: OwnModel = None) -> None:
-    """Leaderboard, trials, figures and provenance of a run on one page, report.html, that opens offline.
+    """Writes the report page of a run: leaderboard, trials, figures and provenance. The page opens offline.
 
     Parameters
     ----------
     run
-        A results/NAME.
+        The folder of a run, results/NAME.
     out
-        Another place for the page, NAME.html. [default: report.html in the run's folder]
+        The file to write, NAME.html. [default: report.html in the run's folder]
     data_dir
-        Where data sets are looked for. [default: $PODIUM_DATA_DIR, or data]
+        The folder of the data sets. [default: $PODIUM_DATA_DIR, or data]
     """
     if out:
         check_output("--out", out, ".html")

@@ -1,4 +1,4 @@
-"""`hpo submit`: the same command line, on a Ray cluster."""
+"""`hpo submit`: runs a command line on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ DASHBOARD = "http://127.0.0.1:8265"
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class SubmitSpec:
-    """Where to, and what of it."""
+    """The cluster, and what to do with the job."""
 
     address: str = os.environ.get("RAY_API_SERVER_ADDRESS") or DASHBOARD
-    """The dashboard of the cluster, http://HEAD:8265."""
+    """The address of the cluster's dashboard, http://HEAD:8265."""
     follow: str | None = None
-    """Shows a job that was submitted before, and brings its results."""
+    """Shows the output of a submitted job, and copies its results here."""
     stop: str | None = None
-    """Asks a job to end well; --follow brings what it has."""
+    """Asks a job to finish early and to save its results. --follow copies them here."""
     detach: Annotated[bool, SWITCH] = False
-    """Submits and leaves."""
+    """Submits the job, and returns at once."""
     dry_run: Annotated[bool, SWITCH] = False
-    """Prints the job, and submits nothing."""
+    """Prints the job, but does not submit it."""
     results_dir: Path = Path("results")
-    """Where --follow brings results to; a run that is submitted says it itself, behind the --."""
+    """The folder that --follow copies results to. For a new job, give --results-dir after the --."""
 
     def __post_init__(self) -> None:
         asked = [f"--{name}" for name in ("follow", "stop", "detach", "dry_run") if getattr(self, name)]
@@ -49,15 +49,15 @@ class SubmitSpec:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs `hpo submit [FLAG ...] -- (the flags of hpo run)`; returns its exit code, the job's where it follows it."""
+    """Runs `hpo submit [FLAG ...] -- (flags of hpo run)`; returns its exit code, or the job's if it follows the job."""
     words = list(argv)
     cut = words.index("--") if "--" in words else len(words)
     line = words[cut + 1 :] if cut < len(words) else None
 
     def run(*, spec: Annotated[SubmitSpec, Parameter(name="*")] = SubmitSpec()) -> int:
-        """Submits a run to a Ray cluster, follows it and brings its results back.
+        """Submits a run to a Ray cluster, shows its output, and copies its results here.
 
-        hpo submit --address http://HEAD:8265 -- --model cnn --trials 50
+        Example: hpo submit --address http://HEAD:8265 -- --model cnn --trials 50
         """
         try:
             return _submit(spec, line)
@@ -71,15 +71,17 @@ def main(argv: Sequence[str]) -> int:
 def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
     known = spec.follow or spec.stop
     if known and line is not None:
-        raise UserError(f"{'--follow' if spec.follow else '--stop'} {known}: takes no flags of a run")
+        raise UserError(
+            f"{'--follow' if spec.follow else '--stop'} {known}: cannot be combined with the flags of a run"
+        )
     if known:
         return _known(spec, Jobs(spec.address), known)
     if line is None:
-        raise UserError("say what to run behind a --, as in: hpo submit -- --model cnn --trials 50")
+        raise UserError("give the flags of the run after a --, as in: hpo submit -- --model cnn --trials 50")
     run = make_job(line)
     if run is None:
         return 0
-    job = f"{re.sub('[^A-Za-z0-9._-]', '-', run.name)}-{secrets.token_hex(3)}"  # it becomes part of URLs
+    job = f"{re.sub('[^A-Za-z0-9._-]', '-', run.name)}-{secrets.token_hex(3)}"  # the name becomes part of URLs
     if spec.dry_run:
         dry_run(spec.address, run, job)
         return 0
@@ -92,14 +94,14 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
 
 
 def _known(spec: SubmitSpec, jobs: Jobs, job: str) -> int:
-    """--stop and --follow."""
+    """Handles --stop and --follow."""
     details = jobs.status(job)
     name = (details.metadata or {}).get("podium_name") if details else None
     if name is None:
         raise unknown(f"{'--follow' if spec.follow else '--stop'} {job}", job, jobs.names() or ["none"])
     if spec.stop:
         jobs.stop(job)
-        print(f"ending {job}; its results come with: hpo submit --address {spec.address} --follow {job}")
+        print(f"The job {job} is stopping. To get its results: hpo submit --address {spec.address} --follow {job}")
         return 0
-    check_name("--follow", name)  # whoever may submit says it, and it is a path here
+    check_name("--follow", name)  # it comes from the cluster, and becomes a path here
     return follow(jobs, job, spec.results_dir / name)

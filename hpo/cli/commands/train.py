@@ -1,4 +1,4 @@
-"""`hpo train`: one configuration, of the flags, of a recipe or of an earlier winner."""
+"""`hpo train`: trains one configuration, given by flags, by a recipe or by an earlier winner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _train(*, spec: Annotated[FitSpec, GROUP] = FitSpec()) -> int:
-    """Trains one configuration, and keeps the weights of its best epoch, its curves and figures."""
+    """Trains one configuration, and saves the weights of its best epoch, its curves and figures."""
     from hpo.networks.fitting import run_fit
 
     return run_fit(spec)

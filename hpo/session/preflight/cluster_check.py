@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 
 from cluster.nodes import on_every_node
-from hpo.store.checkpoints import CheckpointStorage, place_at
+from hpo.store.checkpoint_stores import CheckpointStorage, checkpoint_storage
 from hpo.system.errors import UserError
 from hpo.system.urls import masked
 
@@ -19,7 +19,7 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
     joined: whether a cluster is; else only the place is looked at. It is tried by writing from here and from every
     node, and by reading what another one wrote.
     """
-    place = place_at(storage_path, f"podium-probe-{secrets.token_hex(6)}") if storage_path else None
+    place = checkpoint_storage(storage_path, f"podium-probe-{secrets.token_hex(6)}") if storage_path else None
     path = masked(storage_path or "")
     try:
         if place:

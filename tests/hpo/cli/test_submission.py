@@ -84,15 +84,15 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
     [
         ("-- --model cnnn", "--model cnnn: unknown (did you mean cnn?)"),
         ("-- --address auto", "--address auto: a job joins the cluster it is on; leave it out behind the --"),
-        ("-- --name there", "--name there: results/there is there already"),
+        ("-- --name there", "--name there: results/there already exists"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
         ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: a file of this machine"),
         ("-- --storage-path here", "--storage-path here: give the whole path"),
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),
         ("-- --resume nothing", "--resume nothing: no such run in results; there are none"),
-        ("--follow j -- --model cnn", "--follow j: takes no flags of a run"),
-        ("--detach", "say what to run behind a --, as in: hpo submit -- --model cnn --trials 50"),
+        ("--follow j -- --model cnn", "--follow j: cannot be combined with the flags of a run"),
+        ("--detach", "give the flags of the run after a --, as in: hpo submit -- --model cnn --trials 50"),
         ("--nonsense", "Unknown option: --nonsense"),
         (
             "--address ray://x:10001 -- --trials 1",

@@ -30,14 +30,14 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     for number in range(12):
         Image.new("L", (224, 224), number).save(tmp_path / "photos" / "train" / f"{number}_{number % 2}.png")
     monkeypatch.setattr("hpo.networks.capacity.available_bytes", lambda: ROOM)
-    monkeypatch.setattr("hpo.networks.capacity._ANYWHERE", 10**6)
+    monkeypatch.setattr("hpo.networks.capacity._ALWAYS_FREE", 10**6)
     return str(tmp_path / "photos")
 
 
 def test_a_search_of_a_network_too_large_for_this_machine_is_refused(photos: str) -> None:
     with pytest.raises(ValueError, match=f"--model cnn: {HUGE}") as caught:
         preflight(StudySpec.of(model="cnn", dataset=photos))
-    assert "takes 0.4 GB of memory, 0.1 GB are free" in str(caught.value) and "\n" not in str(caught.value)
+    assert "takes 0.4 GB of memory, and 0.1 GB are free" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_among_others_it_is_left_out_and_said_so(photos: str) -> None:
@@ -66,7 +66,7 @@ def test_a_gpus_memory_counts_where_it_trains(photos: str, monkeypatch: pytest.M
     config = {"lr": 0.1, "dropout": 0.2}
     monkeypatch.setattr("hpo.networks.capacity._largest_gpu", lambda: 3 * 10**8)
     for device in ("auto", "cuda"):
-        with pytest.raises(ValueError, match=r"takes 0\.4 GB of memory, a GPU here has 0\.3 GB"):
+        with pytest.raises(ValueError, match=r"takes 0\.4 GB of memory, and the GPU has 0\.3 GB"):
             counted("cnn", dataset, config, device)
     monkeypatch.setattr("hpo.networks.capacity._largest_gpu", lambda: 10**9)
     assert counted("cnn", dataset, config, "auto") == 25_717_442

@@ -144,7 +144,7 @@ def test_a_network_of_ones_own(
     capsys.readouterr()
     assert main(["evaluate", str(folder)]) == 2
     err = capsys.readouterr().err
-    assert "is of architecture ownnet:net, whose code would run; to trust it, add --model ownnet:net" in err
+    assert "uses the architecture ownnet:net, whose code would run; to trust it, add --model ownnet:net" in err
     assert main(["evaluate", str(folder), "--model", "ownnet:net"]) == 0
     assert main(["train", "--from", str(folder)]) == 2
     again = train(tmp_path, f"--from {folder} --model ownnet:net", "b")
@@ -247,11 +247,11 @@ class Net(torch.nn.Linear):
 WRONG = {
     "--model lenet5_bn --batch-size 1": "--batch-size 1: lenet5_bn needs batches of at least 2 images",
     "--model lenet": "--model lenet: unknown (did you mean lenet5?)",
-    "--recipe C": "--recipe C: has several models; add --model mlp_small or lenet5 or lenet5_bn",
+    "--recipe C": "--recipe C: has several models; choose one with --model mlp_small or lenet5 or lenet5_bn",
     "--recipe F": "--recipe F: choose from A",
     "--recipe E --model vgg16": "--model vgg16: no recipe of that name in system E; choose from mlp, cnn",
     "--recipe E --from x": "choose one of them",
-    "--from nowhere": "--from nowhere: has no best.json",
+    "--from nowhere": "--from nowhere: contains no best.json",
     "--lr -1": "--lr -1.0: lr must be over 0",
     "--lr fast": "--lr",
     "--model mlp --dropout 1.5": "--dropout 1.5: dropout must be at least 0 and under 1",
@@ -287,14 +287,14 @@ def test_a_name_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     words = ["train", "--model", "mlp", "--dataset", "digits", "--name", "a", "--results-dir", str(tmp_path)]
     assert main(words) == 2
-    assert f"--name a: {folder} is there already; take another name" in capsys.readouterr().err
+    assert f"--name a: {folder} already exists; choose another name" in capsys.readouterr().err
     assert before == {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_training_that_diverges(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = "train --model mlp_small --optimizer sgd --lr 1e30 --epochs 3 --dataset digits --name a"
     assert main([*line.split(), "--results-dir", str(tmp_path)]) == 1
-    assert "hpo: the loss is not finite in epoch 1; a lower --lr helps" in capsys.readouterr().err
+    assert "hpo: the loss is not finite in epoch 1; use a lower --lr" in capsys.readouterr().err
     assert not (tmp_path / "a" / "best.pt").exists()
 
 
@@ -315,7 +315,7 @@ def test_an_interrupt_keeps_what_was_trained(tmp_path: Path, number: signal.Sign
         _, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 130 and err.startswith("hpo: interrupted; what was trained is in"), err
+    assert process.returncode == 130 and err.startswith("hpo: interrupted; the epochs that were trained are in"), err
     epochs = len(pd.read_csv(tmp_path / "a" / "curves.csv"))
     best = read(tmp_path / "a" / "best.json")["trial"]
     assert best["state"] == "stopped" and best["epochs"] == epochs and (tmp_path / "a" / "curves.png").exists()

@@ -1,22 +1,53 @@
-"""`hpo predict` where some of what it is given cannot be read."""
+"""`hpo predict`: pictures of every kind, and files that cannot be read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from hpo.__main__ import main
+from hpo.store.model_file import load
+from tests.helpers.commands import printed, refused
 from tests.helpers.images import folder_of_digits
+from trainers.data.dataset import load_dataset
+from trainers.loop import predict
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = tmp_path_factory.mktemp("results")
-    line = "train --model mlp_small --epochs 1 --dataset digits --name a --train-size 64 --quiet"
-    assert main([*line.split(), "--results-dir", str(results)]) == 0
-    return results / "a"
+def test_predict_inverts_what_is_ink_on_paper(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description, network = load(trained)
+    data = load_dataset("digits", Path("x"), mean=description.mean, std=description.std).test.open()
+    expected = predict(network, data, "float32")[:6].softmax(1)
+    files = sorted(folder_of_digits(tmp_path).iterdir())
+    lines = printed(capsys, "predict", trained / "best.pt", *files).splitlines()
+    for line, values in zip(lines, expected, strict=True):
+        assert f": {values.argmax()}  {values.max():.3f}" in line and line.endswith("[inverted]")
+    assert "inverted" not in printed(capsys, "predict", trained, files[0], "--invert", "no")
+
+
+def test_predict_of_a_folder_is_csv(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder_of_digits(tmp_path, size=56)
+    (tmp_path / "broken.png").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("left alone")
+    capsys.readouterr()
+    assert main(["predict", str(trained), str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert err == "hpo: 1 of 7 files could not be read\n"
+    (tmp_path / "out.csv").write_text(out)
+    frame = pd.read_csv(tmp_path / "out.csv").set_index("file")
+    assert len(frame) == 7 and "cannot be read as a picture" in frame.loc[str(tmp_path / "broken.png"), "error"]
+    good = frame.dropna(subset="probability")
+    chances = good[[f"p_{n}" for n in range(10)]]
+    assert np.allclose(chances.sum(axis=1), 1, atol=1e-4) and np.allclose(chances.max(axis=1), good["probability"])
+    right = [int(name.rpartition("_")[2][0]) == int(row["class"]) for name, row in good.iterrows()]
+    assert sum(right) >= 5
+    (tmp_path / "broken.png").unlink()
+    printed(capsys, "predict", trained, tmp_path, "--out", tmp_path / "answers.csv")
+    assert len(pd.read_csv(tmp_path / "answers.csv")) == 6
 
 
 @pytest.fixture
@@ -53,7 +84,7 @@ def test_files_and_folders_that_cannot_be_read_are_rows_among_others(
     capsys.readouterr()
     assert main(["predict", str(trained), str(empty), str(good), str(missing), "--out", str(out)]) == 1
     err = capsys.readouterr().err.splitlines()
-    assert err[0].startswith(f"hpo: {empty}: has no pictures (") and err[1].endswith(
+    assert err[0].startswith(f"hpo: {empty}: contains no pictures (") and err[1].endswith(
         "missing.png: there is no such file"
     )
     assert err[2] == "hpo: 3 of 6 files could not be read" and len(err) == 3
@@ -69,3 +100,14 @@ def test_where_nothing_named_can_be_read_nothing_is_given(
     assert main(["predict", str(trained), str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--out", str(out)]) == 2
     printed, err = capsys.readouterr()
     assert printed == "" and err.count(": there is no such file\n") == 2 == err.count("\n") and not out.exists()
+
+
+def test_wrong_input_to_predict(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.png").write_text("no picture")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "give at least one picture" in refused(capsys, "predict", trained)
+    assert "a.png: cannot be read as a picture" in refused(capsys, "predict", trained, tmp_path / "a.png")
+    assert "b.png: there is no such file" in refused(capsys, "predict", trained, tmp_path / "b.png")
+    assert "contains no pictures" in refused(capsys, "predict", trained, empty)
+    assert "--invert maybe: unknown" in refused(capsys, "predict", trained, tmp_path / "a.png", "--invert", "maybe")

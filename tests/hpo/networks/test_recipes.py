@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hpo.networks.inherited import of_recipe
+from hpo.networks.inherited import from_recipe
 from hpo.networks.recipes import RECIPES, SYSTEMS, recipes
 from hpo.spec.spaces import SPACES, configuration
 from models import MODELS, count_parameters
@@ -19,7 +19,7 @@ def test_every_architecture_has_a_space_and_a_recipe() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: f"{r.system}-{r.model}")
 def test_a_recipe_is_a_valid_configuration_of_its_architecture(recipe: object) -> None:
-    origin = of_recipe(recipe.system, recipe.model)  # type: ignore[attr-defined]
+    origin = from_recipe(recipe.system, recipe.model)  # type: ignore[attr-defined]
     config = configuration(origin.model, {key: (key, value) for key, value in origin.config.items()})
     assert {key: config[key] for key in origin.config} == origin.config
     counted = count_parameters(origin.model, (1, 28, 28), 10, **split_config(config)[1])

@@ -70,9 +70,9 @@ def test_a_second_driver_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     wait_for((tmp_path / "a").exists, process)
     code, out, err = end(start(tmp_path, "--resume a"))
     assert (code, out) == (2, "")
-    assert err == f"hpo: --resume a: another driver is at work in {tmp_path}/a\n"
+    assert err == f"hpo: --resume a: another driver is using {tmp_path}/a\n"
     code, _, err = end(start(tmp_path, STUDY))
-    assert code == 2 and "is there already" in err
+    assert code == 2 and "already exists" in err
     assert end(process)[0] == 0
     check_complete(tmp_path, 8)
 

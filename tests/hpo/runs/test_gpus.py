@@ -39,7 +39,8 @@ from pathlib import Path
 
 import ray
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.views.estimate import Work
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible

@@ -347,7 +347,7 @@ def test_a_larger_number_of_trials_extends_a_study_and_a_smaller_one_is_refused(
 def test_an_existing_run_is_never_overwritten(tmp_path: Path) -> None:
     first = run(tmp_path, trials=1, name="a")
     before = (first.folder / "trials.csv").read_bytes()
-    with pytest.raises(ValueError, match=r"--name a: .* is there already; go on with it by --resume a"):
+    with pytest.raises(ValueError, match=r"--name a: .* already exists; resume it with --resume a"):
         run(tmp_path, trials=2, name="a")
     assert (first.folder / "trials.csv").read_bytes() == before
 
@@ -359,7 +359,7 @@ def test_a_storage_of_the_users_own(tmp_path: Path) -> None:
         assert sorted(result.frame["trial_id"]) == ["mlp_small-0000", "mlp_small-0001"]
         assert not (result.folder / "study.db").exists()
     assert sorted(optuna.get_all_study_names(url)) == ["a/mlp_small", "b/mlp_small"]
-    with pytest.raises(ValueError, match="already holds a study b/mlp_small; take another --name"):
+    with pytest.raises(ValueError, match="already contains a study b/mlp_small; choose another --name"):
         run(tmp_path / "elsewhere", trials=2, storage=url, name="b")
     assert len(run(tmp_path, trials=3, storage=url, resume="a").frame) == 3
 

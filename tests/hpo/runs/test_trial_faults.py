@@ -110,7 +110,7 @@ def test_a_damaged_checkpoint_costs_the_epochs_since_the_one_before(tmp_path: Pa
     assert code == 0, err
     check_complete(tmp_path, 2)
     log = (tmp_path / "a" / "logs" / "hpo.log").read_text()
-    assert "lenet5-0000@000009.pt: not a readable checkpoint (BadZipFile): passed over" in log
+    assert "lenet5-0000@000009.pt: not a readable checkpoint (BadZipFile): skipped" in log
 
 
 @pytest.mark.long

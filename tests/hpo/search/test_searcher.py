@@ -387,7 +387,9 @@ def test_two_runs_never_share_a_study(tmp_path: Path) -> None:
     with pytest.raises(optuna.exceptions.DuplicatedStudyError):
         open_study(storage, "a/cnn", resume=False)
     open_study(storage, "a/cnn", resume=True)
-    with pytest.raises(ValueError, match=r"--storage sqlite:///x: already holds a study a/cnn; take another --name"):
+    with pytest.raises(
+        ValueError, match=r"--storage sqlite:///x: already contains a study a/cnn; choose another --name"
+    ):
         check_unused(storage, "sqlite:///x", ["a/cnn", "a/mlp"])
 
 

@@ -11,7 +11,7 @@ from hpo.session.preflight import cluster_check as nodes
 from hpo.session.preflight import planning as preflight
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.spec.study import StudySpec
-from hpo.store.checkpoints import FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:

@@ -85,12 +85,13 @@ def test_code_that_a_stored_run_names_does_not_run(
         assert code == 2 and err.startswith("hpo: --resume foreign: ") and err.count("\n") == 1
     if "--resume" in line and "--model" not in line:
         assert err == (
-            f"hpo: --resume foreign: is of architecture {EVIL}, whose code would run; to trust it, add --model {EVIL}\n"
+            f"hpo: --resume foreign: uses the architecture {EVIL}, whose code would run; "
+            f"to trust it, add --model {EVIL}\n"
         )
 
 
 def test_in_python_it_does_not_run_either(planted: Path) -> None:
-    with pytest.raises(ValueError, match=f"--resume foreign: is of architecture {EVIL}, whose code would run"):
+    with pytest.raises(ValueError, match=f"--resume foreign: uses the architecture {EVIL}, whose code would run"):
         StudySpec.of(resume="foreign", trials=9)
     assert not planted.exists()
 
@@ -114,8 +115,8 @@ def test_a_setting_that_is_none_is_refused(key: str, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (record(0, model=EVIL, val_accuracy=0.9), f"cnn-0000 is of {EVIL}"),
-        (record(0, model="mlp", val_accuracy=0.9), "cnn-0000 is of mlp"),
+        (record(0, model=EVIL, val_accuracy=0.9), f"cnn-0000 uses {EVIL}"),
+        (record(0, model="mlp", val_accuracy=0.9), "cnn-0000 uses mlp"),
         (record(0, trial_id="../../x", val_accuracy=0.9), "../../x is no trial"),
     ],
 )
@@ -126,7 +127,7 @@ def test_a_trial_of_another_architecture_is_refused(
     path = a_run(records=[one])
     before = (path / "study.json").read_bytes()
     assert main(["--resume", "a"]) == 2
-    assert capsys.readouterr().err == f"hpo: --resume a: its trials.jsonl is not this run's ({words})\n"
+    assert capsys.readouterr().err == f"hpo: --resume a: its trials.jsonl belongs to another run ({words})\n"
     assert not planted.exists() and (path / "study.json").read_bytes() == before
 
 

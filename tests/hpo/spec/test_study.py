@@ -56,7 +56,7 @@ WRONG = {
     "--objective accuracy time --scheduler asha": "--scheduler asha: stops trials by their accuracy alone;",
     "--finalists -1": "--finalists -1: must be at least 0",
     "--final-seeds 0": "--final-seeds 0: must be at least 1",
-    "--rank-by speed": "--rank-by speed: 'speed' is none of accuracy, parameters, time",
+    "--rank-by speed": "--rank-by speed: 'speed' is unknown; choose from accuracy, parameters, time",
     "--search-widths --model lenet5": "--search-widths: is for mlp, mlp_small, mlp_wide, cnn, ",
     "--scheduler median": "--scheduler median: unknown; choose from auto, asha, none",
     "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist, digits",

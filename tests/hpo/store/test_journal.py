@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,45 @@ def test_an_entry_that_is_not_what_it_must_be_is_damaged(tmp_path: Path) -> None
     (tmp_path / "j").write_text('{"a": 1}\n{"b": 2}\n')
     found = scan(tmp_path / "j", lambda entry: entry["a"])
     assert found.entries == [{"a": 1}] and found.damaged == [b'{"b": 2}']
+
+
+def test_a_torn_last_line_is_cut_off_and_the_journal_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    journal = Journal(path)
+    journal.append({"a": 1})
+    journal.append({"a": 2})
+    journal.close()
+    for torn in (b'{"a": 3', b"\xff\xfe", b'{"a": 3}'):
+        whole = path.read_bytes()
+        path.write_bytes(whole + torn)
+        assert read_journal(path)[-1]["a"] == 2
+        Journal(path).close()
+        assert path.read_bytes() == whole
+
+
+def test_a_journal_refuses_what_json_cannot_hold(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(ValueError, match="Out of range float values"):
+        journal.append({"x": float("nan")})
+    assert read_journal(tmp_path / "j") == []
+
+
+def test_a_row_that_the_disk_does_not_take_leaves_no_part_behind(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path)
+    journal.append({"a": 1})
+    size = path.stat().st_size
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(OSError, match=r"No space left|File too large"):
+                journal.append({"a": "x" * 100})
+            assert path.stat().st_size == size
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    journal.append({"a": 2})
+    journal.close()
+    assert read_journal(path) == [{"a": 1}, {"a": 2}]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.store import run_folder as folders
+from hpo.store import run_folder
 from hpo.system.files import write_json
 
 ROOT = Path(__file__).parents[3]
@@ -49,7 +49,6 @@ def at_one_moment(code: str, count: int) -> list[tuple[int, str]]:
 RUN = """
 from dataclasses import replace
 from pathlib import Path
-from hpo.store import run_folder as folder
 from hpo.session.preflight.planning import preflight
 from hpo.session.session import Session
 from hpo.spec.study import StudySpec
@@ -94,7 +93,9 @@ def test_one_name_goes_to_one_of_them(code: str, file: str, tmp_path: Path) -> N
     ended = at_one_moment(code.format(place=str(tmp_path), name="a"), 4)
     assert [status for status, _ in ended] == [0] * 4, ended
     lines = sorted(output.strip() for _, output in ended)
-    assert lines[0] == "a" and all(line.startswith(f"refused: --name a: {tmp_path}/a is there") for line in lines[1:])
+    assert lines[0] == "a" and all(
+        line.startswith(f"refused: --name a: {tmp_path}/a already exists") for line in lines[1:]
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and (tmp_path / "a" / file).exists()
 
 
@@ -107,7 +108,7 @@ class _Still(real_datetime):
 
 
 def test_names_that_podium_chooses_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "datetime", _Still)
+    monkeypatch.setattr(run_folder, "datetime", _Still)
     together = threading.Barrier(AT_ONCE)
     made: list[Path] = []
 
@@ -116,7 +117,7 @@ def test_names_that_podium_chooses_never_meet(tmp_path: Path, monkeypatch: pytes
         write_json(new / "x.json", {})
 
     def make() -> None:
-        made.append(folders.make_whole(tmp_path, None, fill, ["cnn", "mlp"]))
+        made.append(run_folder.make_whole(tmp_path, None, fill, ["cnn", "mlp"]))
 
     threads = [threading.Thread(target=make) for _ in range(AT_ONCE)]
     for thread in threads:
@@ -130,15 +131,15 @@ def test_names_that_podium_chooses_never_meet(tmp_path: Path, monkeypatch: pytes
 
 def test_an_empty_folder_that_appears_meanwhile_is_not_taken_over(tmp_path: Path) -> None:
     """A rename alone would replace it: it may be another run's, which is about to fill it."""
-    with pytest.raises(ValueError, match=r"--name a: .*a is there already; take another name"):
-        folders.make_whole(tmp_path, "a", lambda _: (tmp_path / "a").mkdir())
+    with pytest.raises(ValueError, match=r"--name a: .*a already exists; choose another name"):
+        run_folder.make_whole(tmp_path, "a", lambda _: (tmp_path / "a").mkdir())
     assert [path.name for path in tmp_path.iterdir()] == ["a"] and not list((tmp_path / "a").iterdir())
 
 
 def test_a_link_to_nowhere_is_a_name_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"--name a: .*a is there already; take another name"):
-        folders.create(tmp_path, "a", {})
+    with pytest.raises(ValueError, match=r"--name a: .*a already exists; choose another name"):
+        run_folder.create(tmp_path, "a", {})
     assert os.listdir(tmp_path) == ["a"]
 
 
@@ -153,5 +154,5 @@ def test_jobs_that_are_submitted_in_one_second_have_names_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(folders, "datetime", _Still)
+    monkeypatch.setattr(run_folder, "datetime", _Still)
     assert len(names_of_jobs(["--trials", "2"], AT_ONCE)) == AT_ONCE

@@ -13,7 +13,7 @@ from hpo.run import main
 from hpo.session.preflight.planning import preflight
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
-from hpo.store import run_folder as folders
+from hpo.store import run_folder
 from hpo.store.study_db import check_no_runs_file, open_storage, open_study, quiet_optuna
 
 
@@ -22,7 +22,7 @@ def run_a(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """results/A of the current folder, with the study of its own."""
     monkeypatch.chdir(tmp_path)
     study = describe(preflight(StudySpec.of(model="mlp", dataset="digits")))
-    made = folders.create(Path("results"), "A", study)
+    made = run_folder.create(Path("results"), "A", study)
     made.unlock()
     with quiet_optuna():
         open_study(open_storage(f"sqlite:///{made.study_db}"), "mlp", resume=False)
@@ -52,7 +52,7 @@ def test_the_database_of_another_run_is_refused(
     line = ["--storage", url, "--study", "A", "--model", "mlp", "--dataset", "digits", "--trials", "1", *more]
     assert main(line) == 2
     out, err = capsys.readouterr()
-    assert err == f"hpo: --storage {url}: is in the folder of run A, and its alone; take another file\n"
+    assert err == f"hpo: --storage {url}: is in the folder of run A and belongs to it; use another file\n"
     assert out == "" and [path.name for path in Path("results").iterdir()] == ["A"]
     with closing(sqlite3.connect(run_a / "study.db")) as database:
         assert database.execute("select study_name from studies").fetchall() == [("mlp",)]

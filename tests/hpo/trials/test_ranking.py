@@ -98,12 +98,12 @@ def test_within_one_standard_error_the_smallest_is_first() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("speed",), "--rank-by speed: 'speed' is none of accuracy, parameters, time"),
-        (("time", "time"), "--rank-by time time: names one twice"),
-        (("accuracy=1", "time"), "give all of them a weight"),
-        (("accuracy=0",), "the weight in 'accuracy=0' must be a number over 0"),
-        (("accuracy=x",), "the weight in 'accuracy=x' must be a number over 0"),
-        (("accuracy=nan",), "must be a number over 0"),
+        (("speed",), "--rank-by speed: 'speed' is unknown; choose from accuracy, parameters, time"),
+        (("time", "time"), "--rank-by time time: names a criterion twice"),
+        (("accuracy=1", "time"), "to all of them, or to none"),
+        (("accuracy=0",), "the weight in 'accuracy=0' must be a number above 0"),
+        (("accuracy=x",), "the weight in 'accuracy=x' must be a number above 0"),
+        (("accuracy=nan",), "must be a number above 0"),
     ],
 )
 def test_a_wrong_order_is_one_line(words: tuple[str, ...], message: str) -> None:

@@ -108,9 +108,9 @@ def test_the_table_sorts_by_value_and_filters(browser: Browser, a_page: Path) ->
         visit.page.get_by_role("button", name="lr", exact=True).click()
         rates = [float(text) for text in visit.column("lr") if text]
         assert rates == sorted(rates) and len(rates) == 63
-        visit.page.get_by_role("button", name="validation", exact=True).click()
-        visit.page.get_by_role("button", name="validation", exact=True).click()
-        accuracies = visit.column("validation")
+        visit.page.get_by_role("button", name="validation accuracy", exact=True).click()
+        visit.page.get_by_role("button", name="validation accuracy", exact=True).click()
+        accuracies = visit.column("validation accuracy")
         given = [float(text) for text in accuracies if text]
         assert given == sorted(given, reverse=True) and accuracies[-2:] == ["", ""]  # what is missing stays last
         visit.page.get_by_label("filter the trials").fill("FAILED cnn-0061")

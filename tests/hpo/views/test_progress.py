@@ -7,7 +7,7 @@ from rich.console import Console
 
 from hpo.trials.records import TrialState
 from hpo.views.estimate import Work
-from hpo.views.progress import LineProgress, LiveProgress, Progress, duration, make_progress
+from hpo.views.progress import LineProgress, LiveProgress, Progress, make_progress
 from tests.helpers.progress import finished_trial
 from tests.helpers.reports import report, request
 
@@ -26,7 +26,10 @@ def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     ("earlier", "expected"),
-    [(0, "the whole run: about 1m04s, by the first 3 trials"), (2, "the rest: about 42s, by the first 3 trials")],
+    [
+        (0, "Estimate after 3 trials: the whole run takes about 1m04s."),
+        (2, "Estimate after 3 trials: the rest takes about 42s."),
+    ],
 )
 def test_after_the_first_trials_it_says_how_long_the_run_will_take(
     earlier: int, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -41,7 +44,7 @@ def test_after_the_first_trials_it_says_how_long_the_run_will_take(
         now += 6.0
         progress.finished(finished_trial(number))
     # 4 s of starting, 18 s for three trials, seven to go at the same pace.
-    assert [line for line in capsys.readouterr().out.splitlines() if "by the first" in line] == [expected]
+    assert [line for line in capsys.readouterr().out.splitlines() if "Estimate" in line] == [expected]
     assert progress.eta_s() == 36.0 and progress.started_s == 4.0
 
 
@@ -85,8 +88,3 @@ def test_failed_and_diverged_trials_are_never_the_best() -> None:
 def test_the_display_fits_where_it_is_shown() -> None:
     assert type(make_progress(Work(1, 1), [], quiet=True)) is Progress
     assert type(make_progress(Work(1, 1), [], quiet=False)) is LineProgress  # the tests' output is no terminal
-
-
-@pytest.mark.parametrize(("s", "text"), [(4.4, "4s"), (185, "3m05s"), (7620, "2h07m"), (None, "-")])
-def test_durations(s: float | None, text: str) -> None:
-    assert duration(s) == text

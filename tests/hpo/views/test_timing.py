@@ -22,7 +22,7 @@ def test_every_second_of_every_place_is_counted_once() -> None:
     parts = ("training", "evaluation", "setup", "between", "starting", "idle")
     assert sum(getattr(times, part) for part in parts) == 50.0
     assert times.share == pytest.approx(0.64)
-    assert times.words() == "64% training, 8% evaluation, 4% setup, 4% between, 10% starting, 10% idle"
+    assert times.words() == "64 % training, 8 % evaluation, 4 % setup, 4 % between, 10 % starting, 10 % idle"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_every_second_of_every_place_is_counted_once() -> None:
         ({"train_s": 4.0, "setup_s": 5.0}, 21.0, "--epochs"),
         ({"train_s": 3.0}, 21.0, "--train-size"),
         ({}, 40.0, "--concurrency"),
-        ({"queue_s": 9.0}, 39.0, "Ray"),
+        ({"queue_s": 9.0}, 39.0, "Hint: start-up dominated this short run; use more --trials or --epochs."),
     ],
 )
 def test_the_advice_names_what_took_most(values: dict[str, float], elapsed_s: float, expected: str) -> None:

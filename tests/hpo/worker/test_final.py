@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.worker import final
 from hpo.worker.settings import WorkerSettings
 from trainers import checkpoint

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.checkpoints import Checkpoints, FolderStorage
+from hpo.store.checkpoint_stores import FolderStorage
+from hpo.store.checkpoints import Checkpoints
 from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
 from hpo.trials.records import TrialState
 from hpo.worker import trial as trials

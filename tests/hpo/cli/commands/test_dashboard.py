@@ -34,10 +34,10 @@ def test_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         for words, message in {
-            "none": "is no run",
+            "none": "is not a run",
             "../a": "must be a plain folder name",
-            f"a --port {port}": f"--port {port}: is taken",
-            "a --port 0": "--port 0: is taken or no port",
+            f"a --port {port}": f"--port {port}: is in use",
+            "a --port 0": "--port 0: is in use, or not between 1 and 65535",
             "shared": "optuna-dashboard URL",
         }.items():
             assert main(["dashboard", *words.split(), "--results-dir", str(tmp_path)]) == 2

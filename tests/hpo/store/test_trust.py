@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+
+from hpo.store.trust import check_named, check_records, check_trusted, consent
+from hpo.system.errors import UserError
+from tests.helpers.records import record
+
+
+def test_code_of_the_users_needs_consent() -> None:
+    assert consent(["cnn", "mlp"]) == "" and consent(["cnn", "my:net"]) == " --model cnn my:net"
+    check_named("a", ["cnn"], given=[])
+    check_named("a", ["cnn", "my:net"], given=["my:net"])
+    with pytest.raises(UserError, match=r"--resume a: uses the architecture my:net, .* add --model cnn my:net"):
+        check_named("a", ["cnn", "my:net"], given=["other:net"])
+
+
+@pytest.mark.parametrize(
+    ("model", "trusted", "message"),
+    [
+        ("my:net", None, "x.pt: uses the architecture my:net, whose code would run"),
+        ("my:net", "other:net", "--model other:net: x.pt uses the architecture my:net"),
+        ("resnet", None, "x.pt: uses the architecture resnet, which is unknown here"),
+    ],
+)
+def test_a_file_names_code_that_may_not_run(model: str, trusted: str | None, message: str) -> None:
+    check_trusted("x.pt", "cnn", None)
+    check_trusted("x.pt", "my:net", "my:net")
+    with pytest.raises(UserError, match=message):
+        check_trusted("x.pt", model, trusted)
+
+
+@pytest.mark.parametrize("changed", [{"model": "evil:net"}, {"trial_id": "../../x"}])
+def test_trials_of_another_run_are_refused(changed: dict[str, str]) -> None:
+    check_records("a", [record(0)], ["cnn"])
+    with pytest.raises(UserError, match=r"--resume a: its trials\.jsonl belongs to another run"):
+        check_records("a", [record(0, **changed)], ["cnn"])
