@@ -17,8 +17,8 @@ from hpo.spec.spaces import configuration
 from hpo.store import model_file as weights
 from hpo.store import run_folder as folders
 from hpo.store.study_file import describe_data
-from hpo.system.errors import FAILED, UserError
-from hpo.system.interrupt import INTERRUPTED, interrupting
+from hpo.system.errors import FAILED, INTERRUPTED, UserError
+from hpo.system.interrupt import interrupting
 from hpo.system.machine import describe_machine
 from hpo.system.text import say
 from hpo.trials.records import TrialRecord, TrialState

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hpo.system.errors import UserError
+from hpo.system.files import write_atomically
 from trainers import checkpoint
 
 CHECKPOINTS_KEPT = 2
@@ -152,7 +153,8 @@ class _Keeper:
         self.path = Path(path)
 
     def save(self, name: str, content: bytes) -> None:
-        checkpoint.write(self.path / name, lambda file: file.write(content))
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, content)
 
     def load(self, name: str) -> bytes:
         return (self.path / name).read_bytes()

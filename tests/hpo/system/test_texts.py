@@ -136,5 +136,5 @@ def test_mistakes_and_plans(command: str, own: None, tmp_path: Path, capsys: pyt
 def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings: dict[str, Any] = {"dataset": "digits", "train_size": 200, "epochs": 1, "trials": 1, "set": "kind=[/data]"}
     result = run_study(StudySpec.of(model="markednets:net", results_dir=tmp_path / "r", **settings))
-    assert result and result.exit_code == 0 and "[/data]" in capsys.readouterr().out
+    assert result.exit_code == 0 and "[/data]" in capsys.readouterr().out
     assert json.loads((result.folder / "best.json").read_text())["trial"]["config"]["kind"] == "[/data]"

@@ -1,0 +1,70 @@
+"""One network of the finals, trained on a worker from its last checkpoint on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ray
+
+from hpo.store.checkpoints import Checkpoints
+from hpo.system.text import describe_error
+from hpo.trials.asha import rungs
+from hpo.worker.last_words import trains
+from hpo.worker.process import prepare
+from hpo.worker.trainer_factory import make_trainer, take_up
+from hpo.worker.worker_group import WorkerGroup
+
+if TYPE_CHECKING:
+    from trainers.single import SingleTrainer
+
+
+def train_network(data: list[ray.ObjectRef[Any]], settings: dict[str, Any]) -> dict[str, Any]:
+    """Trains one network, from its last checkpoint where there is one.
+
+    Returns its weights, epochs, seconds of training, a warning (mostly empty), and whether its loss stopped being
+    finite: it is tested all the same, because a configuration that breaks with some seeds is as good as it is with all
+    of them.
+    """
+    peers = WorkerGroup(data[0], settings) if settings["workers"] > 1 else None
+    training = prepare(ray.get(data[0]), settings)
+    trains(settings["name"])
+    checkpoints, trainer = Checkpoints(settings["checkpoints"], _check), None
+    try:
+        state, damaged = checkpoints.load(settings["name"])
+        make = partial(make_trainer, training, settings, settings["params"], settings["seed"], peers)
+        trainer, said, goes_on = take_up(make, [state["trainer"]] if state else [], peers)
+        outcome = _trained(trainer, settings, checkpoints, state["train_s"] if state and goes_on else 0.0)
+        return {**outcome, "warning": "; ".join(filter(None, (damaged, said)))}
+    except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
+        return {"error": describe_error(error)}
+    except Exception as error:
+        raise (peers.cause(error) if peers else error) from error
+    finally:
+        if trainer:
+            trainer.close()
+
+
+def _check(state: dict[str, Any]) -> None:
+    """Raises KeyError or TypeError for a state that no network can be taken up from."""
+    if not (isinstance(state["train_s"], float) and isinstance(state["trainer"]["epoch"], int)):
+        raise TypeError("its times are no numbers")
+
+
+def _trained(
+    trainer: SingleTrainer, settings: dict[str, Any], checkpoints: Checkpoints, train_s: float
+) -> dict[str, Any]:
+    finite = True
+    while trainer.epoch < settings["best_epoch"] and finite:
+        (result,) = trainer.step()
+        train_s += result.train_s
+        finite = bool(np.isfinite(result.train_loss))
+        if trainer.epoch in rungs(settings["best_epoch"]):
+            with suppress(OSError):  # an insurance only
+                checkpoints.save(settings["name"], trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
+    outcome = {"weights": trainer.weights(), "epochs": trainer.epoch, "train_s": train_s, "diverged": not finite}
+    with suppress(OSError):
+        checkpoints.remove(settings["name"])
+    return outcome
