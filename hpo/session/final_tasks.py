@@ -8,20 +8,18 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
+from hpo.search.plan import Plan
 from hpo.store.checkpoints import CheckpointStorage
 from hpo.system.text import describe_error
 from hpo.trials.records import TrialRecord
 from hpo.worker.final import train_network
-
-if TYPE_CHECKING:
-    from hpo.search.plan import Plan
 
 MAX_RETRIES = 2  # a network whose worker dies is trained again this often, from its last checkpoint
 LISTEN_S = 0.2  # for Ctrl-C

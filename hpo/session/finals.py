@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from hpo.search.plan import Plan
 from hpo.session.final_tasks import FinalTasks, Network
 from hpo.store.checkpoints import CheckpointStorage
 from hpo.store.finals_file import check_row, packed, read_finalists
@@ -29,9 +30,6 @@ from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
-
-if TYPE_CHECKING:
-    from hpo.search.plan import Plan
 
 logger = logging.getLogger(__name__)
 

@@ -6,16 +6,14 @@ import os
 import platform
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hpo.search.plan import Plan
 from hpo.session.outcome import RunState
 from hpo.store.study_file import describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
 from hpo.trials.asha import rungs
-
-if TYPE_CHECKING:
-    from hpo.search.plan import Plan
 
 
 def describe(plan: Plan) -> dict[str, Any]:

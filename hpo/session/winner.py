@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.networks.training import Setup, describe
+from hpo.search.plan import Plan
 from hpo.store import model_file as weights
 from hpo.store.best_file import holds_weights_of, write_description
 from hpo.store.checkpoints import Checkpoints
@@ -13,9 +14,6 @@ from hpo.store.run_folder import RunFolder
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from trainers.config import TrainConfig, split_config
-
-if TYPE_CHECKING:
-    from hpo.search.plan import Plan
 
 logger = logging.getLogger(__name__)
 

@@ -38,18 +38,6 @@ def rendered(what: RenderableType) -> str:
     return text.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("[conv] 猫 é\\", "[conv] 猫 é\\"),
-        (f"a{ESCAPE}b\n\t\x07\x9b", r"a\x1b[2Jb\n\t\x07\x9b"),
-        ("a\u202eb\u200b\u2028\udcff", r"a\u202eb\u200b\u2028\udcff"),
-    ],
-)
-def test_what_steers_a_terminal_is_written_out(text: str, expected: str) -> None:
-    assert printable(text) == expected
-
-
 @pytest.mark.parametrize("text", [*MARKED, ESCAPE])
 def test_hyperparameters_and_names_in_tables(text: str) -> None:
     one = record(1, trial_id=f"{text}/cnn-0001", val_accuracy=0.9, config={"kind": text, "lr": 0.1})
