@@ -1,6 +1,11 @@
-"""What a user can put right: a cluster, or files for it, that cannot be used."""
+"""Exit codes, and what a user can put right: a cluster, or files for it, that cannot be used."""
 
 from __future__ import annotations
+
+FAILED = 1  # the run or the machine
+BAD_INPUT = 2  # a flag, a file or a cluster that cannot be used
+SIGNALLED = 128  # plus the number of the signal that ended a process, as shells have it
+INTERRUPTED = SIGNALLED + 2  # Ctrl-C
 
 
 class ClusterError(ValueError):

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connect import connect
+from cluster.errors import BAD_INPUT, SIGNALLED
 from cluster.package import EXTRA, FLAGS
 from cluster.results import archive_name, check_same, publish, trials_in
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         print(
             f"hpo: the head's Python ({where}) lacks {', '.join(missing)}: install Podium's requirements on all nodes"
         )
-        return 2
+        return BAD_INPUT
     folder = _results() / name
     address = os.environ["RAY_ADDRESS"]
     with connect(address) as session:
@@ -47,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         _take_over(Path(EXTRA) / "resume" / name, folder)
     except ValueError as error:
         print(f"hpo: {error}")
-        return 2
+        return BAD_INPUT
     places = ["--address", address, "--results-dir", "results"]
     run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, *places])
     while True:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         _publish(folder, archive, whole=False)
     for path in _publish(folder, archive, whole=True):
         print(f"note: {path} on the head is too large to be brought back", flush=True)
-    return code if code >= 0 else 128 - code
+    return code if code >= 0 else SIGNALLED - code
 
 
 def _results() -> Path:

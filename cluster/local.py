@@ -16,13 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import ClusterError
-
 if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from cluster.auth import ensure_token, token_file
+from cluster.errors import BAD_INPUT, FAILED, ClusterError
 from cluster.host import place
 from cluster.host.ports import answers, free_port
 from cluster.host.processes import born, descendants, is_running, send, wait_until
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return down(options.dir) if options.command == "down" else status(options.dir)
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
-        return 2
+        return BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,11 +113,11 @@ def down(folder: Path, quiet: bool = False) -> int:
 
 
 def status(folder: Path) -> int:
-    """Says what is there; 0 for a cluster, 1 for none. ValueError as `place.read_state`."""
+    """Says what is there; 0 for a cluster, FAILED for none. ValueError as `place.read_state`."""
     alive = _alive(folder)
     if not alive:
         print("there is no cluster")
-        return 1
+        return FAILED
     state = place.read_state(folder)
     address, dashboard = f"127.0.0.1:{state['port']}", f"127.0.0.1:{state['dashboard_port']}"
     print(f"{len(alive)} of {len(state['nodes'])} nodes run")

@@ -21,11 +21,11 @@ if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED
 from cluster.jobs import ClusterLost, Jobs
 from cluster.package import FLAGS, MIB, make_package
 from cluster.results import trials_in, unpack
 
-INTERRUPTED, FAILED, BAD_INPUT = 130, 1, 2
 MIRROR_S = 20.0
 
 

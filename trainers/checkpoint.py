@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
-import os
-import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
+
+from trainers import atomic
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -19,26 +18,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     import torch
 
-    write(path, lambda file: torch.save(state, file))
-
-
-def write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
-    """Makes the file `path` of what `fill` writes, in one step; raises OSError where the disk does not take it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # a temporary file is its maker's alone
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        # On a full disk torch covers the system's own error with one about its archive.
-        if isinstance(error.__context__, OSError):
-            raise error.__context__ from None
-        raise
+    atomic.write(path, lambda file: torch.save(state, file))
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App
 
-from hpo.system.errors import BAD_INPUT, USER_ERRORS, machine_fails, reader_gone, user_message
-from hpo.system.interrupt import INTERRUPTED
+from hpo.system.errors import EXPECTED_ERRORS, report_error
+from hpo.system.import_path import add_current_folder
 from hpo.system.streams import prepare_streams
 
 
@@ -22,16 +20,8 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
     prepare_streams()
     app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
     app.default(function)
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # the folder of a user's own architecture
+    add_current_folder()
     try:
         return app(list(argv), exit_on_error=False, print_error=False) or 0
-    except (CycloptsError, *USER_ERRORS) as error:
-        print(f"hpo: {user_message(error)}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        return reader_gone()
-    except OSError as error:
-        return machine_fails(error)
+    except EXPECTED_ERRORS as error:
+        return report_error(error)

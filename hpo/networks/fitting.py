@@ -16,8 +16,8 @@ from hpo.spec.spaces import configuration
 from hpo.store.model_file import arguments, data_key
 from hpo.store.run_folder import check_free
 from hpo.store.study_file import describe_data
-from hpo.system.errors import FAILED, UserError
-from hpo.system.interrupt import INTERRUPTED, interrupting
+from hpo.system.errors import FAILED, INTERRUPTED, UserError
+from hpo.system.interrupt import interrupting
 from hpo.system.machine import describe_machine
 from hpo.system.text import say
 from hpo.trials.records import TrialRecord, TrialState

@@ -10,10 +10,11 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
 
 from hpo.search.study_sync import DRIVER, restore
 from hpo.spec.plan import ModelPlan, Plan, study_name
@@ -25,9 +26,6 @@ from hpo.store.stored_run import read_records
 from hpo.store.study_db import is_sound, open_storage, open_study, quiet_optuna
 from hpo.trials.objectives import directions
 from hpo.trials.records import TrialRecord
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
 

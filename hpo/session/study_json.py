@@ -6,15 +6,14 @@ import os
 import platform
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hpo.session.outcome import RunState
+from hpo.spec.plan import Plan
 from hpo.store.study_file import describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
 from hpo.trials.asha import rungs
-
-if TYPE_CHECKING:
-    from hpo.spec.plan import Plan
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         spec[url] = masked(spec[url])
     return {
         "id": secrets.token_hex(8),  # tells runs of one name apart
-        "state": "running",
+        "state": RunState.RUNNING,
         "spec": spec,
         "data": describe_data(plan.dataset),
         "models": {
@@ -60,7 +59,7 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
     return {
         **now,  # what the file has lost
         **study,
-        "state": "running",
+        "state": RunState.RUNNING,
         "spec": {**now["spec"], **kept},
         "resources": now["resources"],
         "sessions": [*study["sessions"], *now["sessions"]],
@@ -68,10 +67,10 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def ended(
-    study: dict[str, Any], state: str, trials: dict[str, int], times: dict[str, float] | None = None
+    study: dict[str, Any], state: RunState, trials: dict[str, int], times: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """The study.json with how this session ended: "complete", "interrupted", "out of time" or "failed"; and where its
-    time went (hpo/views/timing.py)."""
+    """The study.json with how this session ended, how many trials are in which state, and where the session's time
+    went (hpo/views/timing.py)."""
     *before, last = study["sessions"] or [_session()]
     last = {**last, "ended": _now(), "outcome": state, **({"times": times} if times else {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}

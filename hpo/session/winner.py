@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.networks.training import TrainingSetup, describe
-from hpo.store import model_file
+from hpo.spec.plan import Plan
+from hpo.store import model_file as weights
 from hpo.store.checkpoints import Checkpoints
-from hpo.store.model_file import Description, holds_weights_of, write_description
+from hpo.store.model_file import holds_weights_of, write_description
 from hpo.store.run_folder import RunFolder
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from trainers.config import TrainConfig, split_config
-
-if TYPE_CHECKING:
-    from hpo.spec.plan import Plan
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +31,7 @@ def write_winner(ranked: list[Ranked], folder: RunFolder, plan: Plan, checkpoint
     weights_of_best, reachable = _checkpointed(best, checkpoints)
     description = _describe(best, plan)
     if weights_of_best is not None:
-        model_file.save(folder.best_pt, description, weights_of_best)
+        weights.save(folder.best_pt, description, weights_of_best)
     elif not holds_weights_of(folder.best_pt, best):
         logger.warning("%s leads, but its checkpoint is gone: no weights are kept", best.trial_id)
         return reachable
@@ -59,7 +57,7 @@ def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str
     return state["best_weights"], True
 
 
-def _describe(best: TrialRecord, plan: Plan) -> Description:
+def _describe(best: TrialRecord, plan: Plan) -> weights.Description:
     train = TrainConfig(epochs=plan.spec.search.epochs)
     setup = TrainingSetup(model=best.model, train=train, arch=split_config(best.config)[1])
     return describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)

@@ -7,40 +7,70 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.spec.spaces import Space
 from hpo.spec.study import StudySpec
+from hpo.system.text import printable
+from hpo.trials.asha import rungs
 from hpo.trials.ranking import RankBy
 from trainers.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
-SHARED_ATTR = "podium_shared"  # a study's attribute
+SHARED_ATTR = "podium_shared"  # the attribute of a study that holds what its drivers agree on
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One architecture: its space, its parameter count for this data set, float32 or bf16, and how many of its trials
-    are trained as one network."""
+    """One architecture of a study."""
 
     name: str
     space: Space
+    """Its hyperparameters: what they may be, and the first trial's."""
     parameters: int
+    """Its parameter count for this data set, with the first trial's hyperparameters."""
     precision: str = "float32"
+    """float32 or bf16."""
     lanes: int = 1
+    """How many of its trials are trained as one network."""
+
+    def space_lines(self) -> list[str]:
+        """Its space, a line for each hyperparameter."""
+        entries = self.space.distributions.items()
+        lines = [f"  {key:<13} {values}  (first trial: {self.space.default[key]})" for key, values in entries]
+        return [f"space of {self.name}:", *lines]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """A spec with everything resolved: what will run, on what, how many at once."""
+    """A spec with everything resolved: what will run, on what, how many at once. `print(plan)` shows all of it."""
 
     spec: StudySpec
     dataset: Dataset
     models: tuple[ModelPlan, ...]
     device: str
+    """cpu, cuda or mps."""
     gpus_per_trial: float
     concurrency: int
+    """Trials, or groups of fused ones, that the resources hold at once."""
     cpus: int
+    """Of this machine, or of the cluster."""
     storage: RDBStorage | None
+    """The database that --storage names; None for the run's own, and in a plan that is only looked at."""
     notices: tuple[str, ...]
+    """What a user may not expect, such as architectures that are left out."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(printable, self.lines(spaces=True)))
+
+    def lines(self, *, spaces: bool) -> list[str]:
+        """What will run, on what data, with which search, on what; and where asked for, each architecture's space."""
+        banner = [
+            *(f"note: {notice}" for notice in self.notices),
+            f"models:  {', '.join(f'{m.name} ({m.parameters:,} parameters)' for m in self.models)}",
+            f"trials:  {self._search()}",
+            f"data:    {self.dataset}",
+            f"runs on: {self._resources()}",
+        ]
+        return [*banner, *(line for model in self.models if spaces for line in model.space_lines())]
 
     @property
     def rank_by(self) -> RankBy:
@@ -62,6 +92,43 @@ class Plan:
     def total_trials(self) -> int:
         return self.spec.search.trials * len(self.models)
 
+    @property
+    def at_once(self) -> str:
+        """ "2 trials", or "1 array of up to 16 trials"."""
+        lanes, count = self.most_lanes, self.places
+        plural = "s" if count > 1 else ""
+        return f"{count} array{plural} of up to {lanes} trials" if lanes > 1 else f"{count} trial{plural}"
+
+    def _search(self) -> str:
+        search = self.spec.search
+        each = f" ({search.trials} for each of {len(self.models)})" if len(self.models) > 1 else ""
+        objective = f", for {' and '.join(search.objective)}" if len(search.objective) > 1 else ""
+        budget = f", within {search.time_budget}" if search.time_budget else ""
+        parts = f"{self.total_trials}{each}, {search.epochs} epochs, {search.sampler}{objective}"
+        return f"{parts}, {self._early_stopping()}{budget}"
+
+    def _early_stopping(self) -> str:
+        search = self.spec.search
+        stops = rungs(search.epochs) if search.stops_early else ()
+        if not stops:
+            return "no early stopping"
+        return f"asha stops weak trials at epoch{'s' if len(stops) > 1 else ''} {', '.join(map(str, stops))}"
+
+    def _resources(self) -> str:
+        resources = self.spec.resources
+        workers = resources.workers_per_trial
+        spread = f"{workers} workers each, with " if workers > 1 else ""
+        gpu = f" and {self.gpus_per_trial:g} GPU" if self.gpus_per_trial else ""
+        each = f"{spread}{resources.cpus_per_trial} CPU{gpu} each"
+        return f"{self.at_once} at once, {each}, {self._precisions()} on {self.device}"
+
+    def _precisions(self) -> str:
+        """ "float32", or "bf16 (cnn), float32 (mlp, lenet5)"."""
+        by: dict[str, list[str]] = {}
+        for model in self.models:
+            by.setdefault(model.precision, []).append(model.name)
+        return next(iter(by)) if len(by) == 1 else ", ".join(f"{name} ({', '.join(of)})" for name, of in by.items())
+
 
 def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
     """What all drivers of a study must agree on, as plain values."""
@@ -75,6 +142,6 @@ def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
 
 
 def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
-    """Of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL, or
-    STUDY/MODEL for one that several drivers work on."""
+    """The name of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL,
+    or STUDY/MODEL for one that several drivers work on."""
     return f"{plan.spec.search.study or run}/{model.name}" if plan.spec.search.storage else model.name

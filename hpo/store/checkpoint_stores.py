@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hpo.system.errors import UserError
+from hpo.system.files import write_atomically
 from hpo.system.text import single_line
 from hpo.system.urls import masked
 from trainers import checkpoint
@@ -174,7 +175,8 @@ class _FolderActor:
         self.path = Path(path)
 
     def save(self, name: str, content: bytes) -> None:
-        checkpoint.write(self.path / name, lambda file: file.write(content))
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, content)
 
     def load(self, name: str) -> bytes:
         return (self.path / name).read_bytes()

@@ -1,4 +1,4 @@
-"""Exit codes, and errors in the words of a command line."""
+"""Errors in the words of a command line, and the exit codes they lead to."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import sys
 
 from cyclopts import CycloptsError
 
-from cluster.errors import ClusterError
+from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED, ClusterError
+from hpo.system.interrupt import interrupted_code
 from hpo.system.streams import leads_nowhere
-from hpo.system.text import printable
+from hpo.system.text import on_one_line, printable
 from models.errors import ModelError
 from trainers.errors import DataError
 
-FAILED, BAD_INPUT = 1, 2
+__all__ = [
+    "BAD_INPUT",
+    "EXPECTED_ERRORS",
+    "FAILED",
+    "INTERRUPTED",
+    "USER_ERRORS",
+    "UserError",
+    "report_error",
+    "user_message",
+]
 
 
 class UserError(ValueError):
@@ -26,24 +36,28 @@ class UserError(ValueError):
 # What `models`, `trainers` and `cluster` raise for the same: they do not know this package.
 USER_ERRORS = (UserError, DataError, ModelError, ClusterError)
 
-
-def user_message(error: Exception) -> str:
-    """The error as a user needs it, without what would steer a terminal. Cyclopts wraps errors of ours in its own."""
-    own = error.__cause__ if isinstance(error, CycloptsError) and isinstance(error.__cause__, USER_ERRORS) else None
-    return printable(" ".join(str(own or error).split()))
+# What a command answers in one line. Anything else is a fault of Podium's own, and Python prints its traceback.
+EXPECTED_ERRORS = (CycloptsError, *USER_ERRORS, KeyboardInterrupt, OSError)
 
 
-def reader_gone() -> int:
-    """Whoever read our output has gone (`| head`)."""
-    leads_nowhere()
-    return FAILED
-
-
-def machine_fails(error: OSError) -> int:
-    """A disk that is full, a path that is too long: one line on stderr; returns the exit code."""
+def report_error(error: BaseException) -> int:
+    """Prints one of the EXPECTED_ERRORS as a command does; returns the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        return interrupted_code()
+    if isinstance(error, BrokenPipeError):  # the reader of the output has gone (`| head`)
+        leads_nowhere()
+        return FAILED
     print(f"hpo: {user_message(error)}", file=sys.stderr)
-    try:
+    if not isinstance(error, OSError):
+        return BAD_INPUT
+    try:  # what could not be written is lost; Python would complain of it once more at exit
         sys.stdout.flush()
     except OSError:
         leads_nowhere()
     return FAILED
+
+
+def user_message(error: BaseException) -> str:
+    """The error as a user needs it, without what would steer a terminal. Cyclopts wraps errors of ours in its own."""
+    own = error.__cause__ if isinstance(error, CycloptsError) and isinstance(error.__cause__, USER_ERRORS) else None
+    return printable(on_one_line(own or error))

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from hpo.system.errors import UserError
+from trainers import atomic
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Replaces `path` in one step: a reader, or a kill, sees the old file or the new one."""
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic.write(path, lambda file: file.write(data))
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-INTERRUPTED = 130  # after Ctrl-C; after SIGTERM 143, as shells have it
+from cluster.errors import INTERRUPTED, SIGNALLED
+
 GRACE_S = 6.0  # for what ends by itself
 _NATIVE = "RAY_DISABLE_FAILURE_SIGNAL_HANDLER"  # Ray's own, in C++, would abort the process at a SIGTERM
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -161,8 +162,8 @@ def interrupted_code() -> int:
 
 
 def exit_code(number: int) -> int:
-    """What a shell has for a process that a signal ended."""
-    return 128 + number
+    """What a shell has for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
+    return SIGNALLED + number
 
 
 def in_prompt() -> bool:

@@ -20,9 +20,14 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
+def on_one_line(text: object, most: int | None = None) -> str:
+    """The text, or the text of an error, on one line; in at most so many characters."""
+    return " ".join(str(text).split())[:most]
+
+
 def single_line(text: str) -> str:
     """The text on one line, without a terminal's escape sequences and control characters."""
-    return " ".join(_CONTROLS.sub(" ", _ESCAPES.sub("", text)).split())
+    return on_one_line(_CONTROLS.sub(" ", _ESCAPES.sub("", text)))
 
 
 def describe_error(error: BaseException, most: int = MAX_ERROR_CHARS) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +37,32 @@ class FinalRequest:
     """To train: the best epoch of its trial."""
 
 
-def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, request: FinalRequest) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class FinalOutcome:
+    """What became of it."""
+
+    weights: Mapping[str, Any] | None = None
+    """None where it could not be trained."""
+    error: str = ""
+    epochs: int = 0
+    train_s: float = 0.0
+    diverged: bool = False
+    """Whether its loss stopped being finite. It is tested all the same, because a configuration that breaks with some
+    seeds is as good as it is with all of them."""
+    warning: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """Its entry in finals.jsonl."""
+        if self.error:
+            return {"error": self.error}
+        names = ("epochs", "train_s", "diverged", "warning")
+        return {name: getattr(self, name) for name in names}
+
+
+def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, request: FinalRequest) -> FinalOutcome:
     """Trains one network, from its last checkpoint where there is one.
 
     data: the reference to the data set's arrays, in a list, so that what arrives is the reference.
-
-    Returns its weights, epochs, seconds of training, a warning (mostly empty), and whether its loss stopped being
-    finite: it is tested all the same, because a configuration that breaks with some seeds is as good as it is with all
-    of them.
     """
     peers = WorkerGroup(data[0], settings) if settings.workers > 1 else None
     training = prepare(ray.get(data[0]), settings)
@@ -55,9 +73,9 @@ def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, requ
         make = partial(make_trainer, training, settings, request.params, request.seed, peers)
         trainer, said, goes_on = take_up(make, [state["trainer"]] if state else [], peers)
         outcome = _train(trainer, request, checkpoints, state["train_s"] if state and goes_on else 0.0)
-        return {**outcome, "warning": "; ".join(filter(None, (damaged, said)))}
+        return replace(outcome, warning="; ".join(filter(None, (damaged, said))))
     except (SystemExit, KeyboardInterrupt) as error:  # the network's, of which Ray would make something else
-        return {"error": describe_error(error)}
+        return FinalOutcome(error=describe_error(error))
     except Exception as error:
         raise (peers.cause(error) if peers else error) from error
     finally:
@@ -71,7 +89,7 @@ def _check(state: dict[str, Any]) -> None:
         raise TypeError("its times are no numbers")
 
 
-def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoints, train_s: float) -> dict[str, Any]:
+def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoints, train_s: float) -> FinalOutcome:
     finite = True
     while trainer.epoch < request.epochs and finite:
         (result,) = trainer.step()
@@ -80,7 +98,7 @@ def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoin
         if trainer.epoch in rungs(request.epochs):
             with suppress(OSError):  # an insurance only
                 checkpoints.save(request.name, trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
-    outcome = {"weights": trainer.weights(), "epochs": trainer.epoch, "train_s": train_s, "diverged": not finite}
+    outcome = FinalOutcome(weights=trainer.weights(), epochs=trainer.epoch, train_s=train_s, diverged=not finite)
     with suppress(OSError):
         checkpoints.remove(request.name)
     return outcome

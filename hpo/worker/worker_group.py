@@ -78,14 +78,14 @@ class WorkerGroup:
         Where it is that a peer's process is gone, this one goes too, and the trial is started again from its last
         checkpoint, as if its one worker had died.
         """
-        errors, lost = [_cause(error)], isinstance(error, RayActorError) and not self.ended
+        errors, lost = [cause_of(error)], isinstance(error, RayActorError) and not self.ended
         for reference in ray.wait(self.following, num_returns=len(self.following), timeout=MEMBER_END_S)[0]:
             try:
                 ray.get(reference)
             except RayActorError:
                 lost = not self.ended
             except RayTaskError as raised:
-                errors.append(_cause(raised))
+                errors.append(cause_of(raised))
         if lost:
             leave(EXIT_LOST_MEMBER)
         self._end_all()
@@ -132,7 +132,7 @@ class WorkerGroup:
         return options.remote(self.data, self.settings)
 
 
-def _cause(error: Exception) -> Exception:
+def cause_of(error: Exception) -> Exception:
     """What was raised, where it was in another process."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     return cause if isinstance(cause, Exception) else error

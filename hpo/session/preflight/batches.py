@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hpo.networks.capacity import least_batch
+from hpo.spec.plan import ModelPlan
 from hpo.system.errors import UserError
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset
 
-if TYPE_CHECKING:
-    from hpo.spec.plan import ModelPlan
-
 
 def check_batches(models: tuple[ModelPlan, ...], dataset: Dataset, workers: int) -> None:
-    """ValueError where no batch of an architecture, not the largest of its space, has enough images for all workers."""
+    """Raises UserError where even the largest batch of an architecture has too few images for all workers."""
     images = len(dataset.training.train)
     for model in models:
         _, arch = split_config({key: model.space.default[key] for key in model.space.distributions})

@@ -1,4 +1,4 @@
-"""What every node of a cluster must have before the first trial: Podium, and the checkpoints' place."""
+"""What every node of a cluster must have before the first trial: Podium, and a place for checkpoints."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from contextlib import suppress
 from cluster.nodes import on_every_node
 from hpo.store.checkpoint_stores import CheckpointStorage, checkpoint_storage
 from hpo.system.errors import UserError
+from hpo.system.text import describe_error, on_one_line
 from hpo.system.urls import masked
 
 DRIVER = "driver@probe"
 
 
 def check_nodes(storage_path: str | None, joined: bool) -> None:
-    """Raises ValueError, in one line with the node, where trials could not run or keep their checkpoints.
+    """Raises UserError, in one line with the node, where trials could not run or keep their checkpoints.
 
-    joined: whether a cluster is; else only the place is looked at. It is tried by writing from here and from every
-    node, and by reading what another one wrote.
+    joined: whether the run joins a cluster; else only the place is looked at. It is tried by writing from here and from
+    every node, and by reading what another one wrote.
     """
     place = checkpoint_storage(storage_path, f"podium-probe-{secrets.token_hex(6)}") if storage_path else None
     path = masked(storage_path or "")
@@ -27,7 +28,7 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
         found = on_every_node(_visit, place) if joined else {}
         seen = set(place.names("")) if place else set()
     except OSError as error:
-        raise UserError(f"--storage-path {path}: cannot be written ({' '.join(str(error).split())})") from error
+        raise UserError(f"--storage-path {path}: cannot be written ({on_one_line(error)})") from error
     finally:
         if place:
             with suppress(OSError):
@@ -41,10 +42,8 @@ def check_nodes(storage_path: str | None, joined: bool) -> None:
                 "nodes share or s3://BUCKET/PATH, or leave it out: checkpoints then travel to the driver"
             )
         if isinstance(answer, Exception):
-            words = " ".join(str(answer).split())[:300]
-            raise UserError(
-                f"--address: node {node} cannot run trials ({type(answer).__name__}: {words}); install Podium there"
-            )
+            words = describe_error(answer, most=300)
+            raise UserError(f"--address: node {node} cannot run trials ({words}); install Podium there")
 
 
 def _visit(place: CheckpointStorage | None) -> str:

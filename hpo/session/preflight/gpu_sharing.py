@@ -7,25 +7,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.session.preflight.batches import largest_batch
+from hpo.spec.plan import ModelPlan
+from hpo.spec.settings import ResourceSpec
 from hpo.system.errors import UserError
+from hpo.system.text import describe_error
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset, Split, TrainingData
 from trainers.probe import Probe, probe
 
-if TYPE_CHECKING:
-    from hpo.spec.plan import ModelPlan
-    from hpo.spec.study import StudySpec
-
 GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for
-MIN_FUSED_SPEEDUP = (
-    1.5  # so many times as fast fused trials must be: lanes of an array share a shape, so a search learns less of it
-)
+MIN_FUSED_SPEEDUP = 1.5  # trials that are fused share a shape, and a search learns less of it: this much faster pays
 MIN_GROUPS = 3  # that a search is made of at least: each draws a shape
 MIN_TRIALS_TO_PROBE = 20  # trials of a search that are worth a probe
 MAX_MEMORY_SHARE, MAX_BUSY_SHARE = 0.8, 0.9  # of a GPU, that all its trials together may take
@@ -36,31 +33,44 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GpuSharing:
-    """lanes: of an array, by architecture. gpus: of a trial, None where nobody asked. notes: for the user."""
+    """How trials share GPUs."""
 
     lanes: Mapping[str, int]
+    """How many trials of an architecture are trained as one network, for those where they are."""
     gpus: float | None = None
+    """GPUs of a trial; None where --gpus-per-trial says it."""
     notes: tuple[str, ...] = ()
+    """For the user."""
 
 
-def pack(spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], device: str, gpus: int) -> GpuSharing:
-    """What --fuse and --gpus-per-trial come to for these architectures on this device, of which there are `gpus`.
+def plan_gpu_sharing(
+    resources: ResourceSpec,
+    trials: int,
+    dataset: Dataset,
+    models: tuple[ModelPlan, ...],
+    device: str,
+    gpus: int | None,
+) -> GpuSharing:
+    """What --fuse and --gpus-per-trial come to for these architectures, each with so many trials, on this device.
 
-    Raises ValueError where lanes are asked for, and no architecture can be fused.
+    gpus: how many there are; None for a dry run, which measures nothing. Raises UserError where fusing is asked for,
+    and no architecture can be fused.
     """
-    fuse, auto_share = spec.resources.fuse, spec.resources.gpus_per_trial == "auto"
+    fuse, auto_share = resources.fuse, resources.gpus_per_trial == "auto"
     if isinstance(fuse, int):
-        return replace(_as_asked(fuse, spec, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
+        return replace(_as_asked(fuse, trials, dataset, models), gpus=1.0 if auto_share and device == "cuda" else None)
     if device != "cuda":
         return GpuSharing({})
-    whole = spec.resources.workers_per_trial == 1 and spec.resources.gpus_per_trial in (None, "auto", 1)
-    worth = fuse == "auto" and whole and spec.search.trials >= MIN_TRIALS_TO_PROBE
-    fusible = [m.name for m in models if worth and m.name in MODELS and is_fusible(m, dataset)]
+    has_whole_gpu = resources.workers_per_trial == 1 and resources.gpus_per_trial in (None, "auto", 1)
+    is_worth_it = fuse == "auto" and has_whole_gpu and trials >= MIN_TRIALS_TO_PROBE
+    fusible = [m.name for m in models if is_worth_it and m.name in MODELS and is_fusible(m, dataset)]
     if not (fusible or auto_share):
         return GpuSharing({})
-    if spec.output.dry_run:
+    if gpus is None:
         return GpuSharing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
-    return _by_probe(spec, dataset, models, fusible, min(gpus, spec.resources.concurrency or gpus))
+    tried = lanes_to_try(trials, at_once=min(gpus, resources.concurrency or gpus))
+    measured = {m.name: probe_on_ray(resources, dataset, m, tried if m.name in fusible else ()) for m in models}
+    return _by_measurement(measured, fusible, auto_share)
 
 
 def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
@@ -100,27 +110,23 @@ def lanes_of(measured: Probe) -> int:
     return best if measured.images_per_s[best] >= MIN_FUSED_SPEEDUP * alone else 1
 
 
-def _as_asked(lanes: int, spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...]) -> GpuSharing:
+def _as_asked(lanes: int, trials: int, dataset: Dataset, models: tuple[ModelPlan, ...]) -> GpuSharing:
     fusible = {model.name: is_fusible(model, dataset) for model in models}
     others = ", ".join(name for name, can in fusible.items() if not can)
     if not any(fusible.values()):
         raise UserError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
     notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
-    return GpuSharing({name: min(lanes, spec.search.trials) for name, can in fusible.items() if can}, notes=notes)
+    return GpuSharing({name: min(lanes, trials) for name, can in fusible.items() if can}, notes=notes)
 
 
-def _by_probe(
-    spec: StudySpec, dataset: Dataset, models: tuple[ModelPlan, ...], fusible: list[str], at_once: int
-) -> GpuSharing:
-    tried = lanes_to_try(spec.search.trials, at_once)
-    measured = {m.name: probe_on_ray(spec, dataset, m, tried if m.name in fusible else ()) for m in models}
+def _by_measurement(measured: Mapping[str, Probe | None], fusible: list[str], auto_share: bool) -> GpuSharing:
     lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
     lanes = {name: count for name, count in lanes.items() if count > 1}
     notes = [f"{name}: {count} trials at a time as one network" for name, count in lanes.items()]
     failed = [name for name, found in measured.items() if not found]
     notes += [f"what a trial takes of a GPU could not be measured: {', '.join(failed)}"] if failed else []
     gpus = None
-    if spec.resources.gpus_per_trial == "auto":
+    if auto_share:
         # One share for all architectures of a run: that of the one that needs most.
         shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
         gpus = max(shares)
@@ -129,7 +135,7 @@ def _by_probe(
 
 
 def probe_on_ray(
-    spec: StudySpec, dataset: Dataset, model: ModelPlan, lanes: tuple[int, ...], device: str = "cuda"
+    resources: ResourceSpec, dataset: Dataset, model: ModelPlan, lanes: tuple[int, ...], device: str = "cuda"
 ) -> Probe | None:
     """What a worker with a GPU measures of an architecture's first trial; None where it fails, or none is free."""
     import ray
@@ -143,12 +149,12 @@ def probe_on_ray(
         "model": model.name,
         "shape": (dataset.input_shape, len(dataset.classes)),
         "arch": arch,
-        "train": {**train, "precision": model.precision, "device": device, "threads": spec.resources.cpus_per_trial},
+        "train": {**train, "precision": model.precision, "device": device, "threads": resources.cpus_per_trial},
         "lanes": lanes,
         "largest": (largest_architecture(model), largest_batch(model)),
         "optimizers": getattr(distributions.get("optimizer"), "choices", ()),
     }
-    with connect(spec.resources.address):
+    with connect(resources.address):
         if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             return None  # nodes with GPUs are still to join
         task = ray.remote(max_calls=1)(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
@@ -156,7 +162,7 @@ def probe_on_ray(
         try:
             found: Probe = ray.get(reference, timeout=PROBE_S)
         except RayError as error:
-            logger.warning("the probe of %s failed: %s", model.name, " ".join(str(error).split())[:500])
+            logger.warning("the probe of %s failed: %s", model.name, describe_error(error))
             ray.cancel(reference, force=True)
             return None
     # Every worker has the whole data set on its GPU, and not only the probe's few images of it.

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.spec.plan import ModelPlan
 from hpo.system.files import write_atomically
 from trainers.cpu.native import cache_folder, processor
 
@@ -21,6 +24,23 @@ if TYPE_CHECKING:
 BF16_AS_GOOD = ("cnn",)
 MIN_BF16_SPEEDUP = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
 _SIDE, _ROUNDS = 512, 15
+
+
+def with_precision(
+    models: tuple[ModelPlan, ...], asked: str, device: str, begun: Mapping[str, str], *, is_alone: bool
+) -> tuple[ModelPlan, ...]:
+    """The architectures with their precision.
+
+    asked: what --precision says. begun: the precision of a resumed run's architectures, which stays as it is. is_alone:
+    whether all trials run on this machine. A cluster's nodes, and other drivers of a study, may be of other kinds:
+    float32 is right on all.
+    """
+    undecided = asked == "auto" and {model.name for model in models} - set(begun) & set(BF16_AS_GOOD)
+    speedup = bf16_speedup() if undecided and device == "cpu" and is_alone else 0.0
+    return tuple(
+        replace(model, precision=begun.get(model.name) or choose_precision(asked, model.name, device, speedup))
+        for model in models
+    )
 
 
 def choose_precision(asked: str, model: str, device: str, speedup: float) -> str:

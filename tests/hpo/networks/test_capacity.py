@@ -9,6 +9,7 @@ from PIL import Image
 
 from hpo.__main__ import main
 from hpo.session.preflight.planning import preflight
+from hpo.session.preflight.resources import Available
 from hpo.spec.study import StudySpec
 
 HUGE = "has 25,717,442 parameters for these images"  # cnn's, of 224x224
@@ -47,8 +48,8 @@ def test_among_others_it_is_left_out_and_said_so(photos: str) -> None:
 
 
 def test_a_clusters_nodes_may_have_more_memory(photos: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpo.session.preflight.planning._joins", lambda spec: True)
-    monkeypatch.setattr("hpo.session.preflight.planning._available", lambda spec: {"CPU": 2.0, "GPU": 0.0})
+    monkeypatch.setattr("hpo.session.preflight.planning.joins_cluster", lambda address: True)
+    monkeypatch.setattr("hpo.session.preflight.planning.find_resources", lambda _: Available(cpus=2, gpus=0))
     (model,) = preflight(StudySpec.of(model="cnn", dataset=photos)).models
     assert model.parameters == 25_717_442
 

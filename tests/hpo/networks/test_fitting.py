@@ -115,7 +115,7 @@ def test_from_a_run_trains_its_winner_bit_for_bit(tmp_path: Path, ray_local: Non
         results_dir=tmp_path, name="run", quiet=True, precision="bf16", seed=3,
     )  # fmt: skip
     result = run_study(spec)
-    assert result is not None and result.best is not None and result.best["schedule"] == "cosine"
+    assert result.best is not None and result.best["schedule"] == "cosine"
     words = ["train", "--from", str(result.folder), "--results-dir", str(tmp_path), "--name", "again", "--quiet"]
     assert main(words) == 0
     assert same(state(result.folder), state(tmp_path / "again"))

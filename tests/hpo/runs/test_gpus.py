@@ -44,7 +44,9 @@ from hpo.store.checkpoints import Checkpoints
 from hpo.views.estimate import Work
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
-from hpo.session.preflight.planning import _concurrency, preflight
+from hpo.session.preflight.planning import preflight
+from hpo.session.preflight.resources import Available, choose_concurrency
+from hpo.spec.settings import ResourceSpec
 from hpo.views.progress import Progress
 from hpo.search.tuning import run_search
 from hpo.spec.study import StudySpec
@@ -52,7 +54,7 @@ from hpo.spec.study import StudySpec
 model, share, trials, fuse, folder = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])
 lanes = int(fuse) if fuse.isdigit() else fuse
 plan = preflight(StudySpec.of(model=model, trials=trials, epochs=1, dataset="digits", train_size=600, fuse=lanes))
-room, _ = _concurrency(StudySpec.of(gpus_per_trial=share), share, {"CPU": 16, "GPU": 4})
+room, _ = choose_concurrency(ResourceSpec(gpus_per_trial=share), "cuda", share, Available(16, 4))
 plan = replace(plan, gpus_per_trial=share, concurrency=room)
 ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
 run = create(folder, "a", {"spec": {}})

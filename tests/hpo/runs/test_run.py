@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 import ray
 
-from hpo import StudyResult, StudySpec, run_study
+from hpo import StudyResult, StudySpec, plan_study, run_study
 from hpo.__main__ import main as cli
 from hpo.run import main
 from hpo.search import tuning as search_module
-from hpo.session import session
+from hpo.session import result_files, session
 from hpo.store.journal import read_journal
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
@@ -38,9 +38,7 @@ def run(tmp_path: Path, **settings: Any) -> StudyResult:
         "finalists": 0,
         "results_dir": tmp_path,
     }
-    result = run_study(StudySpec.of(**{**base, "quiet": True, **settings}))
-    assert result is not None
-    return result
+    return run_study(StudySpec.of(**{**base, "quiet": True, **settings}))
 
 
 def states(result: StudyResult) -> dict[str, list[str]]:
@@ -299,10 +297,12 @@ def test_an_error_of_our_own_is_no_users_mistake(tmp_path: Path, monkeypatch: py
     def bug(*args: Any) -> None:
         raise ValueError("not the user's")
 
-    monkeypatch.setattr(session, "trials_frame", bug)
-    with pytest.raises(RuntimeError, match="an error of Podium's own"):
-        run(tmp_path, trials=1, name="a")
+    monkeypatch.setattr(result_files, "trials_frame", bug)
+    line = f"--model mlp_small --dataset digits --trials 1 --epochs 1 --results-dir {tmp_path} --name a"
+    with pytest.raises(ValueError, match="not the user's"):  # Python prints its traceback, and ends with exit code 1
+        main(line.split())
     assert "ValueError: not the user's" in (tmp_path / "a" / "logs" / "hpo.log").read_text()
+    assert json.loads((tmp_path / "a" / "study.json").read_text())["state"] == "failed"
 
 
 def test_all_failed_is_exit_1_with_the_first_error(
@@ -364,12 +364,20 @@ def test_a_storage_of_the_users_own(tmp_path: Path) -> None:
     assert len(run(tmp_path, trials=3, storage=url, resume="a").frame) == 3
 
 
-def test_a_dry_run_writes_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    elsewhere = {"results_dir": tmp_path / "r", "storage": f"sqlite:///{tmp_path}/new.db"}
-    spec = StudySpec.of(model="cnn", dataset="digits", dry_run=True, set="lr=0.01", **elsewhere)
-    assert run_study(spec) is None
-    out = capsys.readouterr().out
-    assert "cnn (429,258 parameters)" in out and "lr            CategoricalDistribution(choices=(0.01,))" in out
+def test_a_plan_and_a_dry_run_write_and_start_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url, results = f"sqlite:///{tmp_path}/new.db", str(tmp_path / "r")
+    plan = plan_study(StudySpec.of(model="cnn", dataset="digits", set="lr=0.01", results_dir=results, storage=url))
+    (model,) = plan.models
+    assert (model.name, model.parameters, plan.dataset.name, plan.storage) == ("cnn", 429_258, "digits", None)
+    assert "lr            CategoricalDistribution(choices=(0.01,))" in repr(plan) and capsys.readouterr().out == ""
+    line = f"--model cnn --dataset digits --set lr=0.01 --dry-run --results-dir {results} --storage {url}"
+    assert main(line.split()) == 0 and capsys.readouterr().out == f"{plan}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_in_python_is_plan_study(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^dry_run: .* plan_study\(spec\)"):
+        run(tmp_path, dry_run=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 def run(tmp_path: Path, **settings: Any) -> StudyResult:
     base = {"model": "mlp_small", "dataset": "digits", "epochs": 3, "trials": 3, "concurrency": 1, "final_seeds": 1}
-    result = run_study(StudySpec.of(**{**base, "results_dir": tmp_path, "quiet": True, "seed": 3, **settings}))
-    assert result is not None
-    return result
+    return run_study(StudySpec.of(**{**base, "results_dir": tmp_path, "quiet": True, "seed": 3, **settings}))
 
 
 FIXED = ("dropout=0", "optimizer=adam", "batch_size=64", "activation=relu")

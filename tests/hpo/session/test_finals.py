@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hpo import StudyResult, StudySpec, run_study
-from hpo.session import finals as finals_module
-from hpo.session import session
-from hpo.store.finals_file import packed, read_finalists
-from hpo.store.journal import Journal, read_journal
+from hpo.session import finals, session
+from hpo.store.finals_file import packed
+from hpo.store.journal import read_journal
 from hpo.store.run_folder import RunFolder
-from hpo.trials.finalists import FIRST_SEED, Finalist, choose, order
-from hpo.trials.ranking import rank
-from hpo.trials.records import TrialState
+from hpo.trials.finalists import FIRST_SEED
+from hpo.worker.final import FinalOutcome
+from models import build_model
 from tests.helpers.records import record
 from trainers.data.dataset import load_dataset
 
@@ -28,57 +30,68 @@ needs_ray = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 def run(tmp_path: Path, **settings: Any) -> StudyResult:
     base = {"model": ["mlp_small", "lenet5"], "dataset": "digits", "epochs": 3, "trials": 3, "final_seeds": 2}
-    result = run_study(StudySpec.of(**{**base, "results_dir": tmp_path, "quiet": True, **settings}))
-    assert result is not None
-    return result
+    return run_study(StudySpec.of(**{**base, "results_dir": tmp_path, "quiet": True, **settings}))
 
 
-def test_the_best_of_each_architecture_that_is_usable() -> None:
-    records = [
-        record(0, model="cnn", val_accuracy=0.9),
-        record(1, model="mlp", val_accuracy=0.8),
-        record(2, model="cnn", val_accuracy=0.95),
-        record(3, model="cnn", val_accuracy=0.99, state=TrialState.DIVERGED),
-        record(4, model="vgg", state=TrialState.FAILED),
-    ]
-    ranked = rank(records)
-    assert [r.trial_id[-1] for r in choose(ranked, 1)] == ["2", "1"]
-    assert [r.trial_id[-1] for r in choose(ranked, 2)] == ["2", "0", "1"]
-    assert choose(ranked, 0) == []
+TRAINED = FinalOutcome(epochs=3, train_s=1.0)
+MLP = record(1, trial_id="mlp_small-0001", model="mlp_small", config={"activation": "relu"}, val_accuracy=0.9)
 
 
-def finalist(number: int, wrong: int, parameters: int = 10) -> Finalist:
-    right = np.ones((3, 1000), dtype=bool)
-    right[:, :wrong] = False
-    return Finalist(record(number, val_accuracy=0.99, parameters=parameters), (1, 2, 3), right)
+@pytest.fixture
+def final_test() -> finals.FinalTest:
+    return finals.FinalTest(load_dataset("digits", Path("x")), "cpu")
 
 
-def test_finalists_are_ordered_by_test_accuracy_and_say_who_is_tied() -> None:
-    ordered = order([finalist(0, 200), finalist(1, 12, 99), finalist(2, 12, 5), finalist(3, 13)])
-    assert [f.record.trial_id[-1] for f in ordered] == ["2", "1", "3", "0"]
-    assert [f.tied_with_best for f in ordered] == [True, True, True, False]
-    assert ordered[0].optimism == pytest.approx(0.99 - 0.988)
-    assert order([]) == []
+def weights() -> dict[str, torch.Tensor]:
+    return build_model("mlp_small", (1, 28, 28), 10, activation="relu").state_dict()
 
 
-def test_what_was_right_survives_the_journal(tmp_path: Path) -> None:
-    right = np.random.default_rng(0).random((3, 359)) < 0.9
-    journal = Journal(tmp_path / "finals.jsonl")
-    row = {"what": "tested", "trial_id": "cnn-0001", "asked": [7, 8, 9], "seeds": [7, 8, 9], "images": 359}
-    journal.append({**row, "right": [packed(one) for one in right]})
-    journal.close()
-    one = record(1, val_accuracy=0.9)
-    (found,) = read_finalists(tmp_path / "finals.jsonl", [one, record(2)], [7, 8])
-    assert found.record == one and found.seeds == (7, 8, 9) and (found.right == right).all()
-    assert read_finalists(tmp_path / "finals.jsonl", [one], [7, 8, 9, 10]) == []  # more seeds are asked for now
+def test_the_test_is_written_down_once_all_networks_are_there(tmp_path: Path, final_test: finals.FinalTest) -> None:
+    folder, told = RunFolder(tmp_path, -1), []
+    with closing(finals.Finals(folder, [MLP], (7, 8), final_test, told.append)) as begun:
+        first, second = begun.untrained
+        begun.keep(first, replace(TRAINED, weights=weights()))
+        begun.test_if_whole(MLP)
+    assert told == ["[1/2] final of mlp_small-0001, seed 7: 3 epochs, 1.0 s"]
+    assert [row["what"] for row in read_journal(folder.finals)] == ["trained"]
+    with closing(finals.Finals(folder, [MLP], (7, 8), final_test, told.append)) as again:
+        assert again.untrained == [second]  # the other one lies in a file
+        again.keep(second, replace(TRAINED, weights=weights()))
+        again.test_if_whole(MLP)
+        again.test_if_whole(MLP)
+    *_, row = read_journal(folder.finals)
+    assert (row["what"], row["seeds"], row["images"]) == ("tested", [7, 8], len(final_test.dataset.test))
+    assert len(read_journal(folder.finals)) == 3 and list(folder.final_weights.iterdir()) == []
+    with closing(finals.Finals(folder, [MLP], (7, 8), final_test, told.append)) as done:
+        assert done.untrained == []
 
 
-def test_what_is_to_be_said_of_a_final_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    finals = finals_module._Finals.__new__(finals_module._Finals)
-    finals.folder, finals.journal, finals.failed = RunFolder(tmp_path, -1), Journal(tmp_path / "finals.jsonl"), set()
-    finals.total, finals.done, finals.tell = 1, 0, lambda _: None
-    outcome = {"epochs": 3, "train_s": 1.0, "diverged": False, "warning": "its checkpoint is of no use", "weights": {}}
-    finals.keep(finals_module.Network(record(1), 7), outcome)
+def test_a_finalist_is_tested_with_the_networks_that_could_be_trained(
+    tmp_path: Path, final_test: finals.FinalTest
+) -> None:
+    folder = RunFolder(tmp_path, -1)
+    with closing(finals.Finals(folder, [MLP], (7, 8), final_test, lambda _: None)) as begun:
+        first, second = begun.untrained
+        begun.keep(first, FinalOutcome(error="it died"))
+        begun.keep(second, replace(TRAINED, weights=weights()))
+        begun.test_if_whole(MLP)
+    assert read_journal(folder.finals)[-1]["seeds"] == [8]
+
+
+def test_damaged_weights_are_made_again(tmp_path: Path, final_test: finals.FinalTest) -> None:
+    folder = RunFolder(tmp_path, -1)
+    folder.final_weights.mkdir()
+    (folder.final_weights / "mlp_small-0001-seed-7.pt").write_bytes(b"damaged")
+    with closing(finals.Finals(folder, [MLP], (7,), final_test, lambda _: None)) as begun:
+        assert [network.name for network in begun.untrained] == ["mlp_small-0001-seed-7"]
+    assert list(folder.final_weights.iterdir()) == []
+
+
+def test_what_is_to_be_said_of_a_final_is_in_the_log(
+    tmp_path: Path, final_test: finals.FinalTest, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(finals.Finals(RunFolder(tmp_path, -1), [record(1)], (7,), final_test, lambda _: None)) as begun:
+        begun.keep(begun.untrained[0], replace(TRAINED, warning="its checkpoint is of no use", weights={}))
     assert "cnn-0001-seed-7: its checkpoint is of no use" in caplog.text
 
 
@@ -111,6 +124,7 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.usefixtures("ray_local")
 def test_a_finalist_is_what_its_configuration_gives_on_all_but_the_test_images(tmp_path: Path) -> None:
     from trainers.data import dataset as data_module
+    from trainers.data.dataset import load_dataset
     from trainers.loop import predict
 
     result = run(tmp_path, name="a", model="lenet5", trials=2)
@@ -138,7 +152,7 @@ def test_a_finalist_is_what_its_configuration_gives_on_all_but_the_test_images(t
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_local")
 def test_finals_that_were_interrupted_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_finals = finals_module.run_finals
+    run_finals = finals.run_finals
 
     def stopped_after_the_first(
         plan: Any, folder: Any, place: Any, chosen: Any, interrupted: threading.Event, tell: Any

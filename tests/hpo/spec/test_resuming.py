@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hpo import run_study
+from hpo import plan_study, run_study
 from hpo.__main__ import main as cli
 from hpo.run import main
-from hpo.session import session
 from hpo.session.preflight.planning import preflight
+from hpo.session.session import open_session
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
@@ -148,23 +148,22 @@ def test_a_run_of_ones_own_architecture_goes_on_when_it_is_named(capsys: pytest.
 def test_what_is_printed_to_go_on_with_names_it() -> None:
     assert consent(["cnn", "mlp"]) == "" and consent(["cnn", "a:b"]) == " --model cnn a:b"
     spec = StudySpec.of(model=["cnn", "resumednets:net"], dataset="digits", trials=2, epochs=1, name="a")
-    with session.Session(preflight(spec), None) as begun:
-        hint = begun._outcome([], True, "").error
+    with open_session(preflight(spec), None) as session:
+        hint = session.judge.outcome([], interrupted=True).error
     words = hint.removeprefix("interrupted; go on with: python hpo/run.py ").split()
     assert words == ["--resume", "a", "--model", "cnn", "resumednets:net"]
     assert main([*words, "--dry-run"]) == 0
 
 
-def test_python_takes_the_settings_over_like_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_takes_the_settings_over_like_the_command_line() -> None:
     a_run(model="mlp", set="dropout=0.2", seed=5, train_size=300, space={"mlp": {"lr": 0.01}})
     spec = StudySpec.of(resume="a", trials=20, results_dir="results", quiet=True)
     assert (spec.search.trials, spec.search.epochs, spec.search.seed) == (20, 2, 5)
     assert (spec.search.model, spec.search.fixed, spec.data.train_size) == (("mlp",), ("dropout=0.2",), 300)
     assert spec.search.space == {"mlp": {"lr": 0.01}} and spec.output.quiet
-    assert run_study(StudySpec.of(resume="a", trials=20, dry_run=True)) is None
-    assert "trials:  20, 2 epochs" in capsys.readouterr().out
+    assert "trials:  20, 2 epochs" in str(plan_study(StudySpec.of(resume="a", trials=20)))
     with pytest.raises(ValueError, match="a resumed run cannot change --epochs 2 -> 3"):
-        run_study(StudySpec.of(resume="a", epochs=3, dry_run=True))
+        plan_study(StudySpec.of(resume="a", epochs=3))
     with pytest.raises(ValueError, match="--resume b: no such run in results; there are a"):
         StudySpec.of(resume="b")
     with pytest.raises(ValueError, match="setting trails: unknown"):
@@ -178,5 +177,5 @@ def test_an_extension_in_python_says_only_what_is_new(here: Path) -> None:
     settings = {"model": "resumednets:net", "dataset": "digits", "train_size": 200, "epochs": 2, "finalists": 0}
     first = run_study(StudySpec.of(**settings, trials=2, name="a", **kept))
     more = run_study(StudySpec.of(resume="a", trials=3, model="resumednets:net", **kept))
-    assert first and more and len(more.frame) == 3 and more.state == "complete"
+    assert len(more.frame) == 3 and more.state == "complete"
     assert set(first.frame["trial_id"]) < set(more.frame["trial_id"])

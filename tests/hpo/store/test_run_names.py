@@ -50,12 +50,12 @@ RUN = """
 from dataclasses import replace
 from pathlib import Path
 from hpo.session.preflight.planning import preflight
-from hpo.session.session import Session
+from hpo.session.session import open_session
 from hpo.spec.study import StudySpec
 plan = preflight(StudySpec.of(model="mlp_small", dataset="digits", results_dir={place!r}, name={name!r}))
 def go():
     try:
-        with Session(plan, None) as session:
+        with open_session(plan, None) as session:
             return session.folder.path.name
     except ValueError as error:
         return f"refused: {{error}}"

@@ -18,7 +18,7 @@ from trainers.data.dataset import TrainingData, load_dataset
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], final.FinalOutcome]:
     """Trains one network of three epochs, as a worker does, in this process."""
     arrays = load_dataset("digits", Path("x"), train_size=150).training.joined().to_arrays()
     monkeypatch.setattr(final.ray, "get", lambda reference: reference)
@@ -42,8 +42,8 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[
 
 @pytest.fixture
 def cut_short(
-    train: Callable[[], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, dict[str, Any]]:
+    train: Callable[[], final.FinalOutcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, final.FinalOutcome]:
     """The checkpoint of the first epoch, from where the network's worker died; and what it comes to as a whole."""
     whole = train()
     monkeypatch.setattr(Checkpoints, "remove", lambda *_: None)
@@ -52,25 +52,25 @@ def cut_short(
     return tmp_path / "mlp-0001-seed-7@000001.pt", whole
 
 
-def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(torch.equal(value, other["weights"][name]) for name, value in one["weights"].items())
+def equal(one: final.FinalOutcome, other: final.FinalOutcome) -> bool:
+    return all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
 
 
-def test_a_network_that_was_cut_short_goes_on(train: Any, cut_short: tuple[Path, dict[str, Any]]) -> None:
+def test_a_network_that_was_cut_short_goes_on(train: Any, cut_short: tuple[Path, final.FinalOutcome]) -> None:
     assert checkpoint.load(cut_short[0])["trainer"]["epoch"] == 1
     again = train()
-    assert again["warning"] == "" and again["epochs"] == 3 and equal(again, cut_short[1])
+    assert again.warning == "" and again.epochs == 3 and equal(again, cut_short[1])
 
 
 def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
-    train: Any, cut_short: tuple[Path, dict[str, Any]]
+    train: Any, cut_short: tuple[Path, final.FinalOutcome]
 ) -> None:
     path, whole = cut_short
     state = checkpoint.load(path)
     checkpoint.save(path, {**state, "trainer": {**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)}})
     again = train()
-    assert again["warning"].startswith("its checkpoint is of another device than cpu") and again["epochs"] == 3
-    assert not equal(again, whole) and again["train_s"] > state["train_s"]
+    assert again.warning.startswith("its checkpoint is of another device than cpu") and again.epochs == 3
+    assert not equal(again, whole) and again.train_s > state["train_s"]
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
     ],
 )
 def test_a_networks_checkpoint_of_no_use_means_from_the_beginning(
-    state: dict[str, Any], words: str, train: Any, cut_short: tuple[Path, dict[str, Any]]
+    state: dict[str, Any], words: str, train: Any, cut_short: tuple[Path, final.FinalOutcome]
 ) -> None:
     path, whole = cut_short
     checkpoint.save(path, state)
     again = train()
-    assert again["warning"].endswith(words) and equal(again, whole) and again["train_s"] < 9
+    assert again.warning.endswith(words) and equal(again, whole) and again.train_s < 9

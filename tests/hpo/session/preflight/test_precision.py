@@ -1,3 +1,5 @@
+"""Which precision auto stands for, by what was measured."""
+
 from __future__ import annotations
 
 import time
@@ -7,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.session.preflight import planning as preflight
 from hpo.session.preflight import precision
+from hpo.session.preflight.planning import preflight
 from hpo.session.preflight.precision import (
     BF16_AS_GOOD,
     MIN_BF16_SPEEDUP,
@@ -96,19 +98,19 @@ def test_a_plan_has_a_precision_for_each_architecture_and_keeps_it(
 ) -> None:
     def plan(stored: Any = None, **settings: Any) -> Any:
         settings = {"model": ["cnn", "mlp"], "dataset": "digits", "trials": 1, **settings}
-        return preflight.preflight(StudySpec.of(**settings), stored)
+        return preflight(StudySpec.of(**settings), stored)
 
-    monkeypatch.setattr(preflight, "bf16_speedup", lambda: speedup)
+    monkeypatch.setattr(precision, "bf16_speedup", lambda: speedup)
     first = plan()
     assert [model.precision for model in first.models] == expected
     study = describe(first)
     assert [entry["precision"] for entry in study["models"].values()] == expected
-    monkeypatch.setattr(preflight, "bf16_speedup", lambda: 1.0)  # resumed on another machine
+    monkeypatch.setattr(precision, "bf16_speedup", lambda: 1.0)  # resumed on another machine
     assert [model.precision for model in plan(study).models] == expected
     del study["models"]["mlp"]["precision"], study["models"]["cnn"]["precision"]  # of a version that had only float32
     study["spec"]["precision"] = "float32"
     assert [model.precision for model in plan(study).models] == ["float32", "float32"]
-    monkeypatch.setattr(preflight, "bf16_speedup", lambda: pytest.fail("measured for nothing"))
+    monkeypatch.setattr(precision, "bf16_speedup", lambda: pytest.fail("measured for nothing"))
     assert [model.precision for model in plan(precision="bf16").models] == ["bf16", "bf16"]
     assert [model.precision for model in plan(model="mlp").models] == ["float32"]
     shared = plan(storage=f"sqlite:///{tmp_path}/shared.db", study="together")

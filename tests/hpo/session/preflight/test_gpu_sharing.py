@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from hpo.session.preflight import gpu_sharing as packing
+from hpo.session.preflight import gpu_sharing
 from hpo.session.preflight.gpu_sharing import (
     GpuSharing,
     lanes_of,
     lanes_to_try,
     largest_architecture,
-    pack,
+    plan_gpu_sharing,
     probe_on_ray,
     share_of,
 )
 from hpo.session.preflight.planning import preflight
 from hpo.spec.plan import Plan
+from hpo.spec.settings import ResourceSpec
 from hpo.spec.study import StudySpec
 from trainers.probe import Probe
 
@@ -77,19 +78,18 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
     made = plan()
     asked: list[Any] = []
 
-    def measured(spec: Any, dataset: Any, model: Any, lanes: Any) -> Probe | None:
+    def measured(resources: Any, dataset: Any, model: Any, lanes: Any) -> Probe | None:
         asked.append((model.name, lanes))
         if model.name == "mlp":
             return None
         rates = {1: 100.0, **dict.fromkeys(lanes, 900.0)}
         return Probe(peak_bytes=GIB, total_bytes=80 * GIB, busy=0.25, images_per_s=rates)
 
-    monkeypatch.setattr(packing, "probe_on_ray", measured)
+    monkeypatch.setattr(gpu_sharing, "probe_on_ray", measured)
 
-    def packed(models: list[str], gpus: int = 1, **settings: Any) -> GpuSharing:
-        spec = StudySpec.of(**{"model": models, "dataset": "digits", **settings})
+    def packed(models: list[str], gpus: int | None = 1, trials: int = 50, **resources: Any) -> GpuSharing:
         plans = tuple(replace(made.models[0], name=name, space=plan(model=name).models[0].space) for name in models)
-        return pack(spec, made.dataset, plans, "cuda", gpus)
+        return plan_gpu_sharing(ResourceSpec(**resources), trials, made.dataset, plans, "cuda", gpus)
 
     both = packed(["lenet5", "vgg16"], trials=50)
     assert both.lanes == {"lenet5": 8} and both.notes == ("lenet5: 8 trials at a time as one network",)
@@ -106,9 +106,7 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
     assert packed(["lenet5"], fuse=4, gpus_per_trial="auto").gpus == 1.0
     assert packed(["lenet5"], trials=19) == GpuSharing({})  # too few for a probe
     count = len(asked)
-    assert packed(["lenet5"], dry_run=True).notes == (
-        "how trials are packed on a GPU is measured at the start of a run",
-    )
+    assert packed(["lenet5"], gpus=None).notes == ("how trials are packed on a GPU is measured at the start of a run",)
     assert packed(["lenet5"], gpus_per_trial=0.5) == GpuSharing({})  # the user packs
     assert packed(["lenet5"], fuse="off") == packed(["lenet5"], workers_per_trial=2) == GpuSharing({})
     assert len(asked) == count
@@ -133,11 +131,11 @@ def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: p
         return Probe()
 
     made = plan(model="cnn")
-    monkeypatch.setattr(packing, "probe", probe)
+    monkeypatch.setattr(gpu_sharing, "probe", probe)
     monkeypatch.setattr("ray.remote", lambda **_: lambda task: Task(task))
     monkeypatch.setattr("ray.get", lambda found, **_: found)
     monkeypatch.setattr("cluster.connect.connect", lambda _: contextlib.nullcontext())
-    probe_on_ray(made.spec, made.dataset, model, (), device="cpu")
+    probe_on_ray(made.spec.resources, made.dataset, model, (), device="cpu")
     assert probed["batch_size"] == 512 and probed["largest"] == largest_architecture(model)
     assert probed["make"]["dropout"] == 0.7 and probed["make"]["width_1"] == 32  # the published one
 
@@ -173,7 +171,7 @@ def test_a_network_whose_layers_depend_on_dropout_is_not_fused(tmp_path: Path, m
 @pytest.mark.usefixtures("ray_local")
 def test_a_worker_measures(tmp_path: Path) -> None:
     made = plan()
-    found = probe_on_ray(made.spec, made.dataset, made.models[0], (2,), device="cpu")
+    found = probe_on_ray(made.spec.resources, made.dataset, made.models[0], (2,), device="cpu")
     assert found and list(found.images_per_s) == [1, 2]
     broken = replace(made.models[0], name="vgg16")  # which takes no activation
-    assert probe_on_ray(made.spec, made.dataset, broken, (2,), device="cpu") is None
+    assert probe_on_ray(made.spec.resources, made.dataset, broken, (2,), device="cpu") is None

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from hpo.session.preflight import cluster_check as nodes
-from hpo.session.preflight import planning as preflight
+from hpo.session.preflight import cluster_check
 from hpo.session.preflight.cluster_check import check_nodes
-from hpo.spec.study import StudySpec
 from hpo.store.checkpoint_stores import FolderStorage
 
 
@@ -20,7 +18,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> None:
     def ask(function: Any, place: Any) -> dict[str, Any]:
         return {f"node-{n}": answer or function(place) for n, answer in enumerate(answers)}
 
-    monkeypatch.setattr(nodes, "on_every_node", ask)
+    monkeypatch.setattr(cluster_check, "on_every_node", ask)
 
 
 def test_nodes_that_share_the_place_are_fine_and_nothing_is_left(
@@ -55,23 +53,3 @@ def test_a_place_that_takes_nothing_is_refused_without_a_cluster_too(tmp_path: P
     with pytest.raises(ValueError, match=r"--storage-path .*file: cannot be written"):
         check_nodes(str(tmp_path / "file"), joined=False)
     assert not FolderStorage(tmp_path / "nowhere").names("")
-
-
-@pytest.mark.parametrize(
-    ("address", "at_once", "words"), [(None, 2, "2 at once"), ("auto", 16, "wait for nodes to join")]
-)
-def test_a_cluster_may_be_said_to_grow(address: str | None, at_once: int, words: str) -> None:
-    spec = StudySpec.of(concurrency=16, address=address)
-    count, note = preflight._concurrency(spec, 0.0, {"CPU": 2, "GPU": 0})
-    assert count == at_once and words in note
-
-
-def test_an_empty_cluster_that_grows_is_no_mistake_and_one_that_does_not_is() -> None:
-    nothing = {"CPU": 0.0, "GPU": 0.0}
-    growing = StudySpec.of(concurrency=4, address="auto", gpus_per_trial=1.0)
-    assert preflight._concurrency(growing, 1.0, nothing)[0] == 4
-    assert preflight._gpus_per_trial(growing, "cuda", nothing) == 1.0 and preflight._device(growing, nothing) == "cuda"
-    with pytest.raises(ValueError, match="--cpus-per-trial 1: there are 0 CPUs"):
-        preflight._concurrency(StudySpec.of(address="auto"), 0.0, nothing)
-    with pytest.raises(ValueError, match="--gpus-per-trial 1: there are 0 GPUs"):
-        preflight._gpus_per_trial(StudySpec.of(address="auto", gpus_per_trial=1.0), "cuda", nothing)
