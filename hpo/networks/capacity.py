@@ -10,7 +10,7 @@ from hpo.system.errors import UserError
 from models import MODELS, build_model, check_plug_in, count_parameters
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
-from trainers.data.room import available_bytes, gigabytes
+from trainers.data.free_memory import available_bytes, gigabytes
 
 BYTES_OF_A_PARAMETER = 16  # as float32: its weight, its gradient and Adam's two moments
 _ANYWHERE = 10**9  # bytes that any machine has: so that a GPU is only asked for its memory where that matters

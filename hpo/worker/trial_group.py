@@ -14,7 +14,6 @@ from hpo.worker.timeout import Timeout
 from hpo.worker.trainer_factory import make_array_trainer, take_up
 from hpo.worker.worker_group import WorkerGroup
 from models import trainable_parameters
-from trainers.fused.trainer import FusedTrainer
 
 
 class TrialGroup:
@@ -132,6 +131,5 @@ class TrialGroup:
     def _keep(self, lanes: list[RunningTrial]) -> None:
         """Goes on with these: the arrays shrink to them."""
         if lanes and len(lanes) < len(self.left):
-            assert isinstance(self.trainer, FusedTrainer)
             self.trainer.keep([self.left.index(lane) for lane in lanes])
         self.left = lanes

@@ -48,7 +48,7 @@ def test_a_checkpoint_of_another_device_goes_on_with_other_numbers(
     twins = [trainer(data), trainer(data)]
     for twin in twins:
         assert twin.load(*(checkpoint.load(tmp_path / f"{lane}.pt") for lane in range(lanes))) == (
-            "its checkpoint is of another device than cpu: dropout and augmentation go on with other random numbers"
+            "the checkpoint is from another device than cpu: dropout and augmentation draw other random numbers"
         )
         assert [result.epoch for result in twin.step()] == [2] * lanes
     one, other = (twin.weights(lanes - 1) for twin in twins)

@@ -19,7 +19,7 @@ from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset
 from trainers.fused.stacked_conv import Form, grouped, products
 from trainers.fused.trainer import FusedTrainer
-from trainers.loop import use_whole_float32
+from trainers.loop import use_ieee_float32
 from trainers.single import SingleTrainer
 
 pytestmark = [
@@ -63,7 +63,7 @@ def test_a_lane_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) -
 @pytest.mark.parametrize("form", [grouped, products])
 def test_float32_is_ieees(form: Form) -> None:
     """TF32 is off by about 1e-3."""
-    use_whole_float32()
+    use_ieee_float32()
     x, weight = random(8, 2 * 64, 14, 14), random(2, 64, 64, 3, 3)
     exact = form(x.double(), weight.double(), None, 1)
     assert (form(x, weight, None, 1) - exact).abs().max() / exact.abs().max() < 2e-6

@@ -167,10 +167,12 @@ class Masked(nn.Module):
         return x * (self.numbers.of_one(x.shape) >= self.p) / (1 - self.p) if self.training else x
 
 
-def check_dropout(networks: Sequence[Make], numbers: Numbers, doubles: TrainingData) -> None:
+def check_dropout(
+    networks: Sequence[Make], numbers: Numbers, doubles: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = configs()
     trainer = FusedTrainer(networks, doubles, settings)
-    trainer.net.draw = numbers.all
+    monkeypatch.setattr(trainer.net, "draw", numbers.all)
     results = [trainer.step() for _ in range(2)]
     for lane, (network, config) in enumerate(zip(networks, settings, strict=True)):
         numbers.begin(lane)
@@ -189,18 +191,18 @@ RATES = (0.5, 0.2, 0.35)
 @pytest.mark.parametrize(
     "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in FUSIBLE if "compact" not in n]
 )
-def test_dropout_has_a_rate_for_each_lane(name: str, doubles: TrainingData) -> None:
-    check_dropout([in_doubles(make(name, dropout=rate)) for rate in RATES], Numbers(3), doubles)
+def test_dropout_has_a_rate_for_each_trial(name: str, doubles: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_dropout([in_doubles(make(name, dropout=rate)) for rate in RATES], Numbers(3), doubles, monkeypatch)
 
 
-def test_dropout_of_maps_has_one_too(doubles: TrainingData) -> None:
+def test_dropout_of_maps_has_one_too(doubles: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Numbers(3)
 
     def network(rate: float) -> nn.Module:
         head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 10))
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ELU(), Masked(rate, numbers), *head).double()
 
-    check_dropout([partial(network, rate) for rate in RATES], numbers, doubles)
+    check_dropout([partial(network, rate) for rate in RATES], numbers, doubles, monkeypatch)
 
 
 def test_dropout_drops_what_it_should_and_keeps_the_mean(data: TrainingData) -> None:
@@ -307,5 +309,7 @@ def test_other_networks_are_not_stacked(network: Make, data: TrainingData) -> No
 def test_lanes_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
-    with pytest.raises(ValueError, match="lanes differ in more than lr, weight_decay, optimizer, seed and dropout"):
+    with pytest.raises(
+        ValueError, match="fused trials may differ in lr, weight_decay, optimizer, seed and dropout only"
+    ):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])
