@@ -35,17 +35,17 @@ def test_without_a_network_one_line_says_which_file_to_put_where(
     line = f"train --model vgg16 --pretrained {share} --dataset digits --results-dir"
     assert main([*line.split(), str(tmp_path / "r")]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("hpo: pretrained weights of vgg16: cannot be had (") and err.count("\n") == 1
-    assert f"put it to {home / NAME}" in err and "https://download.pytorch.org/models/" in err
+    assert err.startswith("hpo: pretrained weights of vgg16: not available (") and err.count("\n") == 1
+    assert f"save it as {home / NAME}" in err and "https://download.pytorch.org/models/" in err
     assert not (tmp_path / "r").exists() and not list(home.glob("*.pth"))
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="not available"):
         preflight(StudySpec.of(model="vgg16", set=f"pretrained={share}", dataset="digits"))
 
 
 def test_a_damaged_file_is_said(home: Path) -> None:
     home.mkdir(parents=True)
     (home / NAME).write_text("half a download")
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="not available"):
         build_model("vgg16", (1, 28, 28), 10, pretrained="whole")
 
 
