@@ -114,11 +114,11 @@ def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epo
         for trainer in (captured, plain):
             for _ in range(epochs):
                 trainer.step()
-        lanes = (2,) if isinstance(captured, FusedTrainer) else ()
+        trials = (2,) if isinstance(captured, FusedTrainer) else ()
         captured.model.train()
         captured.steps.batches = (
-            torch.arange(64).reshape(2, 32).unsqueeze(1).expand(2, *lanes, 32)
-            if lanes
+            torch.arange(64).reshape(2, 32).unsqueeze(1).expand(2, *trials, 32)
+            if trials
             else torch.arange(64).reshape(2, 32)
         )
         captured.steps.next = torch.zeros(1, dtype=torch.int64)
@@ -127,9 +127,9 @@ def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epo
         for _ in range(2):
             captured.step()
             plain.step()
-        for lane in range((len(lanes) and 2) or 1):
-            weights = plain.weights(lane)
-            assert all(torch.equal(value, weights[name]) for name, value in captured.weights(lane).items())
+        for trial in range((len(trials) and 2) or 1):
+            weights = plain.weights(trial)
+            assert all(torch.equal(value, weights[name]) for name, value in captured.weights(trial).items())
 
 
 @pytest.mark.parametrize(
