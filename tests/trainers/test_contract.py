@@ -161,7 +161,7 @@ def test_keep_goes_on_with_the_trials_that_are_named(use: Use, trials: int) -> N
 @for_every_trainer
 def test_close_lets_go_of_the_network(use: Use, trials: int) -> None:
     trainer = use(lambda trainer: trainer)
-    with pytest.raises(AttributeError):
+    with pytest.raises((AttributeError, ValueError)):  # no network, no process group
         trainer.step()
 
 
