@@ -1,16 +1,18 @@
-"""The architectures Podium knows by name, and those a user brings.
+"""The architectures that Podium knows by name, and those that a user brings.
 
-Adding one is a function in a file of this folder and a line in `MODELS` (and its search space in
-hpo/spec/spaces.py). Without touching Podium: a callable in any importable module, called MODULE:NAME, or an
-installed package's entry point in the group "podium.models". Names and activations are readable without
-torch, so that a wrong name is answered before anything heavy is imported.
+To add one, write a function in a file of this folder and a line in `MODELS` (and its search space in
+hpo/spec/spaces.py). Without changing Podium: a callable in any importable module, called MODULE:NAME, or an installed
+package's entry point in the group "podium.models". Names and hyperparameters are readable without torch, so that a
+wrong one is answered before anything heavy is imported.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
 
@@ -20,54 +22,65 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "podium.models"
 
 
-class Architecture(NamedTuple):
-    """builder: MODULE:FUNCTION. source: where the architecture comes from. widths: the published channels and units of
-    its layers, from the images on; hyperparameters width_1, width_2, ... of those that have any."""
+@dataclass(frozen=True)
+class Architecture:
+    """An architecture of Podium's own."""
 
     builder: str
+    """MODULE:FUNCTION."""
     source: str
+    """Where the architecture comes from."""
+    hyperparameters: Mapping[str, Any]
+    """What its builder takes, with defaults; the widths apart."""
     widths: tuple[int, ...] = ()
+    """The published channels and units of its layers, from the images on, where they can be chosen."""
 
 
-_A = "a comparison of NN, CNN and VGG16"
-_B = "the way to 99.4 % under 8,000 parameters"
-_C = "LeNet-5 against a perceptron of its size"
-_D = "deep-digits"
-_E = "a baseline-against-CNN comparison"
+_COMPARISON = "a comparison of NN, CNN and VGG16"
+_COMPACT = "the way to 99.4 % under 8,000 parameters"
+_LENET = "LeNet-5 against a perceptron of its size"
+_DIGITS = "deep-digits"
+_BASELINE = "a baseline-against-CNN comparison"
+_ACTIVATION = {"activation": "relu"}
+
+
+def _with_dropout(default: float) -> dict[str, Any]:
+    return {**_ACTIVATION, "dropout": default}
+
 
 MODELS: dict[str, Architecture] = {
-    "mlp": Architecture("models.mlp:mlp", f"{_D}; {_E}", (128, 64)),
-    "mlp_small": Architecture("models.mlp:mlp", _C, (56, 28)),
-    "mlp_wide": Architecture("models.mlp:mlp", _A, (512, 512)),
-    "cnn": Architecture("models.cnn:cnn", _E, (32, 64, 128, 64)),
-    "cnn_dropout": Architecture("models.cnn:cnn_dropout", _D, (32, 64, 128)),
-    "cnn_deep": Architecture("models.cnn:cnn_deep", _A, (32, 64, 64, 1024, 512)),
-    "lenet5": Architecture("models.lenet:lenet5", _C),
-    "lenet5_bn": Architecture("models.lenet:lenet5_bn", _C),
-    "compact_190k": Architecture("models.compact:compact_190k", _B, (32, 64, 128, 32, 64, 128)),
-    "compact_18k": Architecture("models.compact:compact_18k", _B, (128, 8, 16, 16, 32, 16, 16, 32)),
-    "compact_7k": Architecture("models.compact:compact_7k", _B, (128, 8, 8, 8, 16, 8, 8, 16)),
-    "compact_6k": Architecture("models.compact:compact_6k", _B, (128, 4, 8, 8, 16, 8, 8, 16)),
-    "vgg16": Architecture("models.vgg:vgg16", _A),
+    "mlp": Architecture("models.mlp:mlp", f"{_DIGITS}; {_BASELINE}", _with_dropout(0.0), (128, 64)),
+    "mlp_small": Architecture("models.mlp:mlp", _LENET, _with_dropout(0.0), (56, 28)),
+    "mlp_wide": Architecture("models.mlp:mlp", _COMPARISON, _with_dropout(0.0), (512, 512)),
+    "cnn": Architecture("models.cnn:cnn", _BASELINE, _with_dropout(0.0), (32, 64, 128, 64)),
+    "cnn_dropout": Architecture("models.cnn:cnn_dropout", _DIGITS, _with_dropout(0.2), (32, 64, 128)),
+    "cnn_deep": Architecture("models.cnn:cnn_deep", _COMPARISON, _with_dropout(0.0), (32, 64, 64, 1024, 512)),
+    "lenet5": Architecture("models.lenet:lenet5", _LENET, _with_dropout(0.0)),
+    "lenet5_bn": Architecture("models.lenet:lenet5_bn", _LENET, _with_dropout(0.5)),
+    "compact_190k": Architecture("models.compact:compact_190k", _COMPACT, _ACTIVATION, (32, 64, 128, 32, 64, 128)),
+    "compact_18k": Architecture("models.compact:compact_18k", _COMPACT, _ACTIVATION, (128, 8, 16, 16, 32, 16, 16, 32)),
+    "compact_7k": Architecture("models.compact:compact_7k", _COMPACT, _ACTIVATION, (128, 8, 8, 8, 16, 8, 8, 16)),
+    "compact_6k": Architecture("models.compact:compact_6k", _COMPACT, _ACTIVATION, (128, 4, 8, 8, 16, 8, 8, 16)),
+    "vgg16": Architecture("models.vgg:vgg16", _COMPARISON, {"dropout": 0.5, "pretrained": "none"}),
 }
 
 
 def plug_ins() -> dict[str, str]:
-    """Architectures of installed packages: name to MODULE:NAME."""
+    """Returns the architectures of installed packages: name to MODULE:NAME."""
     from importlib.metadata import entry_points
 
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
 def is_known(name: str) -> bool:
-    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME."""
+    """Tells whether `name` is in `MODELS`, a plug-in's, or of the form MODULE:NAME."""
     return name in MODELS or ":" in name or name in plug_ins()
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
-    """The callable that builds architecture `name` from (input_shape, num_classes, **hyperparameters).
+    """Returns the callable that builds the architecture from (input_shape, num_classes, **hyperparameters).
 
-    Raises ValueError, in one line, where a user's module cannot be imported or has no such callable.
+    Raises ModelError, in one line, where a user's module cannot be imported or has no such callable.
     """
     path = MODELS[name].builder if name in MODELS else name if ":" in name else plug_ins()[name]
     module, _, attribute = path.partition(":")
@@ -78,16 +91,33 @@ def builder(name: str) -> Callable[..., nn.Module]:
             raise
         raise ModelError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(found):
-        raise ModelError(f"--model {name}: is a {type(found).__name__}, nothing that builds a network")
+        raise ModelError(f"--model {name}: is of type {type(found).__name__}, not a function or class")
     return found
+
+
+def hyperparameters(name: str) -> dict[str, Any]:
+    """Returns the hyperparameters that the architecture takes, with their defaults, None where it has no default.
+
+    These are `activation`, `dropout`, `pretrained`, and `width_1`, `width_2`, ... of layers whose widths can be chosen.
+    Podium's own are known without torch. A user's are those that its callable takes beyond (input_shape, num_classes)
+    and whose default is a number, a text, a truth value or missing: no flag can set another kind of value. Raises
+    ModelError where the user's module cannot be imported.
+    """
+    if name in MODELS:
+        own = MODELS[name]
+        return {**own.hyperparameters, **{f"width_{n}": width for n, width in enumerate(own.widths, start=1)}}
+    parameters = list(inspect.signature(builder(name)).parameters.values())[2:]
+    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    plain = [each for each in named if each.default is each.empty or isinstance(each.default, bool | int | float | str)]
+    return {each.name: None if each.default is each.empty else each.default for each in plain}
 
 
 def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> nn.Module:
     """Builds the architecture `name` for images of `input_shape` (channels, height, width).
 
-    `arch` holds the architecture's own hyperparameters: `activation`, `dropout`, and `width_1`, `width_2`, ... of the
-    layers whose widths can be chosen, by default the published ones.
-    Raises ValueError where the images are too small for the architecture, KeyError for an unknown name.
+    arch: the architecture's own hyperparameters, see `hyperparameters`. The network takes images (N, *input_shape) and
+    returns logits (N, num_classes). Raises ModelError where the images are too small for the architecture, KeyError for
+    an unknown name.
     """
     published = MODELS[name].widths if name in MODELS else ()
     if published:
@@ -96,9 +126,9 @@ def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, 
 
 
 def fetch_pretrained(arch: Mapping[str, Any]) -> None:
-    """Downloads the weights that a configuration begins with, if any: once, before several workers would.
+    """Downloads the pretrained weights that a configuration starts from, if any, before several workers would do so.
 
-    Raises ValueError, saying which file to put where, if they are neither here nor can be fetched.
+    Raises ModelError, which says which file to put where, if they are neither here nor can be downloaded.
     """
     if arch.get("pretrained", "none") != "none":
         from models.vgg import pretrained_weights
@@ -107,7 +137,7 @@ def fetch_pretrained(arch: Mapping[str, Any]) -> None:
 
 
 def count_parameters(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> int:
-    """Counts the trainable parameters on torch's meta device: nothing is allocated."""
+    """Counts the trainable parameters of an architecture on torch's meta device: nothing is allocated."""
     import torch
 
     with torch.device("meta"):
@@ -116,15 +146,15 @@ def count_parameters(name: str, input_shape: tuple[int, int, int], num_classes: 
 
 
 def trainable_parameters(module: nn.Module) -> int:
-    """How many parameters training changes."""
+    """Counts the parameters that training changes."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> None:
-    """Builds a user's architecture, feeds it two images and takes a gradient: its faults show before anything starts.
+    """Builds a user's architecture, feeds it two images and takes a gradient, so that its faults show early.
 
-    Raises ValueError, in one line, where it raises, is no torch module or has an output of another shape
-    than (images, classes).
+    Raises ModelError, in one line, where it raises anything, is not a torch module, or does not return (images,
+    classes).
     """
     import torch
 
@@ -140,5 +170,5 @@ def check_plug_in(name: str, input_shape: tuple[int, int, int], num_classes: int
     shape = tuple(getattr(output, "shape", ()))
     if shape != (2, num_classes):
         raise ModelError(
-            f"--model {name}: gives {shape or type(output).__name__} for 2 images, ({2}, {num_classes}) is needed"
+            f"--model {name}: returns {shape or type(output).__name__} for 2 images; must return (2, {num_classes})"
         )

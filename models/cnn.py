@@ -24,9 +24,9 @@ Shape = tuple[int, int, int]
 def cnn(
     input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
 ) -> nn.Module:
-    """Two pooled convolutions and two hidden linear layers, of four `widths`; dropout before each of the linear ones.
+    """Builds two pooled convolutions and two hidden linear layers, of four `widths`; dropout before each linear one.
 
-    Raises ValueError for images under 4x4, which two poolings leave nothing of.
+    Raises ModelError for images under 4x4, of which two poolings leave nothing.
     """
     channels, height, width = at_least("cnn", 4, input_shape)
     first, second, *hidden = widths
@@ -42,10 +42,9 @@ def cnn(
 def cnn_dropout(
     input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.2
 ) -> nn.Module:
-    """Two unpadded convolutions, one pooling, one hidden linear layer, of three `widths`; dropout before both linear
-    layers.
+    """Builds two unpadded convolutions, one pooling and one hidden linear layer, of three `widths`.
 
-    Raises ValueError for images under 6x6.
+    Dropout comes before both linear layers. Raises ModelError for images under 6x6.
     """
     channels, height, width = at_least("cnn_dropout", 6, input_shape)
     first, second, hidden = widths
@@ -66,10 +65,9 @@ def cnn_dropout(
 def cnn_deep(
     input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
 ) -> nn.Module:
-    """Three convolutions, two of them pooled, and two hidden linear layers, of five `widths`; dropout before each
-    linear one.
+    """Builds three convolutions, two of them pooled, and two hidden linear layers, of five `widths`.
 
-    Raises ValueError for images under 4x4.
+    Dropout comes before each hidden linear layer. Raises ModelError for images under 4x4.
     """
     channels, height, width = at_least("cnn_deep", 4, input_shape)
     first, second, third, *hidden = widths
@@ -85,7 +83,7 @@ def cnn_deep(
 
 
 def _head(widths: Sequence[int], num_classes: int, activation: str, dropout: float) -> list[nn.Module]:
-    """Flatten, two hidden linear layers with dropout before each, and the output layer."""
+    """Builds the head: two hidden linear layers with dropout before each, and the output layer."""
     flat, first, second = widths
     return [
         nn.Flatten(),

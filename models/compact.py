@@ -21,7 +21,7 @@ from models.layers import activation_layer, at_least
 
 Shape = tuple[int, int, int]
 
-# 3: a 3x3 convolution, 1: a 1x1 one, p: padded; "pool" is 2x2. Each convolution takes the next of the widths.
+# 3: a 3x3 convolution; 1: a 1x1 convolution; p: padded; pool: 2x2. Each convolution takes the next width.
 _190K = "3, 3, 3, 1, 3, pool, 3"
 _18K = "3p, 1, 3p, pool, 3, 3, pool, 1, 3, 3"
 _6K = _18K
@@ -29,35 +29,47 @@ _7K = "3, 1, 3, pool, 3, 3, 1, 3, 3"
 
 
 def compact_190k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
-    """32, 64, 128, 1x1 32, 64, pool, 128, 1x1 classes, average. ValueError for images under 14x14."""
+    """Builds 32, 64, 128, 1x1 32, 64, pool, 128, 1x1 classes, average.
+
+    Raises ModelError for images under 14x14.
+    """
     channels, *_ = at_least("compact_190k", 14, input_shape)
     layers = _stack(_190K, channels, widths, activation, norm=False)
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), activation_layer(activation), *_average())
 
 
 def compact_18k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
-    """128p, 1x1 8, 16p, pool, 16, 32, pool, 1x1 16, 16, 32, 1x1 classes, average. ValueError under 28x28."""
+    """Builds 128p, 1x1 8, 16p, pool, 16, 32, pool, 1x1 16, 16, 32, 1x1 classes, average.
+
+    Raises ModelError for images under 28x28.
+    """
     channels, *_ = at_least("compact_18k", 28, input_shape)
     layers = _stack(_18K, channels, widths, activation, norm=False)
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), activation_layer(activation), *_average())
 
 
 def compact_6k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
-    """128p, 1x1 4, 8p, pool, 8, 16, pool, 1x1 8, 8, 16, 1x1 classes, average. ValueError under 28x28."""
+    """Builds 128p, 1x1 4, 8p, pool, 8, 16, pool, 1x1 8, 8, 16, 1x1 classes, average.
+
+    Raises ModelError for images under 28x28.
+    """
     channels, *_ = at_least("compact_6k", 28, input_shape)
     layers = _stack(_6K, channels, widths, activation, norm=True)
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], num_classes, 1), *_average())
 
 
 def compact_7k(input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu") -> nn.Module:
-    """128, 1x1 8, 8, pool, 8, 16, 1x1 8, 8, 16, average, 1x1 classes. ValueError for images under 22x22."""
+    """Builds 128, 1x1 8, 8, pool, 8, 16, 1x1 8, 8, 16, average, 1x1 classes.
+
+    Raises ModelError for images under 22x22.
+    """
     channels, *_ = at_least("compact_7k", 22, input_shape)
     layers = _stack(_7K, channels, widths, activation, norm=True)
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(widths[-1], num_classes, 1), nn.Flatten())
 
 
 def _stack(kinds: str, channels: int, widths: Sequence[int], activation: str, norm: bool) -> list[nn.Module]:
-    """The modules of a description such as "3p, 1, pool"."""
+    """Builds the modules that a description such as "3p, 1, pool" names."""
     modules: list[nn.Module] = []
     following = iter(widths)
     for kind in kinds.split(", "):

@@ -1,7 +1,7 @@
-"""What a user can put right: an architecture that cannot be used."""
+"""The mistakes of a user that concern the architecture."""
 
 from __future__ import annotations
 
 
 class ModelError(ValueError):
-    """An architecture that cannot be imported or built, or does not fit the images. Its text is one line."""
+    """An architecture that cannot be imported or built, or does not fit the images. The message is one line."""

@@ -1,4 +1,4 @@
-"""Layers the families share: activations, dropout with a generator of its own, pooled activations."""
+"""Layers that several architectures use: activations, pooled activations, and dropout with its own generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.names import ACTIVATIONS
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+_ACTIVATION_LAYERS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
@@ -22,14 +22,14 @@ _NON_DECREASING = ("relu", "leaky_relu", "elu", "tanh")
 
 
 def activation_layer(name: str) -> nn.Module:
-    """The activation called `name`; ValueError with the choices for any other name."""
-    if name not in _ACTIVATIONS:
+    """Makes the activation called `name`; raises ModelError with the choices for another name."""
+    if name not in _ACTIVATION_LAYERS:
         raise ModelError(f"activation {name!r}: choose from {', '.join(ACTIVATIONS)}")
-    return _ACTIVATIONS[name]()
+    return _ACTIVATION_LAYERS[name]()
 
 
 def at_least(name: str, side: int, input_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """`input_shape`, or ValueError where the images are smaller than the architecture needs."""
+    """Returns `input_shape` (channels, height, width); raises ModelError where a side has less than `side` pixels."""
     _, height, width = input_shape
     if min(height, width) < side:
         raise ModelError(f"{name}: needs images of at least {side}x{side}, these are {height}x{width}")
@@ -37,17 +37,20 @@ def at_least(name: str, side: int, input_shape: tuple[int, int, int]) -> tuple[i
 
 
 def pooled_activation(name: str) -> list[nn.Module]:
-    """Activation followed by 2x2 max pooling, in the order that is cheaper.
+    """Makes an activation and 2x2 max pooling, in the cheaper order: (N, C, H, W) to (N, C, H // 2, W // 2).
 
-    A non-decreasing activation commutes with the maximum, so pooling first gives the same function
-    with a quarter of the activations. gelu and silu fall before they rise: they keep their order.
+    A non-decreasing activation commutes with the maximum, so pooling first is the same function with a quarter of the
+    activations. gelu and silu fall before they rise: they come before the pooling.
     """
     layers = [activation_layer(name), nn.MaxPool2d(2)]
     return layers[::-1] if name in _NON_DECREASING else layers
 
 
 class Normalized(nn.Module):
-    """A network with its normalization: pixels in [0, 1], (N, channels, height, width), to logits (N, classes)."""
+    """A network with its normalization: pixels in [0, 1], (N, channels, height, width), to logits (N, classes).
+
+    mean, std: per channel.
+    """
 
     mean: Tensor
     std: Tensor
@@ -64,13 +67,14 @@ class Normalized(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout (Srivastava et al., 2014) that draws from a generator that it is given, until then from the global one.
+    """Dropout (Srivastava et al., 2014) that draws from a given generator, or from torch's global one before that.
 
-    The trainer gives it one (trainers/generators.py), so that a trial's random numbers depend on its own seed
-    alone and not on what else its process ran. Input and output have the same, arbitrary shape.
+    The trainer gives it one (trainers/generators.py): a trial's random numbers then depend on its own seed alone, not
+    on what else its process has run. Input and output have the same, arbitrary shape. p: probability that a value
+    becomes 0. Raises ModelError for a p outside [0, 1).
     """
 
-    stacked_as = nn.Dropout  # what fused trials compute in its place (trainers/fused/stacked.py)
+    stacked_as = nn.Dropout  # the layer that fused trials compute in its place (trainers/fused/stacked.py)
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -80,6 +84,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def use_random_generator(self, generator: torch.Generator) -> None:
+        """Draws from this generator from now on."""
         self.generator = generator
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,7 +93,7 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             keep = torch.empty_like(x).bernoulli_(1.0 - self.p, generator=self.generator)
             return x * keep.div_(1.0 - self.p)
-        # A CPU draws one number after another: 64 bits at a time are four elements' 16, p to within 1/65,536.
+        # A CPU draws one number after another, so each draw of 64 bits serves four elements; p is exact to 1/65,536.
         bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
         kept = min(max(round((1.0 - self.p) * 2**16), 1), 2**16 - 1)
         keep = bits.view(torch.int16)[: x.numel()].view(x.shape) < kept - 2**15

@@ -18,9 +18,9 @@ Shape = tuple[int, int, int]
 
 
 def lenet5(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.0) -> nn.Module:
-    """Two pooled, unpadded 5x5 convolutions and two hidden linear layers; dropout before each of these.
+    """Builds two pooled, unpadded 5x5 convolutions and two hidden linear layers; dropout before each linear one.
 
-    Raises ValueError for images under 16x16, which the convolutions leave nothing of.
+    Raises ModelError for images under 16x16, of which the convolutions leave nothing.
     """
     channels, *_ = at_least("lenet5", 16, input_shape)
     return nn.Sequential(
@@ -40,8 +40,10 @@ def lenet5(input_shape: Shape, num_classes: int, *, activation: str = "relu", dr
 
 
 def lenet5_bn(input_shape: Shape, num_classes: int, *, activation: str = "relu", dropout: float = 0.5) -> nn.Module:
-    """lenet5 with BatchNorm after its convolutions (the third, 120, is a linear layer on a 4x4 image) and dropout
-    before the last layer. Raises ValueError for images under 16x16.
+    """Builds lenet5 with BatchNorm after its convolutions and its first linear layer; dropout before the last layer.
+
+    The original's third convolution, 120 maps of a 4x4 input, is a linear layer here. Raises ModelError for images
+    under 16x16.
     """
     channels, *_ = at_least("lenet5_bn", 16, input_shape)
     return nn.Sequential(
@@ -63,6 +65,6 @@ def lenet5_bn(input_shape: Shape, num_classes: int, *, activation: str = "relu",
 
 
 def _flat(input_shape: Shape) -> int:
-    """How many values two unpadded 5x5 convolutions of 16 maps, both pooled, leave of an image."""
+    """Returns how many values the two pooled 5x5 convolutions leave of an image, in 16 maps."""
     rows, columns = (((side - 4) // 2 - 4) // 2 for side in input_shape[1:])
     return 16 * rows * columns

@@ -23,7 +23,7 @@ Shape = tuple[int, int, int]
 def mlp(
     input_shape: Shape, num_classes: int, *, widths: Sequence[int], activation: str = "relu", dropout: float = 0.0
 ) -> nn.Sequential:
-    """Hidden linear layers of `widths` units, each with its activation and then dropout."""
+    """Builds hidden linear layers of `widths` units, each with its activation and then dropout."""
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in itertools.pairwise((prod(input_shape), *widths)):
         layers += [nn.Linear(fan_in, fan_out), activation_layer(activation), Dropout(dropout)]

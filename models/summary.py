@@ -1,4 +1,4 @@
-"""An architecture layer by layer: output shapes, parameters and FLOPs, counted on the meta device."""
+"""The layers of an architecture: output shapes, parameters and FLOPs, counted on the meta device."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from models import build_model, trainable_parameters
 
 
 class Layer(NamedTuple):
-    """kind: the module and its settings. output: its shape without the batch. parameters: trainable ones."""
+    """One layer of a network."""
 
     kind: str
+    """The module's class and settings."""
     output: tuple[int, ...]
+    """Shape of its output for one image, without the batch."""
     parameters: int
+    """Number of its trainable parameters."""
 
 
 class Summary(NamedTuple):
-    """layers: the modules without parts, in the order they run. parameters: of the whole network, trainable.
-    flops: of one image's forward pass, two to a multiply-add, in matrix products and convolutions."""
+    """A network's layers and size."""
 
     layers: list[Layer]
+    """The modules without children, in the order in which they run."""
     parameters: int
+    """Number of trainable parameters of the whole network."""
     flops: int
+    """Operations of one image's forward pass in matrix products and convolutions; a multiply-add counts as two."""
 
 
 def summarize(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> Summary:
-    """Runs one image through architecture `name` on the meta device: nothing is allocated or computed.
+    """Runs one image of `input_shape` (channels, height, width) through the architecture on the meta device.
 
-    Raises ValueError for images too small, or a user's architecture that cannot be imported.
+    Nothing is allocated or computed. Raises ModelError for images that are too small, or a user's architecture that
+    cannot be imported.
     """
     with torch.device("meta"):
         model = build_model(name, input_shape, num_classes, **arch).eval()

@@ -22,21 +22,20 @@ from models.errors import ModelError
 from models.layers import Dropout
 from models.names import PRETRAINED
 
-SMALLEST = 32  # five poolings leave nothing of a smaller image
-PATIENCE_S = 10
-_HASH = re.compile(r"-([0-9a-f]{8,})\.pth")  # torch's files carry the start of their SHA-256
+MIN_SIDE = 32  # five poolings leave nothing of a smaller image
+DOWNLOAD_TIMEOUT_S = 10
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.pth")  # a weights file's name ends with the start of its SHA-256
 
 
 def vgg16(
     input_shape: tuple[int, int, int], num_classes: int, *, dropout: float = 0.5, pretrained: str = "none"
 ) -> nn.Module:
-    """torchvision's VGG16 with its last layer replaced; dropout before its second and third linear layer.
+    """Builds torchvision's VGG16 with its last layer replaced; dropout before its second and third linear layer.
 
-    Grey images are repeated to the three channels that ImageNet's filters expect; images under 32 pixels are
-    resized to 32, the least that its five poolings leave something of. pretrained: "none" starts from random
-    weights, "whole" from ImageNet's, "head" too and trains the new last layer alone.
-
-    Raises ValueError for another word, or where the weights are neither here nor can be downloaded.
+    Grey images are repeated to the three channels that ImageNet's filters expect. Images under 32 pixels are resized to
+    32, the smallest size that five poolings leave something of. pretrained: "none" starts from random weights; "whole"
+    and "head" start from ImageNet's, and "head" trains the new last layer only. Raises ModelError for another choice,
+    or where the weights are neither here nor can be downloaded.
     """
     from torchvision.models import vgg16 as make
 
@@ -49,7 +48,7 @@ def vgg16(
             network.load_state_dict(pretrained_weights())
         except RuntimeError as error:
             raise ModelError(
-                f"pretrained weights of vgg16: {_weights_file()} holds something else; remove it"
+                f"pretrained weights of vgg16: {_weights_file()} has other weights; remove the file"
             ) from error
     network.requires_grad_(pretrained != "head")
     network.classifier[6] = nn.Linear(4096, num_classes)
@@ -59,9 +58,9 @@ def vgg16(
 
 
 def pretrained_weights() -> dict[str, Any]:
-    """ImageNet's weights, from torch's cache or by download (528 MB, checked by its hash).
+    """Returns ImageNet's weights, from torch's cache or by download (528 MB, checked by the hash).
 
-    Raises ValueError, saying which file to put where, if neither works or the file is damaged.
+    Raises ModelError, which says which file to put where, if neither works or the file is damaged.
     """
     from torchvision.models import VGG16_Weights
 
@@ -70,15 +69,15 @@ def pretrained_weights() -> dict[str, Any]:
     try:
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
-            (hash_prefix,) = _HASH.findall(file.name)
-            with _impatient():
+            (hash_prefix,) = _HASH_IN_NAME.findall(file.name)
+            with _download_timeout():
                 torch.hub.download_url_to_file(url, str(file), hash_prefix, progress=False)
-        # weights_only: a file that somebody put there cannot run code.
+        # weights_only: a file from elsewhere cannot run code.
         return dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
+    except Exception as error:  # a damaged pickle raises any kind of error
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ModelError(
-            f"pretrained weights of vgg16: cannot be had ({reason}); download {url} elsewhere and put it to {file}"
+            f"pretrained weights of vgg16: not available ({reason}); download {url} elsewhere and save it as {file}"
         ) from error
 
 
@@ -90,10 +89,10 @@ def _weights_file() -> Path:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """A server that does not answer is given up after `PATIENCE_S`, which torch's downloader leaves open."""
+def _download_timeout() -> Iterator[None]:
+    """Sets the timeout for a server that does not answer: torch's downloader has none of its own."""
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE_S)
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
     try:
         yield
     finally:
@@ -106,11 +105,11 @@ class _ThreeChannels(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         if channels not in (1, 3):
-            raise ModelError(f"vgg16: takes grey or colour images, these have {channels} channels")
+            raise ModelError(f"vgg16: takes images of 1 or 3 channels, these have {channels}")
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        if min(height, width) < SMALLEST:
-            size = (max(height, SMALLEST), max(width, SMALLEST))
+        if min(height, width) < MIN_SIDE:
+            size = (max(height, MIN_SIDE), max(width, MIN_SIDE))
             x = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
         return x.expand(-1, 3, -1, -1)

@@ -1,4 +1,4 @@
-"""Saving and loading tensors and plain values: atomic to write, safe to read."""
+"""Saving and loading tensors and plain values: written atomically, read without running code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from trainers import atomic
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Writes `state` (tensors and plain values) so that `path` always is a whole file, old or new.
+    """Writes `state` (tensors and plain values) atomically: `path` is always a complete file, old or new.
 
-    Raises OSError where the disk does not take it.
+    Raises OSError where the disk is full or fails.
     """
     import torch
 
@@ -23,17 +23,17 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Reads what `save` wrote. No code in the file can run (weights_only).
+    """Reads what `save` wrote; no code in the file can run (weights_only).
 
-    Raises ValueError for a file that is truncated or damaged, no checkpoint, or holds anything but a dict of tensors
-    and plain values; FileNotFoundError where there is none; OSError where the disk does not give it.
+    Raises ValueError for a file that is truncated, damaged, or anything but a dict of tensors and plain values;
+    FileNotFoundError where there is none; OSError where the disk fails.
     """
     with path.open("rb") as file:
         return _read(file, str(path))
 
 
 def dumps(state: dict[str, Any]) -> bytes:
-    """What `save` would write."""
+    """Returns the bytes that `save` would write."""
     import torch
 
     file = io.BytesIO()
@@ -42,7 +42,7 @@ def dumps(state: dict[str, Any]) -> bytes:
 
 
 def loads(content: bytes, name: str) -> dict[str, Any]:
-    """The inverse of `dumps`; raises as `load`, with `name` in the message."""
+    """Reads the bytes that `dumps` returned; raises what `load` raises, with `name` in the message."""
     return _read(io.BytesIO(content), name)
 
 
@@ -63,8 +63,8 @@ def _read(file: IO[bytes], name: str) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except _Damaged:
         raise
-    except Exception as error:  # what damage brings about is any error of zip's, of its compressions' or of pickle's
-        # The disk's own, but for EINVAL: damaged offsets lead in front of the file's beginning.
+    except Exception as error:  # damaged bytes raise any error of zip, its compressions or pickle
+        # An error of the disk; but EINVAL comes from damaged offsets, before the start of the file.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise ValueError(f"{name}: not a readable checkpoint ({type(error).__name__})") from error

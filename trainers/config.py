@@ -1,4 +1,4 @@
-"""What a trainer is told and what it answers: plain data, readable without torch."""
+"""What a trainer is given and what it returns: plain data, readable without torch."""
 
 from __future__ import annotations
 
@@ -11,39 +11,46 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("none", "step", "cosine", "one-cycle")
 AUGMENTATIONS = ("none", "rotate-crop")
 PRECISIONS = ("float32", "bf16")
-OWN = ("lr", "weight_decay", "optimizer")  # what each of several fused trials has for itself, beside seed and dropout
+# Settings that may differ between the trials of one fused group, beside the seed and the network's dropout.
+PER_TRIAL_SETTINGS = ("lr", "weight_decay", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How one model is trained.
-
-    lr: learning rate, the highest one of a schedule. weight_decay: L2 penalty for adam and sgd, decoupled for
-    adamw (Loshchilov & Hutter, 2019). momentum: of sgd; the other optimizers do not look at it. schedule: see
-    trainers/schedule.py; step multiplies lr by step_factor every step_epochs epochs, cosine and one-cycle take
-    `epochs` to their end. augment: see trainers/data/augment.py. precision: of the forward and backward pass, IEEE's
-    float32 (no TF32) or bf16 by autocast; weights stay float32. device: a torch device. threads: of torch within this
-    process.
-    """
+    """How one network is trained."""
 
     lr: float = 1e-3
+    """Learning rate; the highest one of a schedule."""
     batch_size: int = 64
+    """Images per step, of all processes together."""
     optimizer: str = "adam"
+    """One of `OPTIMIZERS`."""
     weight_decay: float = 0.0
+    """L2 penalty for adam and sgd, decoupled decay for adamw (Loshchilov & Hutter, 2019)."""
     momentum: float = 0.9
+    """Momentum of sgd; the other optimizers ignore it."""
     schedule: str = "none"
+    """One of `SCHEDULES`; see trainers/optim/schedule.py."""
     step_epochs: int = 6
+    """Epochs between two drops of the learning rate, for the schedule step."""
     step_factor: float = 0.1
+    """Factor of each drop, for the schedule step."""
     augment: str = "none"
+    """One of `AUGMENTATIONS`; see trainers/data/augment.py."""
     epochs: int = 10
+    """Epochs after which the schedules cosine and one-cycle have ended."""
     precision: str = "float32"
+    """Forward and backward pass: IEEE float32 (no TF32), or bf16 by autocast. Weights stay float32."""
     device: str = "cpu"
+    """A torch device."""
     threads: int = 1
+    """CPU threads that torch uses in this process."""
     seed: int = 0
+    """Seed of initial weights, batch order, dropout and augmentation."""
 
 
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A trial's configuration in two: what `TrainConfig` has a field for, and the rest, which is the architecture's."""
+    """Splits a trial's configuration into the fields of `TrainConfig` and the hyperparameters of the architecture."""
     names = {item.name for item in fields(TrainConfig)}
     train = {key: value for key, value in config.items() if key in names}
     return train, {key: value for key, value in config.items() if key not in names}
@@ -51,47 +58,59 @@ def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, A
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """One epoch. Losses are means per image (nats), accuracies fractions in [0, 1], times seconds.
+    """What one epoch measured.
 
-    train_loss and train_accuracy are gathered while the weights move, dropout is on and images are augmented,
-    as usual: they are those of the epoch, not of the weights at its end.
+    The training loss and accuracy are gathered during the epoch, while the weights move, dropout is on and images are
+    augmented. They do not describe the weights at the epoch's end; the validation columns do.
     """
 
     epoch: int
+    """Number of the epoch, from 1."""
     train_loss: float
+    """Mean cross-entropy per image, in nats."""
     train_accuracy: float
+    """Fraction in [0, 1]."""
     val_loss: float
+    """Mean cross-entropy per image, in nats; NaN without validation images."""
     val_accuracy: float
+    """Fraction in [0, 1]; NaN without validation images."""
     train_s: float
+    """Seconds of training; the trial's share where trials are fused."""
     eval_s: float
+    """Seconds of evaluation; the trial's share where trials are fused."""
     images: int
+    """Images trained on."""
 
     @property
     def finite(self) -> bool:
+        """Whether both losses are finite."""
         return math.isfinite(self.train_loss) and math.isfinite(self.val_loss)
 
 
 @dataclass
 class FitResult:
-    """What training has come to: every epoch, and the best one by validation accuracy with its weights."""
+    """What training has led to so far."""
 
     curve: list[EpochResult] = field(default_factory=list)
+    """Every epoch, in order."""
     best: EpochResult | None = None
+    """The epoch with the highest validation accuracy, the first of equal ones; None while no epoch is finite."""
     best_weights: dict[str, Any] = field(default_factory=dict)
+    """The state_dict after the best epoch."""
 
     def add(self, result: EpochResult, weights: Callable[[], dict[str, Any]]) -> None:
-        """Takes an epoch in; `weights` is called where it is the best so far. Of equal ones the first stays."""
+        """Adds an epoch; calls `weights` only where it is the best so far."""
         self.curve.append(result)
         if result.finite and (self.best is None or result.val_accuracy > self.best.val_accuracy):
             self.best, self.best_weights = result, weights()
 
     @property
     def diverged(self) -> bool:
-        """Whether the last epoch's loss is not finite: more epochs would not mend it."""
+        """Whether the last epoch's loss is not finite: more epochs would not repair it."""
         return bool(self.curve) and not self.curve[-1].finite
 
     def measured(self) -> dict[str, Any]:
-        """The measured columns of a trial: those of the best epoch (None where no epoch was finite), and sums."""
+        """Returns a trial's measured columns: those of the best epoch (None without one), and sums over all epochs."""
         curve, best = self.curve, self.best
         train_s = sum(result.train_s for result in curve)
         names = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")

@@ -1,7 +1,7 @@
-"""The trainer for one model on several processes, which share each batch (data parallel): torch.distributed alone.
+"""The trainer of one network on several processes, which share each batch (data parallel, torch.distributed only).
 
-One process leads: it is asked for steps, and has the results and the weights. The others `serve`: they do whatever the
-leader does, on their own part of each batch.
+The process of rank 0 leads: it is asked for steps, and it has the results and the weights. The other ranks `serve`:
+they do what the leader does, each on its own part of the batch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional  # before a group is there: its defaults would keep the first one for good
+import torch.distributed.nn.functional  # before a group exists: its default arguments would keep the first group alive
 from torch import Tensor, nn
 from torch.distributed import GradBucket, PrefixStore, TCPStore  # type: ignore[attr-defined]
 from torch.futures import Future
@@ -25,34 +25,41 @@ from trainers.data.dataset import Split, TrainingData
 from trainers.loop import evaluate, train_epoch
 from trainers.single import SingleTrainer
 
-JOIN_S = 120.0  # a process that has not joined by then will not
-LEADER = 0
-_CLOSE, _STEP, _SAVE, _LOAD = range(4)  # what the leader does, as it is told to the others
+JOIN_TIMEOUT_S = 120.0  # a process that has not joined by then will not join
+LEADER_RANK = 0
+_RANK_SEED_STEP = 1_000_003  # between the noise seeds of two ranks: far apart, so that studies' seeds do not meet them
+_CLOSE, _STEP, _SAVE, _LOAD = range(4)  # commands of the leader
 
 
 @dataclass(frozen=True)
 class RankInfo:
-    """A process's place among `size` of them; `rank` 0 leads. host, port: where the leader can be found."""
+    """A process's place in the group."""
 
     host: str
+    """Address of the leader."""
     port: int
+    """Port of the leader's rendezvous."""
     rank: int
-    size: int
+    """Number of this process, from 0."""
+    world_size: int
+    """Number of processes."""
 
 
 def open_rendezvous(host: str) -> TCPStore:
-    """Where the processes meet, at a free port: to be called by the leader, and kept until its trainer is made."""
+    """Opens the store where the processes meet, at a free port; the leader keeps it until its trainer is made."""
     return TCPStore(host, 0, is_master=True, wait_for_workers=False)
 
 
 class DistributedTrainer(SingleTrainer):
-    """Trains as `SingleTrainer` does, each batch shared by all processes: the batch size stays that of the whole batch,
-    gradients and what is measured are those of all its images.
+    """Trains as `SingleTrainer` does, with each batch shared by all processes.
 
-    Dropout and augmentation draw other numbers in each process. BatchNorm takes the statistics of each process's part,
-    as is usual; its running ones are averaged at each epoch's end. A last batch with less than two images for each
-    process is left out; another one that small (see `images_needed`) is of some processes alone. Raises RuntimeError
-    where a process is lost or does not come.
+    The batch size stays that of the whole batch; gradients and measured values are those of all its images. Each
+    process draws its own dropout and augmentation. BatchNorm uses the statistics of each process's part, as usual with
+    DistributedDataParallel; its running statistics are averaged at each epoch's end. A last batch with less than two
+    images per process is left out; any other batch that small (see `images_needed`) is shared by some processes only.
+
+    info: this process's place. rendezvous: what `open_rendezvous` returned, for the leader only. Raises RuntimeError
+    where a process is lost or does not join within `JOIN_TIMEOUT_S`.
     """
 
     def __init__(
@@ -60,21 +67,22 @@ class DistributedTrainer(SingleTrainer):
         make_model: Callable[[], nn.Module],
         data: TrainingData,
         config: TrainConfig,
-        seat: RankInfo,
+        info: RankInfo,
         rendezvous: TCPStore | None = None,
     ) -> None:
-        self.seat, self.share, self.least, self.broken = seat, 1.0, 1, False
-        store = rendezvous or TCPStore(seat.host, seat.port, is_master=False, timeout=timedelta(seconds=JOIN_S))
+        self.info, self.share, self.broken = info, 1.0, False
+        timeout = timedelta(seconds=JOIN_TIMEOUT_S)
+        store = rendezvous or TCPStore(info.host, info.port, is_master=False, timeout=timeout)
         dist.init_process_group(
             "nccl" if config.device.startswith("cuda") else "gloo",
             store=PrefixStore("group", store),
-            rank=seat.rank,
-            world_size=seat.size,
-            timeout=timedelta(seconds=JOIN_S),
+            rank=info.rank,
+            world_size=info.world_size,
+            timeout=timeout,
         )
         try:
             super().__init__(make_model, data, config)
-            self.least = images_needed(self.model)
+            self.min_images = images_needed(self.model)
             self.replica = DistributedDataParallel(self.model, forward_sync_buffers=False)
         except BaseException:
             dist.destroy_process_group()
@@ -83,72 +91,80 @@ class DistributedTrainer(SingleTrainer):
 
     @property
     def noise_seed(self) -> int:
-        """Another one in each process; the leader's is that of a single process."""
-        return self.config.seed + self.seat.rank * 1_000_003
+        """The seed of this process's dropout and augmentation; the leader's is that of a single process."""
+        return self.config.seed + self.info.rank * _RANK_SEED_STEP
 
     @property
     def steps_per_epoch(self) -> int:
+        """The number of optimizer steps in an epoch, the same in all processes."""
         whole, rest = divmod(len(self.data.train), self.config.batch_size)
-        return max(1, whole + (rest >= 2 * self.seat.size))
+        return max(1, whole + (rest >= 2 * self.info.world_size))
 
     def serve(self) -> None:
-        """Follows the leader until it closes; for every process but the leader's. After an error the process is to end:
-        only that closes its connections, on which the others wait."""
-        deeds: dict[int, Callable[[], object]] = {
+        """Follows the leader until it closes; for all ranks but the leader's.
+
+        After an error the process must end: only that closes its connections, on which the others wait.
+        """
+        actions: dict[int, Callable[[], object]] = {
             _STEP: super().step,
             _SAVE: self._gather_noise,
-            _LOAD: lambda: self._take_over({}),
+            _LOAD: lambda: self._load_everywhere({}),
         }
-        while (command := self._tell(_CLOSE)) != _CLOSE:
-            deeds[command]()
+        while (command := self._share_command(_CLOSE)) != _CLOSE:
+            actions[command]()
         self._leave()
 
     def step(self) -> list[EpochResult]:
-        self._tell(_STEP)
+        """Trains one epoch in all processes; see `SingleTrainer.step`."""
+        self._share_command(_STEP)
         try:
             return super().step()
         except BaseException:
             self.broken = True
             raise
 
-    def save(self, lane: int = 0) -> dict[str, Any]:
-        self._tell(_SAVE)
+    def save(self, trial: int = 0) -> dict[str, Any]:
+        """Returns what `SingleTrainer.save` does, with the generator states of all ranks."""
+        self._share_command(_SAVE)
         return {**super().save(), "noises": self._gather_noise()}
 
     def load(self, *states: dict[str, Any]) -> str:
-        self._tell(_LOAD)
+        """Continues from a state in all processes; see `SingleTrainer.load`."""
+        self._share_command(_LOAD)
         try:
-            return self._take_over(*states)
+            return self._load_everywhere(*states)
         except BaseException:
             self.broken = True
             raise
 
     def close(self) -> None:
-        if not self.broken:
-            with suppress(RuntimeError):  # a process that is lost need not be told
-                self._tell(_CLOSE)
-        self._leave()  # where a step broke off, the others are within it and hear nothing
+        """Ends the training in all processes, and leaves the group."""
+        if not self.broken:  # after a step that failed, the others are still within it and hear nothing
+            with suppress(RuntimeError):  # a lost process need not be told
+                self._share_command(_CLOSE)
+        self._leave()
 
     def _leave(self) -> None:
         del self.replica
         super().close()
         dist.destroy_process_group()
 
-    def _tell(self, command: int) -> int:
-        """What the leader does, heard by all."""
+    def _share_command(self, command: int) -> int:
+        """Returns the leader's command in every process; what the others pass is ignored."""
         word = torch.tensor([command], device=self.config.device)
-        dist.broadcast(word, LEADER)
+        dist.broadcast(word, LEADER_RANK)
         return int(word.item())
 
-    def _take_over(self, state: dict[str, Any]) -> str:
-        box = [state]
-        dist.broadcast_object_list(box, LEADER, device=torch.device(self.config.device))
-        noises = box[0]["noises"]
-        return super().load({**box[0], "noise": noises[self.seat.rank]})
+    def _load_everywhere(self, state: dict[str, Any]) -> str:
+        """Loads the leader's state; what the others pass is ignored."""
+        shared = [state]
+        dist.broadcast_object_list(shared, LEADER_RANK, device=torch.device(self.config.device))
+        noises = shared[0]["noises"]
+        return super().load({**shared[0], "noise": noises[self.info.rank]})
 
     def _gather_noise(self) -> list[Tensor]:
-        """The states of all processes' noise, by rank."""
-        states: list[Any] = [None] * self.seat.size
+        """Returns the generator states of all processes, by rank."""
+        states: list[Any] = [None] * self.info.world_size
         dist.all_gather_object(states, self.noise.get_state())
         return states
 
@@ -161,7 +177,7 @@ class DistributedTrainer(SingleTrainer):
         for buffer in self.model.buffers():
             if buffer.is_floating_point():
                 dist.all_reduce(buffer)
-                buffer /= self.seat.size
+                buffer /= self.info.world_size
         return self._mean(loss, accuracy, own)
 
     def _evaluate(self) -> tuple[float, float]:
@@ -174,37 +190,44 @@ class DistributedTrainer(SingleTrainer):
 
     def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         parts = [self._part(batch) for batch in indices]
-        # A process that has no part takes its steps all the same, on images that count for nothing.
-        used = tuple(part if len(part) else whole[: self.least] for part, whole in zip(parts, indices, strict=True))
+        # A process without a part takes its steps all the same, on images that do not count: all-reduce needs it.
+        pairs = zip(parts, indices, strict=True)
+        used = tuple(part if len(part) else whole[: self.min_images] for part, whole in pairs)
         for whole, part, batch in zip(indices, parts, super()._batches(used), strict=True):
             self.share = len(part) / len(whole)
             yield batch
 
     def _part(self, values: Tensor) -> Tensor:
-        """This process's part of what all share: empty where there is not enough for all."""
-        sharing = max(1, min(self.seat.size, len(values) // self.least))
-        return values.tensor_split(sharing)[self.seat.rank] if self.seat.rank < sharing else values[:0]
+        return part_of_rank(values, self.info.rank, self.info.world_size, self.min_images)
 
     def _mean(self, loss: float, accuracy: float, count: int) -> tuple[float, float]:
-        """Of all processes' images, from the means over so many of this one's."""
+        """Returns the means over all processes' images, from the means over `count` images of this process."""
         sums = torch.tensor([loss * count, accuracy * count, count], dtype=torch.float64, device=self.config.device)
         dist.all_reduce(sums)
         loss_sum, right, images = sums.tolist()
         return loss_sum / images, right / images
 
 
+def part_of_rank(values: Tensor, rank: int, world_size: int, min_images: int) -> Tensor:
+    """Returns the rank's part of values (N, ...): at least `min_images`, or none where N is too small for all."""
+    sharing = max(1, min(world_size, len(values) // min_images))
+    return values.tensor_split(sharing)[rank] if rank < sharing else values[:0]
+
+
 def images_needed(model: nn.Module) -> int:
-    """How many images a training step of the model needs: BatchNorm has no variance of one."""
+    """Returns how many images a training step of the network needs: BatchNorm cannot take the variance of one."""
     return 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()) else 1
 
 
 def _add_up(trainer: DistributedTrainer, bucket: GradBucket) -> Future[Tensor]:
-    """Adds up the processes' gradients, each a mean over its part of the batch, weighted by the size of that part:
-    the gradient of the whole batch's mean, also where it cannot be shared evenly."""
-    # Not a product with 0: nothing of what a process without a part computes, finite or not, is the others'.
+    """Adds up the processes' gradients, each weighted by its part of the batch.
+
+    Each is the mean over its part, so that the sum is the gradient of the whole batch's mean, also for uneven parts.
+    """
+    # Not a product with 0: a NaN that a process without a part computes must not reach the others.
     gradients = bucket.buffer().mul_(trainer.share) if trainer.share else bucket.buffer().zero_()
     done = dist.all_reduce(gradients, async_op=True).get_future()
     return done.then(lambda future: future.value()[0])
 
 
-_add_up.__annotations__.clear()  # PyTorch checks them, and takes them as text for wrong ones
+_add_up.__annotations__.clear()  # PyTorch checks them, and rejects annotations that are text

@@ -1,7 +1,7 @@
-"""What a user can put right: a data set that cannot be used."""
+"""The mistakes of a user that concern the data set."""
 
 from __future__ import annotations
 
 
 class DataError(ValueError):
-    """A data set that is not there, is damaged or does not fit. Its text is one line, with the flag and the value."""
+    """A data set that is missing, damaged or unsuitable. The message is one line, with the flag and the value."""

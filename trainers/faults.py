@@ -1,4 +1,4 @@
-"""What an error says of its device: that its memory is full, or that the process can use it no more."""
+"""What an error says about the device: that its memory is full, or that this process cannot use it any more."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-# PyTorch has a class for its own allocator alone: the libraries beside it say it in words.
-_NO_MEMORY = (
+# PyTorch has an exception class for its own allocator only. CUDA's libraries report full memory in words.
+OUT_OF_MEMORY_TEXTS = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUSOLVER_STATUS_ALLOC_FAILED",
@@ -18,24 +18,27 @@ _NO_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an accelerator had no memory left, whichever library asked for it; of the host's memory it is not."""
-    return any(_says_no_memory(each) for each in _chain(error))
+    """Tells whether an accelerator had no memory left, whichever library asked for it; False for the host's memory."""
+    return any(_reports_full_memory(each) for each in _causes(error))
 
 
 def breaks_device(error: BaseException) -> bool:
-    """Whether all that this process does on its accelerator from now on fails too: after a failed assertion in a
-    kernel, an illegal access or an uncorrectable memory error, CUDA gives every later call the same error."""
-    lost = any(isinstance(each, torch.AcceleratorError) or "CUDA error:" in str(each) for each in _chain(error))
+    """Tells whether everything that this process does on its accelerator from now on fails too.
+
+    After a failed assertion in a kernel, an illegal access or an uncorrectable memory error, CUDA answers every later
+    call with the same error.
+    """
+    lost = any(isinstance(each, torch.AcceleratorError) or "CUDA error:" in str(each) for each in _causes(error))
     return lost and not is_out_of_memory(error)
 
 
-def _says_no_memory(error: BaseException) -> bool:
-    words = isinstance(error, RuntimeError) and any(word in str(error) for word in _NO_MEMORY)
-    return isinstance(error, torch.OutOfMemoryError) or words
+def _reports_full_memory(error: BaseException) -> bool:
+    in_words = isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
+    return isinstance(error, torch.OutOfMemoryError) or in_words
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that it came of: one that ends the capture of a graph covers what went wrong within."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields the error and the ones that caused it: an error that ends a graph's capture hides the first one."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,35 +1,54 @@
-"""The generators that a trainer draws from: lent to the layers that want one, and taken up from a checkpoint."""
+"""The random generators of a trainer: given to the layers that ask for one, and restored from a checkpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, cast
 
+import torch
 from torch import Generator, Tensor, nn
 
 
-class Random(Protocol):
-    """A layer that draws random numbers from the trainer's generator, and not from torch's global one.
+class UsesRandomGenerator(Protocol):
+    """A layer that draws random numbers from the trainer's generator instead of torch's global one."""
 
-    `use_random_generator` is called once, before the training, with a generator on the layer's device.
+    def use_random_generator(self, generator: Generator) -> None:
+        """Receives the generator, on the layer's device; called once, before training starts."""
+        ...
+
+
+def give_generator(generator: Generator, model: nn.Module) -> None:
+    """Gives the generator to each layer whose class defines `use_random_generator`.
+
+    All other layers stay as they are, whatever their attributes are called: a network with an attribute `generator`, as
+    in a GAN, keeps it.
     """
-
-    def use_random_generator(self, generator: Generator) -> None: ...
-
-
-def lend(generator: Generator, model: nn.Module) -> None:
-    """Gives the generator to the layers whose class has `Random`'s method; all others keep what they have, whatever
-    their attributes are called."""
     for module in model.modules():
         if callable(getattr(type(module), "use_random_generator", None)):
-            cast(Random, module).use_random_generator(generator)
+            cast(UsesRandomGenerator, module).use_random_generator(generator)
 
 
-def take_up(generator: Generator, state: Tensor, seed: int, epoch: int) -> str:
-    """Continues from a state that was saved. One of another kind of device has another size and is of no use: then the
-    generator begins anew, by the seed and the epoch. Returns a warning that says so, else an empty text."""
+def restore_generator(generator: Generator, state: Tensor, seed: int, epoch: int) -> str:
+    """Sets the generator to a saved state; returns a warning where that is impossible, else "".
+
+    A state from another kind of device has another size. The generator is then seeded anew, from `seed` and `epoch`.
+    """
     if state.shape == generator.get_state().shape:
         generator.set_state(state)
         return ""
-    generator.manual_seed(seed * 10007 + epoch + 2**31)  # not the numbers that the global one has in that epoch
+    # Not the seed that the global generator has in that epoch: the two would draw the same numbers.
+    generator.manual_seed(seed * 10007 + epoch + 2**31)
     here = generator.device.type
-    return f"its checkpoint is of another device than {here}: dropout and augmentation go on with other random numbers"
+    return f"the checkpoint is from another device than {here}: dropout and augmentation draw other random numbers"
+
+
+@contextmanager
+def seeded(seed: int, device: str) -> Iterator[None]:
+    """Seeds torch's global generators within the context, and restores them after it.
+
+    torch's initializers, and layers such as nn.Dropout in a user's network, draw from the global generators.
+    """
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(seed)
+        yield

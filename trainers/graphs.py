@@ -1,7 +1,7 @@
-"""Training steps without the host: on CUDA a step is captured once as a graph and then replayed.
+"""CUDA graphs: a training step is captured once and then replayed without the host.
 
-A small network's step is some dozens of kernels of a few microseconds each, and starting each from Python takes longer
-than it runs.
+A small network's step is some dozens of kernels of a few microseconds each, and starting each of them from Python takes
+longer than it runs. `python tests/benchmarks/gpu.py --only throughput` measures what that costs on a GPU.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from torch import Generator, Tensor, nn
 
 from trainers.faults import is_out_of_memory
 
-WARM_UP = 3  # steps before a capture, in which libraries choose their kernels and allocate what they need
-_KNOWN = ("torch", "torchvision", "models")
+WARM_UP_STEPS = 3  # before a capture; in these, libraries choose their kernels and allocate memory
+CAPTURABLE_PACKAGES = ("torch", "torchvision", "models")
 logger = logging.getLogger(__name__)
 
 
-class Steps:
-    """Takes a step for each batch of an epoch.
+class StepRunner:
+    """Takes one optimizer step per batch, as a CUDA graph where that is possible.
 
-    step: trains on the images whose indices it is given, with nothing of it decided on the host. changed: every tensor
-    that it changes, by name. noise: where it draws from, beside torch's global generator. capture: whether to, which
-    needs CUDA. A step that cannot be captured, because it waits for a result, say, is taken as it is.
+    step: trains on the images with the given indices and decides nothing on the host. changed: returns every tensor
+    that `step` changes, by name. noise: the generator that `step` draws from, beside torch's global one. capture:
+    whether to capture a graph, which needs CUDA. A step that cannot be captured, for example because it waits for a
+    result, runs as it is, with a warning in the log.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Steps:
         self.batches = self.next = torch.empty(0)
 
     def run(self, batches: Sequence[Tensor], after: Callable[[int], object]) -> None:
-        """A step for each batch, all of one shape but the last, and `after` it with its number."""
+        """Takes a step per batch and calls `after` with its number, from 0; only the last batch may be shorter."""
         whole = [batch for batch in batches if batch.shape == batches[0].shape]
         replay = self._replay(torch.stack(whole)) if self.capture else None
         for number, batch in enumerate(batches):
@@ -50,14 +51,14 @@ class Steps:
             after(number)
 
     def _replay(self, batches: Tensor) -> Callable[[], None] | None:
-        """What takes the next step of these at each call; None where it cannot be captured."""
+        """Returns what takes the next step at each call; None where the step cannot be captured."""
         if self.graph is None or self.batches.shape != batches.shape:
             self.batches, self.next = batches.clone(), torch.zeros(1, dtype=torch.int64, device=batches.device)
             try:
                 self.graph = self._captured()
             except RuntimeError as error:
                 if is_out_of_memory(error):
-                    raise  # the graph is not what there is no memory for
+                    raise  # without a graph there would be no memory either
                 logger.warning("a training step cannot be captured as a CUDA graph: %s", error)
                 self.capture = False
                 return None
@@ -66,35 +67,39 @@ class Steps:
         return self.graph.replay
 
     def _take_next(self) -> None:
+        # The batch is chosen on the device: a graph replays the same addresses, so the host cannot pass an argument.
         self.step(self.batches.index_select(0, self.next)[0])
         self.next += 1
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """The graph of `_take_next`; what it changes is then as it was."""
+        """Captures `_take_next`; restores all tensors and generators that it changed meanwhile."""
         before = {name: value.clone() for name, value in self.changed().items()}
         noise, usual = self.noise.get_state(), torch.cuda.get_rng_state()
         try:
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
-                for _ in range(WARM_UP):
+                for _ in range(WARM_UP_STEPS):
                     self.step(self.batches[0])
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, stream=aside):  # libraries keep memory for a stream: no other uses this one
+            # The stream of the warm-up: libraries keep workspace memory per stream, and allocate none in a capture.
+            with torch.cuda.graph(graph, stream=aside):
                 self._take_next()
             return graph
         finally:
             torch.cuda.synchronize()
             with torch.no_grad():
                 for name, value in self.changed().items():
-                    # What an optimizer only made in these steps begins with zeros.
+                    # An optimizer's state that these steps created starts from zeros.
                     value.copy_(before[name]) if name in before else value.zero_()
             self.noise.set_state(noise)
             torch.cuda.set_rng_state(usual)
 
 
 def is_capturable(model: nn.Module) -> bool:
-    """Whether all layers are of classes that are known to decide nothing on the host, which a graph would freeze:
-    torch's, torchvision's and Podium's. A user's own may draw from Python's random numbers, or count its calls."""
-    return all(type(module).__module__.partition(".")[0] in _KNOWN for module in model.modules())
+    """Tells whether all layers are known to decide nothing on the host, which a graph would freeze.
+
+    Only the layers of torch, torchvision and Podium are: a user's own may draw Python's random numbers or count calls.
+    """
+    return all(type(module).__module__.partition(".")[0] in CAPTURABLE_PACKAGES for module in model.modules())

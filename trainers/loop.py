@@ -1,4 +1,4 @@
-"""The one training loop: an epoch over tensors that are already in memory, and an evaluation."""
+"""The training loop: one epoch over tensors that are already in memory, and the evaluation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from trainers.data.dataset import Split
 
-# Images at once: on a CPU the largest tensors of more would leave its cache, an accelerator is filled by more.
-EVAL_BATCH, EVAL_BATCH_CPU = 2000, 500
+EVAL_BATCH_SIZE = 2000  # images at once on an accelerator, which larger batches fill better
+# One CPU thread evaluates cnn at 10,700 images/s in batches of 100, 11,300 to 11,500 in batches of 250 to 2,000, and
+# 10,900 in batches of 5,000 (medians of five): among equally fast sizes, this one needs little memory.
+CPU_EVAL_BATCH_SIZE = 500
 
 
 def train_epoch(
@@ -24,13 +26,12 @@ def train_epoch(
     schedule: LRScheduler | None = None,
     counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
-    """Trains on every batch (images, labels) once; returns the mean loss and accuracy of the epoch, or of those batches
-    after which `counts` says that they are part of it (0 and 0 where none is).
+    """Trains on every batch (images, labels) once; returns the epoch's mean loss (nats per image) and accuracy.
 
-    What is measured stays on the device until the end: an accelerator is not waited for between steps, and on a CPU
-    a small network's step is as long as a few dozen operations.
+    counts: called after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
     """
     model.train()
+    # Losses and answers stay on the device until the epoch ends: reading one would make the host wait at each step.
     losses, answers, truth = [], [], []
     for images, labels in batches:
         with autocast(images, precision):
@@ -55,8 +56,8 @@ def train_epoch(
 
 @torch.inference_mode()
 def evaluate(model: nn.Module, data: Split, precision: str) -> tuple[float, float]:
-    """Mean cross-entropy (nats) and accuracy over the whole split."""
-    loss_sum, correct = _Sum(), _Sum()
+    """Returns the mean cross-entropy (nats per image) and the accuracy over a split that is not empty."""
+    loss_sum, correct = _DeviceSum(), _DeviceSum()
     for logits, labels in _answers(model, data, precision):
         loss_sum.add(F.cross_entropy(logits, labels, reduction="sum"))
         correct.add((logits.argmax(1) == labels).sum())
@@ -65,37 +66,54 @@ def evaluate(model: nn.Module, data: Split, precision: str) -> tuple[float, floa
 
 @torch.inference_mode()
 def predict(model: nn.Module, data: Split, precision: str) -> Tensor:
-    """The model's logits for every image of the split: float32 (N, classes), on the CPU."""
+    """Returns the model's logits for every image of the split: float32 (N, classes), on the CPU."""
     return torch.cat([logits.cpu() for logits, _ in _answers(model, data, precision)])
 
 
 def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Tensor, Tensor]]:
-    """(logits, labels) of large batches, in order."""
-    use_whole_float32()
+    """Yields (logits, labels) of large batches, in order."""
+    use_ieee_float32()
     model.eval()
-    most = EVAL_BATCH_CPU if data.images.device.type == "cpu" else EVAL_BATCH
-    for images, labels in zip(torch.split(data.images, most), torch.split(data.labels, most), strict=True):
+    size = CPU_EVAL_BATCH_SIZE if data.images.device.type == "cpu" else EVAL_BATCH_SIZE
+    for images, labels in zip(torch.split(data.images, size), torch.split(data.labels, size), strict=True):
         with autocast(images, precision):
             logits = model(images).float()
         yield logits, labels
 
 
 def autocast(images: Tensor, precision: str) -> AbstractContextManager[None]:
-    """bfloat16 autocast for precision "bf16", nothing for "float32"."""
+    """Returns bfloat16 autocast for the precision "bf16", and a context that does nothing for "float32"."""
     return torch.autocast(images.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
-def use_whole_float32() -> None:
-    """Makes "float32" mean IEEE's in this process: PyTorch's default lets cuDNN's convolutions round to 10 bits (TF32),
-    and matrix products not, and a user's module may have asked for either."""
+def use_ieee_float32() -> None:
+    """Makes "float32" mean IEEE float32 in this process.
+
+    By default PyTorch lets cuDNN's convolutions round to 10 bits (TF32), and a user's module may have asked for the
+    same in matrix products.
+    """
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False  # the older switch: PyTorch raises where it contradicts the newer ones
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
-class _Sum:
-    """A sum that stays on the device of what is added until it is asked for."""
+def batches_per_epoch(images: int, batch_size: int) -> int:
+    """Returns the number of batches in an epoch, at least 1.
+
+    A last batch of one image is left out, because BatchNorm cannot train on it.
+    """
+    whole, rest = divmod(images, batch_size)
+    return max(1, whole + (rest > 1))
+
+
+def sum_dtype(device: str) -> torch.dtype:
+    """Returns the type in which losses and hits are added up: float64, but float32 on mps, which has no float64."""
+    return torch.float32 if device == "mps" else torch.float64
+
+
+class _DeviceSum:
+    """A sum that stays on the device of its terms until it is read."""
 
     def __init__(self) -> None:
         self.total: Tensor | None = None

@@ -11,7 +11,7 @@ from hpo.views.formats import number
 from models import MODELS, build_model, check_plug_in, count_parameters
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
-from trainers.data.room import available_bytes, gigabytes
+from trainers.data.free_memory import available_bytes, gigabytes
 
 BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient and Adam's two moments
 _ALWAYS_FREE = 10**9  # bytes that any machine has; smaller networks do not make us query the GPU

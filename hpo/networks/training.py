@@ -28,7 +28,7 @@ def train_model(
     setup: TrainingSetup,
     dataset: Dataset,
     report: Callable[[FitResult], object] = lambda _: None,
-    watch: Callable[[float], object] | None = None,
+    watch: Callable[[float], object] = lambda _: None,
     epochs: int | None = None,
 ) -> FitResult:
     """Trains for `epochs`, by default those of `setup.train`. The test split stays sealed.
@@ -42,8 +42,7 @@ def train_model(
 
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
-    trainer = SingleTrainer(make, dataset.training, setup.train)
-    trainer.watch = watch
+    trainer = SingleTrainer(make, dataset.training, setup.train, watch)
     try:
         return fit(trainer, epochs or setup.train.epochs, report)
     finally:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hpo.search.asking import AskedTrial, Asker
-from trainers.config import OWN
+from trainers.config import PER_TRIAL_SETTINGS
 
 Item = TypeVar("Item")
 
@@ -46,7 +46,7 @@ class GroupMaker:
 
 def shape_of(params: Mapping[str, Any]) -> dict[str, Any]:
     """The hyperparameters that all trials of a group share."""
-    return {key: value for key, value in params.items() if key not in (*OWN, "dropout")}
+    return {key: value for key, value in params.items() if key not in (*PER_TRIAL_SETTINGS, "dropout")}
 
 
 def group_alike(items: Sequence[Item], key: Callable[[Item], Any], most: int) -> list[list[Item]]:

@@ -17,7 +17,6 @@ from hpo.worker.timeout import Timeout
 from hpo.worker.trainer_factory import make_group_trainer, take_up
 from hpo.worker.worker_group import WorkerGroup
 from models import trainable_parameters
-from trainers.fused.trainer import FusedTrainer
 
 
 class TrialGroup:
@@ -127,6 +126,5 @@ class TrialGroup:
     def _keep(self, trials: list[RunningTrial]) -> None:
         """Goes on with these alone."""
         if trials and len(trials) < len(self.left):
-            assert isinstance(self.trainer, FusedTrainer)
             self.trainer.keep([self.left.index(trial) for trial in trials])
         self.left = trials

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import vgg16 as torchvisions
 
 from hpo.__main__ import main
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
 from models import build_model, count_parameters, trainable_parameters
+from models.layers import Dropout
 
 NAME = "vgg16-397923af.pth"
 
@@ -35,17 +37,17 @@ def test_without_a_network_one_line_says_which_file_to_put_where(
     line = f"train --model vgg16 --pretrained {share} --dataset digits --results-dir"
     assert main([*line.split(), str(tmp_path / "r")]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("hpo: pretrained weights of vgg16: cannot be had (") and err.count("\n") == 1
-    assert f"put it to {home / NAME}" in err and "https://download.pytorch.org/models/" in err
+    assert err.startswith("hpo: pretrained weights of vgg16: not available (") and err.count("\n") == 1
+    assert f"save it as {home / NAME}" in err and "https://download.pytorch.org/models/" in err
     assert not (tmp_path / "r").exists() and not list(home.glob("*.pth"))
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="not available"):
         preflight(StudySpec.of(model="vgg16", set=f"pretrained={share}", dataset="digits"))
 
 
 def test_a_damaged_file_is_said(home: Path) -> None:
     home.mkdir(parents=True)
     (home / NAME).write_text("half a download")
-    with pytest.raises(ValueError, match="cannot be had"):
+    with pytest.raises(ValueError, match="not available"):
         build_model("vgg16", (1, 28, 28), 10, pretrained="whole")
 
 
@@ -76,3 +78,16 @@ def test_the_weights_are_taken_and_the_head_alone_moves(
     assert torch.equal(trained["1.classifier.3.weight"], theirs["classifier.3.weight"])
     assert main(["evaluate", str(tmp_path / "r" / "a"), "--split", "validation"]) == 0
     assert "288 images" in capsys.readouterr().out
+
+
+def test_vgg16_takes_small_grey_images_and_draws_its_dropout_from_its_own_generator() -> None:
+    with torch.device("meta"):
+        model = build_model("vgg16", (1, 28, 28), 10, dropout=0.3)
+        assert model(torch.empty(2, 1, 28, 28)).shape == (2, 10)
+        enlarge, network = model.children()
+        assert enlarge(torch.empty(2, 1, 28, 28)).shape == (2, 3, 32, 32)
+        assert next(network.children())(torch.empty(2, 3, 32, 32)).shape == (2, 512, 1, 1)
+    assert [part.p for part in model.modules() if isinstance(part, Dropout)] == [0.3, 0.3]
+    assert not any(type(part) is nn.Dropout for part in model.modules())
+    grey = torch.rand(2, 1, 40, 40)
+    assert torch.equal(enlarge(grey), grey.repeat(1, 3, 1, 1))

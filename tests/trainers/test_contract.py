@@ -1,7 +1,8 @@
-"""What every trainer promises (trainers/fit.py), held by each of them."""
+"""The contract of trainers/fit.py, held by every trainer: alone, fused, and on several processes."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from tests.helpers.distributed import a_data, led, make
+from models import trainable_parameters
+from tests.helpers.distributed import digits, led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.fit import Trainer, fit
@@ -19,7 +22,8 @@ from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
 CONFIG = TrainConfig(lr=2e-3, batch_size=32, schedule="cosine", epochs=4)
-Use = Callable[[Callable[[Any], Any]], Any]
+Use = Callable[[Callable[[Any], Any]], Any]  # makes a trainer, calls a function with it, closes it
+Weights = dict[str, torch.Tensor]
 
 
 @contextmanager
@@ -31,14 +35,14 @@ def closed(trainer: Any) -> Iterator[Any]:
 
 
 def single(work: Callable[[Any], Any]) -> Any:
-    with closed(SingleTrainer(make("lenet5_bn", dropout=0.1), a_data(), CONFIG)) as trainer:
+    with closed(SingleTrainer(make("lenet5_bn", dropout=0.1), digits(), CONFIG)) as trainer:
         return work(trainer)
 
 
-def several(lanes: int) -> Use:
+def fused(trials: int) -> Use:
     def use(work: Callable[[Any], Any]) -> Any:
-        configs = [replace(CONFIG, seed=seed, lr=CONFIG.lr * (1 + seed)) for seed in range(lanes)]
-        with closed(FusedTrainer([make("lenet5_bn", dropout=0.1)] * lanes, a_data(), configs)) as trainer:
+        configs = [replace(CONFIG, seed=seed, lr=CONFIG.lr * (1 + seed)) for seed in range(trials)]
+        with closed(FusedTrainer([make("lenet5_bn", dropout=0.1)] * trials, digits(), configs)) as trainer:
             return work(trainer)
 
     return use
@@ -50,62 +54,120 @@ def distributed(work: Callable[[Any], Any]) -> Any:
 
 EVERY = [
     pytest.param(single, 1, id="single"),
-    pytest.param(several(1), 1, id="fused, one lane"),
-    pytest.param(several(3), 3, id="fused"),
+    pytest.param(fused(1), 1, id="fused, one trial"),
+    pytest.param(fused(3), 3, id="fused"),
     pytest.param(distributed, 1, id="ddp", marks=pytest.mark.slow),
 ]
+for_every_trainer = pytest.mark.parametrize(("use", "trials"), EVERY)
 
 
-@pytest.mark.parametrize(("use", "lanes"), EVERY)
-def test_a_step_is_an_epoch_of_every_lane(use: Use, lanes: int) -> None:
+def equal(one: Weights, other: Weights) -> bool:
+    return list(one) == list(other) and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_every_member_of_the_contract_is_tested_here() -> None:
+    members = {name for name in vars(Trainer) if not name.startswith("_")}
+    assert members == {"epoch", "model", "step", "weights", "save", "load", "keep", "close"}
+
+
+@for_every_trainer
+def test_step_trains_an_epoch_of_every_trial(use: Use, trials: int) -> None:
     def work(trainer: Trainer) -> None:
+        assert trainer.epoch == 0
         for epoch in (1, 2):
+            began = time.perf_counter()
             results = trainer.step()
-            assert [result.epoch for result in results] == [epoch] * lanes
+            elapsed_s = time.perf_counter() - began
+            assert [result.epoch for result in results] == [epoch] * trials and trainer.epoch == epoch
+            # Each trial has its share of the time, so that together they have no more than there was.
+            assert 0 < sum(result.train_s + result.eval_s for result in results) <= elapsed_s
             for result in results:
-                assert result.images == 301 and result.finite and 0 <= result.val_accuracy <= 1
-                assert result.train_s > 0 and result.eval_s > 0
+                assert result.images == 301 and result.finite
+                assert (288 * result.val_accuracy) == pytest.approx(round(288 * result.val_accuracy))
+                assert 0.1 < result.train_loss < 2.6 and 0.1 < result.val_loss < 2.6  # chance is ln(10), 2.3
 
     use(work)
 
 
-@pytest.mark.parametrize(("use", "lanes"), EVERY)
-def test_weights_are_the_networks_own_and_a_copy(use: Use, lanes: int) -> None:
+@for_every_trainer
+def test_model_has_the_layers_of_one_trial(use: Use, trials: int) -> None:
+    expected = make("lenet5_bn")()
+
+    def work(trainer: Trainer) -> tuple[int, list[type[nn.Module]]]:
+        norms = [type(module) for module in trainer.model.modules() if "Norm" in type(module).__name__]
+        return trainable_parameters(trainer.model), norms
+
+    assert use(work) == (trainable_parameters(expected), [nn.BatchNorm2d, nn.BatchNorm2d, nn.BatchNorm1d])
+
+
+@for_every_trainer
+def test_weights_are_the_networks_own_and_a_copy(use: Use, trials: int) -> None:
     expected = make("lenet5_bn")().state_dict()
 
     def work(trainer: Trainer) -> None:
-        for lane in range(lanes):
-            before = trainer.weights(lane)
-            assert {name: value.shape for name, value in before.items()} == {k: v.shape for k, v in expected.items()}
-            assert {value.device.type for value in before.values()} == {"cpu"}
-        kept = {name: value.clone() for name, value in before.items()}
+        before = [trainer.weights(trial) for trial in range(trials)]
+        for each in before:
+            assert {name: value.shape for name, value in each.items()} == {k: v.shape for k, v in expected.items()}
+            assert {value.device.type for value in each.values()} == {"cpu"}
+        kept = [{name: value.clone() for name, value in each.items()} for each in before]
         trainer.step()
-        assert all(torch.equal(value, kept[name]) for name, value in before.items())
-        assert any(not torch.equal(value, kept[name]) for name, value in trainer.weights(lanes - 1).items())
+        for trial in range(trials):
+            assert equal(before[trial], kept[trial]) and not equal(before[trial], trainer.weights(trial))
 
     use(work)
 
 
-@pytest.mark.parametrize(("use", "lanes"), EVERY)
-def test_what_was_saved_goes_on_as_if_nothing_had_happened(use: Use, lanes: int, tmp_path: Path) -> None:
-    def whole(trainer: Trainer) -> list[dict[str, torch.Tensor]]:
+@for_every_trainer
+def test_training_goes_on_from_what_was_saved(use: Use, trials: int, tmp_path: Path) -> None:
+    def whole(trainer: Trainer) -> list[Weights]:
         for epoch in range(4):
             if epoch == 2:
-                for lane in range(lanes):
-                    checkpoint.save(tmp_path / f"{lane}.pt", trainer.save(lane))
+                for trial in range(trials):
+                    checkpoint.save(tmp_path / f"{trial}.pt", trainer.save(trial))
             trainer.step()
-        return [trainer.weights(lane) for lane in range(lanes)]
+        return [trainer.weights(trial) for trial in range(trials)]
 
-    def rest(trainer: Trainer) -> list[dict[str, torch.Tensor]]:
-        trainer.load(*(checkpoint.load(tmp_path / f"{lane}.pt") for lane in range(lanes)))
-        assert [[result.epoch for result in trainer.step()] for _ in range(2)] == [[3] * lanes, [4] * lanes]
-        return [trainer.weights(lane) for lane in range(lanes)]
+    def rest(trainer: Trainer) -> list[Weights]:
+        states = [checkpoint.load(tmp_path / f"{trial}.pt") for trial in range(trials)]
+        assert trainer.load(*states) == "" and trainer.epoch == 2 == states[0]["epoch"]
+        assert [[result.epoch for result in trainer.step()] for _ in range(2)] == [[3] * trials, [4] * trials]
+        return [trainer.weights(trial) for trial in range(trials)]
 
     for one, other in zip(use(whole), use(rest), strict=True):
-        assert all(torch.equal(value, other[name]) for name, value in one.items())
+        assert equal(one, other)
 
 
-@pytest.mark.parametrize(("use", "lanes"), [each for each in EVERY if each.values[1] == 1])
-def test_one_lane_can_be_fitted(use: Use, lanes: int) -> None:
+@for_every_trainer
+def test_keep_goes_on_with_the_trials_that_are_named(use: Use, trials: int) -> None:
+    order = [trials - 1, *range(1, trials - 1)]  # the last one first, and not the first
+
+    def work(trainer: Trainer) -> None:
+        trainer.step()
+        before = [trainer.weights(trial) for trial in range(trials)]
+        trainer.keep(order)
+        assert trainer.epoch == 1 and len(trainer.step()) == len(order)
+        after = [trainer.weights(trial) for trial in range(len(order))]
+        assert all(not equal(before[trial], weights) for trial, weights in zip(order, after, strict=True))
+
+    def moved(trainer: Trainer) -> None:
+        before = [trainer.weights(trial) for trial in range(trials)]
+        trainer.keep(order)
+        assert all(equal(trainer.weights(place), before[trial]) for place, trial in enumerate(order))
+
+    use(work)
+    use(moved)
+
+
+@for_every_trainer
+def test_close_lets_go_of_the_network(use: Use, trials: int) -> None:
+    trainer = use(lambda trainer: trainer)
+    with pytest.raises((AttributeError, ValueError)):  # no network, no process group
+        trainer.step()
+
+
+@pytest.mark.parametrize(("use", "trials"), [each for each in EVERY if each.values[1] == 1])
+def test_one_trial_can_be_fitted(use: Use, trials: int) -> None:
     fitted = use(lambda trainer: fit(trainer, 3))
-    assert [result.epoch for result in fitted.curve] == [1, 2, 3] and fitted.best_weights
+    assert [result.epoch for result in fitted.curve] == [1, 2, 3]
+    assert fitted.best == max(fitted.curve, key=lambda result: result.val_accuracy)
+    assert list(fitted.best_weights) == list(make("lenet5_bn")().state_dict())

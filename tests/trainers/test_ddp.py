@@ -14,10 +14,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from tests.helpers.distributed import a_data, led, make
+from tests.helpers.distributed import digits, led, make
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
-from trainers.ddp import DistributedTrainer, RankInfo, images_needed
+from trainers.ddp import DistributedTrainer, images_needed, part_of_rank
 from trainers.single import SingleTrainer
 
 
@@ -35,7 +35,7 @@ def epochs(trainer: SingleTrainer, count: int = 3) -> list[EpochResult]:
 )
 def test_the_same_seed_gives_the_same_training_as_one_process(optimizer: str, batch_size: int, size: int) -> None:
     config = TrainConfig(lr=1e-3, optimizer=optimizer, batch_size=batch_size)
-    alone = SingleTrainer(make(), a_data(), config)
+    alone = SingleTrainer(make(), digits(), config)
     expected = epochs(alone)
     found, weights = led(make(), config, lambda trainer: (epochs(trainer), trainer.weights()), size)
     for one, other in zip(expected, found, strict=True):
@@ -116,18 +116,14 @@ def test_a_last_batch_too_small_for_all_is_left_out() -> None:
 def test_a_part_is_empty_where_there_is_not_enough_for_all(
     rank: int, images: int, least: int, sizes: list[int]
 ) -> None:
-    trainer = DistributedTrainer.__new__(DistributedTrainer)
-    trainer.seat, trainer.least = RankInfo("", 0, rank, 3), least
-    assert len(trainer._part(torch.arange(images))) == sizes[rank]
+    first = sum(sizes[:rank])
+    assert part_of_rank(torch.arange(images), rank, 3, least).tolist() == list(range(first, first + sizes[rank]))
 
 
 @pytest.mark.parametrize(("images", "sizes"), [(7, [3, 2, 2]), (5, [3, 2, 0]), (3, [3, 0, 0]), (1, [1, 0, 0])])
 def test_parts_have_two_images_where_batchnorm_needs_them(images: int, sizes: list[int]) -> None:
-    trainer = DistributedTrainer.__new__(DistributedTrainer)
-    trainer.least = images_needed(make("lenet5_bn")())
-    for rank, size in enumerate(sizes):
-        trainer.seat = RankInfo("", 0, rank, 3)
-        assert len(trainer._part(torch.arange(images))) == size
+    least = images_needed(make("lenet5_bn")())
+    assert [len(part_of_rank(torch.arange(images), rank, 3, least)) for rank in range(3)] == sizes
 
 
 def _flat(*layers: nn.Module) -> nn.Module:
@@ -138,7 +134,7 @@ def _flat(*layers: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("batch_size", [2, 3])
 def test_batches_smaller_than_the_processes_train_as_one_process_does(batch_size: int) -> None:
     config = TrainConfig(lr=1e-3, batch_size=batch_size, optimizer="sgd")
-    (expected,) = epochs(SingleTrainer(_flat, a_data(), config), 1)
+    (expected,) = epochs(SingleTrainer(_flat, digits(), config), 1)
     (found,) = led(_flat, config, lambda trainer: epochs(trainer, 1), 4)
     # The last batch of the one process, of one image, is left out here.
     assert found.images in (300, 301) and found.train_loss == pytest.approx(expected.train_loss, rel=0.02)

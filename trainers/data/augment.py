@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on their device, every image with draws of its own."""
+"""Augmentation of whole batches on their device; each image has its own random numbers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from torch.nn import functional as F
 
 from trainers.config import AUGMENTATIONS
 
-CROP, CROP_SHARE, DEGREES = 22 / 28, 0.1, 15.0
+CROP_SCALE = 22 / 28  # side of a crop over side of the image
+CROP_PROBABILITY = 0.1
+MAX_ROTATION_DEGREES = 15.0
 Augmentation = Callable[[Tensor], Tensor]
 
 
 def make_augmentation(name: str, black: Tensor, generator: Generator) -> Augmentation | None:
-    """The augmentation called `name`, None for "none"; ValueError for another name.
+    """Returns the augmentation called `name`, None for "none"; raises ValueError for another name.
 
     rotate-crop: one image in ten is cropped to the middle 22/28 of its sides and scaled back (bilinear), and every
-    image is turned by its own angle, uniform in +-15 degrees (nearest pixel: interpolating would blur nearly all
-    training images, and no other). Source: the training of the compact networks.
+    image is rotated by its own angle, uniform in +-15 degrees, by nearest pixels: interpolation would blur nearly all
+    training images, but no validation image. Source: the training of the compact networks.
 
-    black: (channels,), the normalized value of a black pixel, which fills what a rotation uncovers.
-    generator: on the images' device; every draw is its.
+    black: (channels,), the normalized value of a black pixel, which fills what a rotation uncovers. generator: on the
+    images' device.
     """
     if name == "none":
         return None
@@ -33,29 +35,29 @@ def make_augmentation(name: str, black: Tensor, generator: Generator) -> Augment
 
 
 def rotate_crop(images: Tensor, black: Tensor, generator: Generator) -> Tensor:
-    """`images` (N, channels, height, width), one in ten cropped and each turned; see `make_augmentation`."""
-    angles = (2 * _uniform(images, generator) - 1) * math.radians(DEGREES)
-    cropped = (_uniform(images, generator) < CROP_SHARE).view(-1, 1, 1, 1)
+    """Crops one in ten of the images (N, channels, height, width) and rotates each; see `make_augmentation`."""
+    angles = (2 * _uniform(images, generator) - 1) * math.radians(MAX_ROTATION_DEGREES)
+    cropped = (_uniform(images, generator) < CROP_PROBABILITY).view(-1, 1, 1, 1)
     return rotate(torch.where(cropped, crop(images), images), angles, black)
 
 
 def crop(images: Tensor) -> Tensor:
-    """The middle 22/28 of each image's sides, scaled back to its size."""
+    """Cuts out the middle 22/28 of the sides of images (N, channels, height, width), scaled back to their size."""
     height, width = images.shape[2:]
-    top, left = round(height * (1 - CROP) / 2), round(width * (1 - CROP) / 2)
+    top, left = round(height * (1 - CROP_SCALE) / 2), round(width * (1 - CROP_SCALE) / 2)
     middle = images[:, :, top : height - top, left : width - left]
     return F.interpolate(middle, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def rotate(images: Tensor, angles: Tensor, black: Tensor) -> Tensor:
-    """Image i turned by angles[i] (radians, counter-clockwise), by nearest pixels; outside of it is `black`."""
+    """Rotates image i by angles[i] (radians, counter-clockwise), by nearest pixels; what is uncovered is `black`."""
     height, width = images.shape[2:]
     sine, cosine, none = angles.sin(), angles.cos(), torch.zeros_like(angles)
-    # Coordinates run from -1 to 1 on both axes: an image that is not square needs its sides' ratio in here.
+    # Coordinates run from -1 to 1 on both axes, so the ratio of the sides belongs into the matrix.
     rows = [cosine, -sine * height / width, none, sine * width / height, cosine, none]
     grid = F.affine_grid(torch.stack(rows, 1).view(-1, 2, 3), list(images.shape), align_corners=False)
     level = black.view(1, -1, 1, 1)
-    # Sampling pads with zeros: shift black there and back.
+    # grid_sample pads with zeros: shift black to zero and back.
     return F.grid_sample(images - level, grid, mode="nearest", padding_mode="zeros", align_corners=False) + level
 
 

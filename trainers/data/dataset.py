@@ -1,7 +1,7 @@
 """Data sets as tensors in memory, split once into train, validation and a sealed test set.
 
-`load_dataset` decodes and normalizes every image one time. Search and training only ever see a
-`TrainingData`, which holds no test image; the test split opens through `Dataset.test.open()` alone.
+`load_dataset` decodes and normalizes every image once. Search and training only see a `TrainingData`, which has no test
+images; the test split opens through `Dataset.test.open()` only.
 """
 
 from __future__ import annotations
@@ -22,44 +22,49 @@ from trainers.data.moments import moments
 from trainers.errors import DataError
 
 DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
-VALIDATION_SHARE, VALIDATION_MOST = 0.2, 5000
+VALIDATION_SHARE, MAX_VALIDATION_IMAGES = 0.2, 5000
 TEST_SHARE = 0.2  # held out where a source has no test set of its own
-SPLIT_SEED = 0  # of the splits, not of the study: every study of a data set sees the same ones
+SPLIT_SEED = 0  # independent of a study's seed: every study of a data set sees the same splits
 
 
 @dataclass(frozen=True)
 class Split:
-    """images: float32 (N, channels, height, width), normalized. labels: int64 (N,), from 0."""
+    """Images and their labels."""
 
     images: Tensor
+    """float32 (N, channels, height, width), normalized."""
     labels: Tensor
+    """int64 (N,), from 0."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: str) -> Split:
+        """Returns the split on a torch device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What training and the search may look at. black: the normalized value of a black pixel, per channel."""
+    """What training and the search may look at."""
 
     train: Split
     validation: Split
     black: tuple[float, ...]
+    """The normalized value of a black pixel, per channel."""
 
     def to(self, device: str) -> TrainingData:
+        """Returns the data on a torch device."""
         return TrainingData(self.train.to(device), self.validation.to(device), self.black)
 
     def joined(self) -> TrainingData:
-        """Training and validation images together to train on, and none for validation."""
+        """Returns training and validation images together for training, and none for validation."""
         pairs = ((getattr(self.train, part), getattr(self.validation, part)) for part in ("images", "labels"))
         nothing = Split(self.validation.images[:0], self.validation.labels[:0])
         return TrainingData(Split(*(torch.cat(pair) for pair in pairs)), nothing, self.black)
 
     def to_arrays(self) -> dict[str, Any]:
-        """As numpy arrays that share this memory: what Ray's object store shares without copies."""
+        """Returns numpy arrays that share this memory: Ray's object store shares them without copies."""
         splits = {"train": self.train, "validation": self.validation}
         arrays = {
             f"{name}_{part}": getattr(split, part).numpy()
@@ -70,11 +75,11 @@ class TrainingData:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any]) -> TrainingData:
-        """The inverse of `to_arrays`, again without copies; the arrays may be read-only."""
+        """Makes the data from what `to_arrays` returned, without copies; the arrays may be read-only."""
         import warnings
 
         with warnings.catch_warnings():
-            # Shared memory is read-only and torch warns that it cannot express this; nothing here writes.
+            # torch warns that it cannot mark read-only memory; nothing here writes to it.
             warnings.filterwarnings("ignore", message=".*not writable.*")
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return cls(
@@ -88,13 +93,13 @@ _sealed = False
 
 
 def seal() -> None:
-    """From now on no test split opens in this process: for those that search and train."""
+    """Makes every later `SealedSplit.open` in this process fail; for processes that search and train."""
     global _sealed
     _sealed = True
 
 
 class SealedSplit:
-    """The test split: `open` is for the final evaluation. It cannot be sent to a worker by accident."""
+    """The test split, for the final evaluation. It cannot be pickled, so no worker gets it by accident."""
 
     def __init__(self, split: Split) -> None:
         self._split = split
@@ -103,7 +108,7 @@ class SealedSplit:
         return len(self._split)
 
     def open(self) -> Split:
-        """Raises PermissionError in a process that is sealed."""
+        """Returns the split; raises PermissionError in a process that is sealed."""
         if _sealed:
             raise PermissionError("the test split is sealed while networks are chosen and trained")
         return self._split
@@ -114,17 +119,22 @@ class SealedSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """name: what was loaded (never "auto"). classes: names, in label order. mean, std: per channel, of pixels
-    in [0, 1]. hashes: SHA-256 of each split's pixels and labels. notice: what a user must know, or ""."""
+    """A data set, split and normalized."""
 
     name: str
+    """What was loaded; never "auto"."""
     classes: tuple[str, ...]
+    """Names of the classes, in label order."""
     mean: tuple[float, ...]
+    """Mean per channel, of pixels in [0, 1], that the images are normalized with."""
     std: tuple[float, ...]
+    """Standard deviation per channel, of pixels in [0, 1], that the images are normalized with."""
     training: TrainingData
     test: SealedSplit
     hashes: dict[str, str]
+    """SHA-256 of each split's pixels and labels, by the split's name."""
     notice: str = ""
+    """What the user must be told, or ""."""
 
     def __str__(self) -> str:
         sizes = f"{len(self.training.train):,} training, {len(self.training.validation):,} validation images"
@@ -132,21 +142,26 @@ class Dataset:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
         channels, height, width = self.training.train.images.shape[1:]
         return channels, height, width
 
 
 @dataclass(frozen=True)
 class RawSplit:
-    """images: uint8 (N, height, width, channels). labels: int64 (N,)."""
+    """Images as they were read, and their labels."""
 
     images: np.ndarray
+    """uint8 (N, height, width, channels)."""
     labels: np.ndarray
+    """int64 (N,), from 0."""
 
     def take(self, indices: np.ndarray) -> RawSplit:
+        """Returns the images with these indices."""
         return RawSplit(self.images[indices], self.labels[indices])
 
     def sha256(self) -> str:
+        """Returns the hash of shape, pixels and labels, in hexadecimal digits."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(np.ascontiguousarray(self.labels).data)
@@ -161,17 +176,16 @@ def load_dataset(
     std: float | Sequence[float] | None = None,
     train_size: int | None = None,
 ) -> Dataset:
-    """Loads "auto", "mnist", "fashion-mnist", "digits" or the folder or .tar at path `name`.
+    """Loads "auto", "mnist", "fashion-mnist", "digits", or the folder or .tar at the path `name`.
 
-    `auto` is MNIST where it lies in `data_dir` or can be downloaded, and scikit-learn's digits otherwise.
-    `mean` and `std`, of all channels or of each, default to those of the training split. `train_size` takes a
-    stratified subset of it.
-    Raises ValueError, in one line, for whatever is wrong with the data or the request.
+    "auto" is MNIST where it is in `data_dir` or can be downloaded, else scikit-learn's digits. mean, std: one number
+    for all channels or one for each, by default those of the training split. train_size: take a stratified subset of
+    the training split. Raises DataError, in one line, for anything wrong with the data or the request.
     """
     source, classes, train, test, notice = _read(name, data_dir)
     if test is None:
         test, train = _stratified(train, round(TEST_SHARE * len(train.labels)), classes)
-    size = min(round(VALIDATION_SHARE * len(train.labels)), VALIDATION_MOST)
+    size = min(round(VALIDATION_SHARE * len(train.labels)), MAX_VALIDATION_IMAGES)
     validation, train = _stratified(train, size, classes)
     if train_size is not None:
         train = _subset(train, train_size, classes)
@@ -216,7 +230,7 @@ def _read(name: str, data_dir: Path) -> _Raw:
     if Path(name).exists():
         classes, train, test, notice = folder.read(Path(name))
         return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
-    raise DataError(f"--dataset {name}: no such folder or .tar; give one, or choose from {', '.join(DATASETS)}")
+    raise DataError(f"--dataset {name}: no such folder or .tar; give a path, or choose from {', '.join(DATASETS)}")
 
 
 def _idx(name: str, raw: Path) -> _Raw:
@@ -226,7 +240,7 @@ def _idx(name: str, raw: Path) -> _Raw:
 
 
 def _digits(notice: str) -> _Raw:
-    """The test set of the UCI optical digits, as scikit-learn carries it: 1,797 images, 8x8, 0 to 16."""
+    """Loads the test set of the UCI optical digits from scikit-learn: 1,797 images of 8x8, values 0 to 16."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -238,7 +252,7 @@ def _digits(notice: str) -> _Raw:
 
 
 def _stratified(data: RawSplit, size: int, classes: tuple[str, ...]) -> tuple[RawSplit, RawSplit]:
-    """Splits off `size` images in the classes' proportions; returns (those, the rest), in source order."""
+    """Splits off `size` images in the proportions of the classes; returns (those, the rest), in source order."""
     counts = np.bincount(data.labels, minlength=len(classes))
     for label, count in enumerate(counts):
         if count < 3:
@@ -264,7 +278,7 @@ def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
 
 
 def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalized images (N, channels, height, width) with their pixels back in [0, 1], on the CPU."""
+    """Returns normalized images (N, channels, height, width) with pixels in [0, 1] again, on the CPU."""
     shape = (1, -1, 1, 1)
     return images.cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
 
@@ -272,7 +286,7 @@ def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) ->
 def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
     count, height, width, channels = split.images.shape
     images = torch.empty(count, channels, height, width)
-    images.copy_(torch.from_numpy(split.images).permute(0, 3, 1, 2))  # as it turns to float: no copy between
+    images.copy_(torch.from_numpy(split.images).permute(0, 3, 1, 2))  # converts to float without another copy
     scale = 1 / (255 * torch.tensor(std)).view(1, -1, 1, 1)
     offset = torch.tensor(mean).view(1, -1, 1, 1) / torch.tensor(std).view(1, -1, 1, 1)
     return Split(images.mul_(scale).sub_(offset), torch.from_numpy(split.labels))

@@ -1,4 +1,4 @@
-"""What lies in a folder or a .tar: names first, contents one by one and only where they are asked for."""
+"""The entries of a folder or .tar: names first; contents one by one, and only where a caller asks for them."""
 
 from __future__ import annotations
 
@@ -15,39 +15,43 @@ from typing import BinaryIO, NamedTuple
 from trainers.data.image_file import check_bytes
 from trainers.errors import DataError
 
-_CHUNK = 1 << 16
+_CHUNK_BYTES = 1 << 16
 _UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
 
 
 class Entry(NamedTuple):
-    """name: with slashes, relative to the folder or .tar. source: its file or contents, to be asked for before the
-    next entry is; raises ValueError with the reason where they cannot be had, or are more than an image needs."""
+    """A file or folder within a folder or .tar."""
 
     name: str
+    """Path relative to the folder or .tar, with slashes."""
     is_folder: bool
     source: Callable[[], Path | BinaryIO]
+    """Returns the file or its contents; to be called before the next entry is asked for.
+
+    Raises DataError with the reason where it cannot be read, or has more bytes than an image needs.
+    """
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Everything under a folder, which links do not lead out of, or in a .tar, compressed or not, front to back.
+    """Yields everything under a folder, or in a .tar (compressed or not) from its first byte to its last.
 
-    Raises ValueError for what is neither, is damaged or ends too early.
+    Linked folders are not entered. Raises DataError for what is neither, is damaged or ends too early.
     """
     if path.is_dir():
-        yield from _of_folder(path)
+        yield from _entries_of_folder(path)
         return
     try:
         if not path.is_file():  # a FIFO would be waited for
-            raise OSError("it is no plain file")
+            raise OSError("it is not a regular file")
         with tarfile.open(path) as tar:
             for member in tar:
                 yield Entry(member.name.removeprefix("./"), member.isdir(), partial(_contents, tar, member))
             _check_end(tar)
     except _UNREADABLE as error:
-        raise DataError(f"--dataset {path}: no readable folder or .tar ({_one_line(error)})") from error
+        raise DataError(f"--dataset {path}: is not a readable folder or .tar ({_one_line(error)})") from error
 
 
-def _of_folder(path: Path) -> Iterator[Entry]:
+def _entries_of_folder(path: Path) -> Iterator[Entry]:
     for root, folders, files in os.walk(path):
         inside = Path(root).relative_to(path).as_posix()
         folders.sort()
@@ -60,21 +64,20 @@ def _of_folder(path: Path) -> Iterator[Entry]:
 def _check_end(tar: tarfile.TarFile) -> None:
     """Raises ReadError unless the archive was read to its end.
 
-    tarfile takes a damaged header for the end, and checksums of compressed data are looked at only behind their last
-    byte.
+    tarfile takes a damaged header for the end, and a checksum of compressed data is only checked after the last byte.
     """
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if any(tar.fileobj.read(tarfile.BLOCKSIZE)):
         raise tarfile.ReadError(f"damaged at byte {tar.offset:,}")
-    while tar.fileobj.read(_CHUNK):
+    while tar.fileobj.read(_CHUNK_BYTES):
         pass
 
 
 def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> BinaryIO:
-    """In memory: a decoder goes to and fro, for which a compressed .tar would be read from its start each time."""
+    """Returns a member in memory: a decoder seeks, and each seek back would read a compressed .tar from its start."""
     if not member.isfile():
-        raise DataError("it is a link or a device, no plain file")
+        raise DataError("it is a link or a device, not a regular file")
     check_bytes(member.size)
     try:
         file = tar.extractfile(member)

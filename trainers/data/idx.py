@@ -1,4 +1,4 @@
-"""MNIST and its kin: finding, downloading and reading IDX files (the format of LeCun's MNIST page)."""
+"""MNIST and Fashion-MNIST: finding, downloading and reading IDX files (the format of LeCun's MNIST page)."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from trainers.errors import DataError
 
 FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-_ARRIVING = ".arriving"
-_REACH_S, _STALL_S = 4.0, 5.0
+_UNFINISHED_MARK = ".arriving"  # there while a download moves its files
+_REACH_TIMEOUT_S = 4.0  # for a mirror to answer at all
+_STALL_TIMEOUT_S = 5.0  # for the next bytes of a download
 
 
 def find(name: str, data_dir: Path) -> Path | None:
-    """The folder under `data_dir` that holds the family's files, plain or gzipped; None if there is none, or a
-    download was killed as it put them there.
+    """Returns the folder under `data_dir` that has the family's four files, plain or gzipped.
 
-    Raises ValueError where some of the four files are there and others are missing.
+    None where there are no files, or a download was killed while it moved them there. Raises DataError where some of
+    the files are there and others are missing.
     """
     raw = data_dir / FAMILIES[name]
     missing = [file for file in _FILES if _existing(raw, file) is None]
-    if len(missing) == len(_FILES) or (missing and (raw / _ARRIVING).exists()):
+    if len(missing) == len(_FILES) or (missing and (raw / _UNFINISHED_MARK).exists()):
         return None
     if missing:
-        raise DataError(f"--dataset {name}: {raw} lacks {', '.join(missing)}")
+        raise DataError(f"--dataset {name}: {', '.join(missing)} missing in {raw}")
     return raw
 
 
 def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images, uint8 (N, height, width, 1), and labels, int64 (N,), of part "train" or "t10k".
+    """Reads images, uint8 (N, height, width, 1), and labels, int64 (N,), of the part "train" or "t10k".
 
-    Raises ValueError naming the file for a wrong magic number, a truncated or over-long file, a broken
-    gzip stream, a label over 9, or counts that do not agree.
+    Raises DataError naming the file for a wrong magic number, a file that is too short or too long, a damaged gzip
+    stream, a label over 9, or counts that differ.
     """
     images = _array(_existing(raw, f"{part}-images-idx3-ubyte"), 3)
     path = _existing(raw, f"{part}-labels-idx1-ubyte")
@@ -48,18 +49,18 @@ def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     if len(images) != len(labels):
         raise DataError(f"{path}: {len(labels)} labels for {len(images)} images")
     if len(labels) == 0:
-        raise DataError(f"{path}: holds no labels")
+        raise DataError(f"{path}: has no labels")
     if labels.max() > 9:
         raise DataError(f"{path}: label {labels.max()} is not a class from 0 to 9")
     return images[..., None], labels.astype(np.int64)
 
 
 def download(name: str, data_dir: Path) -> Path | str:
-    """Fetches the four files through torchvision, which verifies their checksums.
+    """Downloads the four files through torchvision, which verifies their checksums.
 
-    Returns their folder, or why it did not work, in a few words. They arrive in a temporary folder and are moved when
-    all are whole, so that a broken or a parallel download leaves nothing half-written. What else lies in their folder
-    is left alone.
+    Returns their folder, or the reason for the failure in a few words. The files arrive in a temporary folder and are
+    moved when all are complete, so a failed or a parallel download leaves nothing half-written. Other files in their
+    folder stay as they are.
     """
     from torchvision import datasets
 
@@ -71,7 +72,7 @@ def download(name: str, data_dir: Path) -> Path | str:
     try:
         raw.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=data_dir, prefix=".download-") as folder:
-            socket.setdefaulttimeout(_STALL_S)
+            socket.setdefaulttimeout(_STALL_TIMEOUT_S)
             family(folder, download=True)
             _move(Path(folder) / FAMILIES[name], raw)
     except (OSError, RuntimeError) as error:
@@ -82,9 +83,9 @@ def download(name: str, data_dir: Path) -> Path | str:
 
 
 def _move(arrived: Path, raw: Path) -> None:
-    """Moves the family's files, each at once. While it lasts, or after a kill, a mark says that some may be missing."""
+    """Moves the family's files, each atomically; meanwhile, and after a kill, a mark says that some may be missing."""
     raw.mkdir(exist_ok=True)
-    mark = raw / _ARRIVING
+    mark = raw / _UNFINISHED_MARK
     mark.touch()
     for file in _FILES:
         for name in (file, f"{file}.gz"):
@@ -94,14 +95,14 @@ def _move(arrived: Path, raw: Path) -> None:
 
 
 def _reachable(url: str) -> bool:
-    """Whether anything answers at `url` within seconds. In a thread: a name look-up has no time-out."""
+    """Tells whether anything answers at `url` within seconds; asks in a thread, as a name look-up has no timeout."""
     from urllib import error, request
 
     answered = threading.Event()
 
     def ask() -> None:
         try:
-            request.urlopen(request.Request(url, method="HEAD"), timeout=_REACH_S).close()
+            request.urlopen(request.Request(url, method="HEAD"), timeout=_REACH_TIMEOUT_S).close()
             answered.set()
         except error.HTTPError:
             answered.set()
@@ -110,7 +111,7 @@ def _reachable(url: str) -> bool:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(_REACH_S)
+    thread.join(_REACH_TIMEOUT_S)
     return answered.is_set()
 
 
@@ -123,14 +124,14 @@ def _array(path: Path | None, dimensions: int) -> np.ndarray:
     content = _content(path)
     header = 4 + 4 * dimensions
     if len(content) < header:
-        raise DataError(f"{path}: truncated, {len(content)} bytes are no IDX file")
+        raise DataError(f"{path}: truncated, {len(content)} bytes are too few for an IDX file")
     magic, *shape = struct.unpack(f">{1 + dimensions}I", content[:header])
     if magic != 0x0800 + dimensions:
         raise DataError(f"{path}: wrong magic number {magic:#010x}, expected {0x0800 + dimensions:#010x}")
     expected = header + int(np.prod(shape, dtype=np.int64))
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
-        raise DataError(f"{path}: {what}, {len(content)} bytes where its header promises {expected}")
+        raise DataError(f"{path}: {what}, {len(content)} bytes, but its header says {expected}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()
 
 

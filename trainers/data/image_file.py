@@ -1,4 +1,4 @@
-"""Image files, opened in one place and made plain in one way: training sees what `hpo predict` sees."""
+"""Image files, opened and converted in one place: training sees what `hpo predict` sees."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from PIL import Image, UnidentifiedImageError
 from trainers.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-# Pillow looks at contents and not at names, and hands some formats to other programs (EPS to Ghostscript).
+# Pillow goes by contents, not by names, and passes some formats to other programs (EPS to Ghostscript).
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
-MAX_PIXELS = 2**30 // 12  # as many as Pillow takes without a warning
-MAX_BYTES = 4 * MAX_PIXELS  # so many pixels in four channels, not compressed at all
+MAX_PIXELS = 2**30 // 12  # Pillow warns above that
+MAX_BYTES = 4 * MAX_PIXELS  # of that many pixels in four channels, without compression
 
 _WHITE = 255
-_ROWS = 256  # at a time, where a copy has more bytes a pixel than the image
-_ORIENTATION = 0x0112  # EXIF's tag
-_TURNS = {
+_ROWS_AT_ONCE = 256  # for copies that need more bytes per pixel than the image
+_EXIF_ORIENTATION = 0x0112
+_TRANSPOSE_BY_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,24 +36,26 @@ _TURNS = {
 
 
 class Head(NamedTuple):
-    """What a file says before its pixels are decoded. size: width and height, as they are before EXIF turns them."""
+    """What a file says before its pixels are decoded."""
 
     size: tuple[int, int]
+    """Width and height, before EXIF rotates the image."""
     grey: bool
+    """Whether it has one channel, transparency aside."""
 
 
 def head(source: Path | BinaryIO) -> Head:
-    """The head of an image file, or of its contents. Raises as `picture` does."""
+    """Reads the head of an image file, or of its contents. Raises what `picture` raises."""
     with _opened(source) as image:
         return Head(image.size, image.mode in ("1", "L", "LA", "La") or _is_deep(image))
 
 
 def picture(source: Path | BinaryIO) -> Image.Image:
-    """The image of a file, or of its contents: of 8 bits, as EXIF turns it, without transparency.
+    """Reads the image of a file, or of its contents: 8 bits per channel, rotated as EXIF says, without transparency.
 
-    Transparency goes onto white or black, whichever the picture stands out from. The mode is what is left of the
-    file's own: `convert` makes it L or RGB. Raises FileNotFoundError where there is no file, and ValueError with no
-    more than the reason for what is no image of `FORMATS`, no plain file, damaged, or too large to be read.
+    A transparent image is put on white or black, whichever it stands out from. Its mode may be any; `convert` makes it
+    L or RGB. Raises FileNotFoundError where there is no file, and DataError with the reason alone for what is not an
+    image of `FORMATS`, not a regular file, damaged, or too large.
     """
     with _opened(source) as image:
         image.load()
@@ -61,9 +63,9 @@ def picture(source: Path | BinaryIO) -> Image.Image:
 
 
 def check_bytes(size: int) -> None:
-    """ValueError with the reason for a file of more bytes than any picture needs."""
+    """Raises DataError with the reason for a file of more bytes than any image needs."""
     if size > MAX_BYTES:
-        raise DataError(f"it has {size:,} bytes, at most {MAX_BYTES:,} are read")
+        raise DataError(f"it has {size:,} bytes, more than the {MAX_BYTES:,} allowed")
 
 
 @contextmanager
@@ -72,21 +74,21 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
         if isinstance(source, Path):
             _check_plain(source)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of what it made the best of
+            warnings.simplefilter("ignore")  # Pillow's, about files that it could repair
             with Image.open(source, formats=FORMATS) as image:
                 _check_pixels(image.width * image.height)
                 yield image
     except FileNotFoundError:
         raise
-    except Exception as error:  # a damaged file makes Pillow raise whatever its bytes happen to ask for
+    except Exception as error:  # damaged bytes make Pillow raise any kind of error
         raise DataError(_reason(error)) from error
 
 
 def _check_plain(path: Path) -> None:
-    """A FIFO or a device would be waited for, or never end."""
+    """Raises DataError for what is not a regular file: reading a FIFO blocks, and a device may never end."""
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):
-        raise DataError("it is no plain file")
+        raise DataError("it is not a regular file")
     check_bytes(about.st_size)
 
 
@@ -96,13 +98,15 @@ def _check_pixels(count: int) -> None:
 
 
 def _too_large(pixels: int) -> str:
-    return f"it has {pixels:,} pixels, at most {MAX_PIXELS:,} are read"
+    return f"it has {pixels:,} pixels, more than the {MAX_PIXELS:,} allowed"
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"it holds no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-    if isinstance(error, Image.DecompressionBombError):  # Pillow's own, at twice the limit: its first number says it
+        return f"it is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
+    if isinstance(
+        error, Image.DecompressionBombError
+    ):  # from Pillow, above twice the limit; its first number is the pixels
         return _too_large(int((re.findall(r"\d+", str(error)) or [2 * MAX_PIXELS])[0]))
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -110,37 +114,37 @@ def _reason(error: Exception) -> str:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether it has more than 8 bits a pixel, which all such modes have in one channel."""
+    """Tells whether the image has more than 8 bits per channel; such modes have one channel."""
     return image.mode.startswith(("I", "F"))
 
 
 def _upright(image: Image.Image) -> Image.Image:
     orientation = 1
-    with suppress(Exception):  # a damaged EXIF block says nothing of the pixels
-        orientation = int(image.getexif().get(_ORIENTATION, 1))
-    turn = _TURNS.get(orientation)
+    with suppress(Exception):  # a damaged EXIF block does not make the pixels unreadable
+        orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    turn = _TRANSPOSE_BY_ORIENTATION.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float pictures scaled to 8 bits, which Pillow's own conversion would clip."""
+    """Scales 16-bit, 32-bit and float images to 8 bits; Pillow's own conversion would clip them."""
     if not _is_deep(image):
         return image
     values = np.asarray(image)
-    most = _brightest(image.mode, values)
+    white = _white_value(image.mode, values)
     scaled = np.empty(values.shape, np.uint8)
-    for at in range(0, len(values), _ROWS):
-        rows = np.nan_to_num(values[at : at + _ROWS].astype(np.float64))
-        scaled[at : at + _ROWS] = (rows.clip(0, most) / most * _WHITE).round()
+    for at in range(0, len(values), _ROWS_AT_ONCE):
+        rows = np.nan_to_num(values[at : at + _ROWS_AT_ONCE].astype(np.float64))
+        scaled[at : at + _ROWS_AT_ONCE] = (rows.clip(0, white) / white * _WHITE).round()
     return Image.fromarray(scaled)
 
 
-def _brightest(mode: str, values: np.ndarray) -> float:
-    """The value that is white."""
+def _white_value(mode: str, values: np.ndarray) -> float:
+    """Returns the pixel value that stands for white."""
     if mode.startswith("I;16"):
         return 65535.0
     highest = max((float(np.nan_to_num(row).max(initial=0)) for row in values), default=0.0)
-    if mode.startswith("F"):  # no convention says what is white: 1, 255, or the brightest there is
+    if mode.startswith("F"):  # there is no convention: 1, 255, or the highest value
         return 1.0 if highest <= 1 else max(highest, float(_WHITE))
     return 65535.0 if highest > _WHITE else float(_WHITE)
 
@@ -149,15 +153,15 @@ def _opaque(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
         return image
     layered = image.convert("RGBA")
-    color = (0, 0, 0, 255) if _seen(np.asarray(layered)) > _WHITE / 2 else (255, 255, 255, 255)
+    color = (0, 0, 0, 255) if _visible_brightness(np.asarray(layered)) > _WHITE / 2 else (255, 255, 255, 255)
     return Image.alpha_composite(Image.new("RGBA", layered.size, color), layered)
 
 
-def _seen(values: np.ndarray) -> float:
-    """How bright a layer (height, width, 4) is where one sees it; 0 where nothing is to be seen."""
+def _visible_brightness(values: np.ndarray) -> float:
+    """Returns the mean brightness (0 to 255) of RGBA values (height, width, 4), weighted by opacity; 0 if invisible."""
     light = weight = 0
-    for at in range(0, len(values), _ROWS):
-        rows = values[at : at + _ROWS].astype(np.int64)
+    for at in range(0, len(values), _ROWS_AT_ONCE):
+        rows = values[at : at + _ROWS_AT_ONCE].astype(np.int64)
         light += int((rows[..., :3].sum(2) * rows[..., 3]).sum())
         weight += int(rows[..., 3].sum())
     return light / (3 * weight) if weight else 0.0

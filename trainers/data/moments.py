@@ -1,4 +1,4 @@
-"""Mean and standard deviation of images, which they are normalized with."""
+"""Mean and standard deviation of images, for their normalization."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 
 from trainers.errors import DataError
 
-_BLOCK = 2**20  # values counted at a time: each is eight bytes while it is
+_VALUES_AT_ONCE = 2**20  # bincount needs eight bytes for each
 
 
 def moments(
     images: np.ndarray, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per channel, of pixels in [0, 1]; of uint8 images (N, height, width, channels), where they are not given.
+    """Returns mean and standard deviation per channel, of pixels in [0, 1].
 
-    A standard deviation of 0 counts as 1. Raises ValueError for given ones of another number of channels.
+    images: uint8 (N, height, width, channels), measured where `mean` or `std` is None. A given number is for all
+    channels. A measured standard deviation of 0 becomes 1. Raises DataError for another number of channels.
     """
     # A histogram of the 256 pixel values gives both moments exactly, without a float copy of the images.
     histograms = [_histogram(images[..., channel]) for channel in range(images.shape[-1])]
@@ -27,9 +28,9 @@ def moments(
 
 
 def _histogram(values: np.ndarray) -> np.ndarray:
-    """Of a channel (N, height, width), by whole images."""
+    """Returns how often each pixel value occurs in a channel (N, height, width): int64 (256,)."""
     counts = np.zeros(256, np.int64)
-    step = max(1, _BLOCK // max(1, values[0].size))
+    step = max(1, _VALUES_AT_ONCE // max(1, values[0].size))
     for at in range(0, len(values), step):
         counts += np.bincount(values[at : at + step].ravel(), minlength=256)
     return counts
@@ -41,5 +42,5 @@ def _per_channel(given: float | Sequence[float] | None, measured: list[float]) -
     if isinstance(given, int | float):
         return (float(given),) * len(measured)
     if len(given) != len(measured):
-        raise DataError(f"--dataset: has images of {len(measured)} channels, {len(given)} are needed")
+        raise DataError(f"--dataset: the images have {len(measured)} channels, but {len(given)} are needed")
     return tuple(given)

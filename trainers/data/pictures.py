@@ -1,4 +1,4 @@
-"""Pictures of any size and mode, made into what a network was trained on."""
+"""Pictures of any size and mode, converted to what a network was trained on."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ from trainers.data.dataset import Dataset, denormalized
 from trainers.data.image_file import picture
 from trainers.errors import DataError
 
-_CLEARLY = 0.95  # of the training images must share a background for it to be the data set's
+_SHARED_BACKGROUND = 0.95  # fraction of the training images that must have it, to be the data set's
 _WHITE = 255
 
 
 class Picture(NamedTuple):
-    """pixels: float32 (channels, height, width) in [0, 1]. inverted: whether it was turned into its negative."""
+    """A picture, ready for a network's normalization."""
 
     pixels: Tensor
+    """float32 (channels, height, width) in [0, 1]."""
     inverted: bool
+    """Whether these are the negative of the file's pixels."""
 
 
 def background(dataset: Dataset) -> str:
-    """ "dark" or "bright" where nearly all training images have such a border, "mixed" elsewhere."""
+    """Returns "dark" or "bright" where nearly all training images have such a border, else "mixed"."""
     images = dataset.training.train.images
     edges = [images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]]
     border = denormalized(torch.cat(edges, 2)[..., None], dataset.mean, dataset.std).flatten(1)
     dark = (border.median(1).values < 0.5).double().mean().item()
-    return "dark" if dark >= _CLEARLY else "bright" if dark <= 1 - _CLEARLY else "mixed"
+    return "dark" if dark >= _SHARED_BACKGROUND else "bright" if dark <= 1 - _SHARED_BACKGROUND else "mixed"
 
 
 def read(path: Path, shape: tuple[int, int, int], background: str, invert: str = "auto") -> Picture:
-    """The picture at `path` as `shape` (channels, height, width) asks for it.
+    """Reads the picture at `path` in `shape` (channels, height, width), in the same way as training images.
 
-    It is made plain by `imagefile.picture`, as training images are. What has another shape is padded with its own
-    border's grey or colour, then resized. invert: "auto" takes the negative where what stands out from the picture's
-    border is darker than it and the training images' background is dark, or the other way round; "yes" and "no"
-    decide themselves. Raises ValueError for a file that is no picture, FileNotFoundError where there is none.
+    A picture of other proportions is padded with the colour of its own border, then resized. invert: "yes", "no", or
+    "auto", which takes the negative where the picture's content is darker than its border and the training images'
+    background is dark, or the other way round. Raises DataError for a file that is not a picture, FileNotFoundError
+    where there is none.
     """
     channels, height, width = shape
     image = _opened(path, "L" if channels == 1 else "RGB")
@@ -62,21 +64,21 @@ def _opened(path: Path, mode: str) -> Image.Image:
 
 
 def _negative_of(contrast: float) -> str:
-    """The background of training images that a picture is the negative of; "" for an empty picture.
+    """Returns the background of the training images that a picture would be the negative of; "" for a blank picture.
 
-    contrast: how much brighter than its border the picture is on the average.
+    contrast: how much brighter than its border the picture is, on average.
     """
     return "dark" if contrast < 0 else "bright" if contrast > 0 else ""
 
 
 def _border(pixels: np.ndarray) -> np.ndarray:
-    """The median of the outermost pixels, per channel."""
+    """Returns the median of the outermost pixels, (channels,)."""
     edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     return np.asarray(np.median(edges, axis=0))
 
 
 def _fitting(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resized to lie in width x height, by averages where it shrinks."""
+    """Resizes the image to fit into width x height, averaging where it shrinks."""
     scale = min(width / image.width, height / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     return image.resize(size, Image.Resampling.BILINEAR)

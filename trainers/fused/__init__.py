@@ -1,1 +1,1 @@
-"""Many trials trained as one network."""
+"""Fused trials: networks of one shape that are trained as one network."""

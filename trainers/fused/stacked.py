@@ -1,8 +1,7 @@
-"""Networks of one shape as one: their weights stacked, convolutions grouped, matrix products batched, so that an
-accelerator has enough to do (HFTA: Wang et al., MLSys 2021).
+"""Networks of one shape as one network, so that an accelerator has enough to do (HFTA: Wang et al., MLSys 2021).
 
-Maps are (N, K*channels, height, width), vectors (K, N, features), for K lanes and N images each. Lanes never meet: what
-is not finite in one stays there.
+Weights are stacked, convolutions grouped and matrix products batched. Maps are (N, K*channels, height, width), vectors
+(K, N, features), for K trials of N images each. Trials never mix: a NaN of one stays with that one.
 """
 
 from __future__ import annotations
@@ -17,25 +16,24 @@ from torch.nn import functional as F
 from trainers.fused.stacked_conv import convolve
 
 Draw = Callable[[Sequence[int]], Tensor]
-# Their kinds alone, no subclasses: those may do anything.
+# These classes exactly: a subclass may do anything.
 _ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Identity)
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 def is_stackable(model: nn.Module) -> bool:
-    """Whether the network is a plain nn.Sequential of layers that there is a stacked form of."""
+    """Tells whether the network is a plain nn.Sequential of layers that have a stacked form."""
     if type(model) is not nn.Sequential or not all(parameter.requires_grad for parameter in model.parameters()):
         return False
-    # A layer that stands in two places would have its weights twice.
+    # A layer that is used in two places would get two sets of weights.
     return len(set(model)) == len(model) and all(_form(layer) is not None for layer in model)
 
 
 class StackedNet:
-    """K networks as one.
+    """Computes K networks as one; `parameters` and `buffers` hold theirs by name, (K, ...) each.
 
-    parameters, buffers: theirs by name, (K, ...) each. draw: uniform numbers in [0, 1) of a shape, for dropout.
-
-    Raises ValueError where they cannot be stacked.
+    models: networks of the same layers and shapes. draw: returns uniform numbers in [0, 1) of a shape, for dropout.
+    Raises ValueError where the networks cannot be stacked.
     """
 
     def __init__(self, models: Sequence[nn.Module], draw: Draw) -> None:
@@ -48,7 +46,7 @@ class StackedNet:
             for name, layer in models[0].named_children()
             if _is_dropout(layer) and any(rates := [_rate(model.get_submodule(name)) for model in models])
         }
-        self.lanes = len(models)
+        self.trials = len(models)
         self.buffers = {
             name: torch.stack([model.get_buffer(name) for model in models]) for name, _ in models[0].named_buffers()
         }
@@ -58,7 +56,7 @@ class StackedNet:
         }
 
     def __call__(self, images: Tensor, training: bool) -> Tensor:
-        """images: (N, K*channels, height, width). Returns the logits, (K, N, classes)."""
+        """Returns the logits (K, N, classes) of images (N, K*channels, height, width)."""
         x = images
         for name, layer in self.template.named_children():
             form = _form(layer)
@@ -66,44 +64,44 @@ class StackedNet:
             x = form(self, name, layer, x, training)
         return x if x.dim() == 3 else self.vectors(x.flatten(1))
 
-    def keep(self, lanes: Sequence[int]) -> None:
-        """Goes on with these lanes alone, in this order."""
-        index = torch.tensor(lanes, device=_device(self.template))
-        self.lanes = len(lanes)
+    def keep(self, trials: Sequence[int]) -> None:
+        """Goes on with these trials only, in this order."""
+        index = torch.tensor(trials, device=_device(self.template))
+        self.trials = len(trials)
         self.rates = {name: rates[index] for name, rates in self.rates.items()}
         self.buffers = {name: values[index] for name, values in self.buffers.items()}
         self.parameters = {name: p.detach()[index].requires_grad_() for name, p in self.parameters.items()}
 
-    def state(self, lane: int) -> dict[str, Tensor]:
-        """One lane's weights on the CPU, as its model's state_dict."""
+    def state(self, trial: int) -> dict[str, Tensor]:
+        """Returns a copy of one trial's weights on the CPU, as its network's state_dict."""
         stacked = {**self.parameters, **self.buffers}
-        return {name: stacked[name][lane].detach().to("cpu", copy=True) for name in self.template.state_dict()}
+        return {name: stacked[name][trial].detach().to("cpu", copy=True) for name in self.template.state_dict()}
 
     @torch.no_grad()
-    def load(self, lane: int, state: Mapping[str, Tensor]) -> None:
-        """The opposite; RuntimeError if it is of another architecture."""
+    def load(self, trial: int, state: Mapping[str, Tensor]) -> None:
+        """Loads one trial's state_dict; raises RuntimeError where it is of another architecture."""
         stacked = {**self.parameters, **self.buffers}
         if {name: value.shape for name, value in state.items()} != {k: v.shape[1:] for k, v in stacked.items()}:
             raise RuntimeError("error in loading state_dict: the weights are of another architecture")
         for name, value in state.items():
-            stacked[name][lane].copy_(value)
+            stacked[name][trial].copy_(value)
 
     def vectors(self, x: Tensor) -> Tensor:
-        """(N, K*features) as (K, N, features)."""
-        return x.view(len(x), self.lanes, -1).transpose(0, 1)
+        """Returns x (N, K*features) as (K, N, features)."""
+        return x.view(len(x), self.trials, -1).transpose(0, 1)
 
-    def per_lane(self, values: Tensor, x: Tensor) -> Tensor:
-        """One number a lane, for each of the values of x."""
+    def per_trial(self, values: Tensor, x: Tensor) -> Tensor:
+        """Returns one number per trial, (K,), in a shape that multiplies x."""
         if x.dim() == 3:
             return values.view(-1, 1, 1)
-        return values.repeat_interleave(x.shape[1] // self.lanes).view(1, -1, 1, 1)
+        return values.repeat_interleave(x.shape[1] // self.trials).view(1, -1, 1, 1)
 
 
 Form = Callable[[StackedNet, str, Any, Tensor, bool], Tensor]
 
 
 def _form(layer: Any) -> Form | None:
-    """How K of this layer are computed at once; None where that is not known."""
+    """Returns how K of this layer are computed at once; None where there is no such form."""
     kind = type(layer)
     if kind in _ELEMENTWISE or (kind in _POOLING and not getattr(layer, "return_indices", False)):
         return lambda net, name, layer, x, training: layer(x)
@@ -150,13 +148,14 @@ def _batch_norm(net: StackedNet, name: str, layer: nn.BatchNorm2d, x: Tensor, tr
 def _dropout(net: StackedNet, name: str, layer: nn.Module, x: Tensor, training: bool) -> Tensor:
     if not training or name not in net.rates:
         return x
-    rates = net.per_lane(net.rates[name], x)
-    kept = (net.draw(x.shape) >= rates) / (1 - rates).clamp(min=1e-12)  # nothing is kept where the rate is 1
+    rates = net.per_trial(net.rates[name], x)
+    kept = (net.draw(x.shape) >= rates) / (1 - rates).clamp(min=1e-12)  # at a rate of 1 nothing is kept
     return x * kept.to(x.dtype)
 
 
 def _is_dropout(layer: nn.Module) -> bool:
-    """torch's, or one whose class says itself, and not a parent's, that it is the same but for what it draws from."""
+    """Tells whether the layer is torch's dropout, or of a class that says itself (no parent does) that it is the same
+    but for the generator."""
     return type(layer) is nn.Dropout or vars(type(layer)).get("stacked_as") is nn.Dropout
 
 

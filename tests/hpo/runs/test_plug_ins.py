@@ -51,11 +51,14 @@ def test_it_is_counted_like_ours(mine: Path) -> None:
 
 FAULTY = {
     "raises": ("def net(shape, classes): raise RuntimeError('not\\nnow')", "raises RuntimeError: not now"),
-    "shape": ("from torch import nn\ndef net(shape, classes): return nn.Flatten()", "gives (2, 784) for 2 images"),
+    "shape": (
+        "from torch import nn\ndef net(shape, classes): return nn.Flatten()",
+        "returns (2, 784) for 2 images; must return (2, 10)",
+    ),
     "none": ("def net(shape, classes): return None", "raises AttributeError"),
     "syntax": ("def net(:", "cannot be imported (SyntaxError"),
     "missing": ("other = 3", "cannot be imported (AttributeError"),
-    "number": ("net = 3", "is a int, nothing that builds a network"),
+    "number": ("net = 3", "is of type int, not a function or class"),
     "required": ("def net(shape, classes, *, width): ...", "missing 1 required keyword-only argument: 'width'"),
 }
 

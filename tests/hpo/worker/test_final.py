@@ -69,7 +69,7 @@ def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
     state = checkpoint.load(path)
     checkpoint.save(path, {**state, "trainer": {**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)}})
     again = train()
-    assert again.warning.startswith("its checkpoint is of another device than cpu") and again.epochs == 3
+    assert again.warning.startswith("the checkpoint is from another device than cpu") and again.epochs == 3
     assert not equal(again, whole) and again.train_s > state["train_s"]
 
 

@@ -221,7 +221,7 @@ def test_a_checkpoint_of_another_device_goes_on_and_says_so(fused: bool, data: T
         change(path, trainer={**state["trainer"], "noise": torch.zeros(16, dtype=torch.uint8)})
     for report in group(data, shared, asked).step():
         assert report.epochs == 2 and report.state == "running"
-        assert report.warning.startswith("its checkpoint is of another device than cpu: dropout and augmentation")
+        assert report.warning.startswith("the checkpoint is from another device than cpu: dropout and augmentation")
 
 
 def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: TrainingData, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_without_a_compiler_pytorch_does_it(
     compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("CXX", compiler)
-    monkeypatch.setattr(native, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(native, "_COMPILE_TIMEOUT_S", 0.2)
     began = time.monotonic()
     assert kernels() is None
     assert time.monotonic() - began < 10

@@ -66,30 +66,30 @@ def expect(path: Path, message: str) -> None:
 
 def test_an_image_that_does_not_decode(numbered: Path) -> None:
     (numbered / "train" / "99_1.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
-    expect(numbered, r"train/99_1\.png: does not decode")
+    expect(numbered, r"train/99_1\.png: cannot be read as an image")
 
 
 def test_an_image_cut_short(numbered: Path) -> None:
     file = numbered / "train" / "4_1.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)).save(file)
     file.write_bytes(file.read_bytes()[:300])
-    expect(numbered, r"train/4_1\.png: does not decode")
+    expect(numbered, r"train/4_1\.png: cannot be read as an image")
 
 
 @pytest.mark.parametrize("name", ["5_x.png", "five.png", "5_.png"])
 def test_a_label_that_is_no_number(numbered: Path, name: str) -> None:
     image(numbered / "train" / name)
-    expect(numbered, f"train/{name}: no number for a label; files are named {{ID}}_{{Label}}.png")
+    expect(numbered, f"train/{name}: the label is not a number; name files {{ID}}_{{Label}}.png")
 
 
 def test_an_empty_class(classes: Path) -> None:
     (classes / "train" / "eel").mkdir()
-    expect(classes, "class 'eel' is empty, train/eel holds no image")
+    expect(classes, "class 'eel' is empty: train/eel has no images")
 
 
 def test_a_class_of_the_test_set_alone(numbered: Path) -> None:
     image(numbered / "test" / "9_7.png")
-    expect(numbered, "class '7' of test/ has no image in train/")
+    expect(numbered, "class '7' of test/ has no images in train/")
 
 
 def test_too_few_images_of_a_class(numbered: Path) -> None:
@@ -100,7 +100,7 @@ def test_too_few_images_of_a_class(numbered: Path) -> None:
 
 def test_images_of_two_sizes(numbered: Path) -> None:
     image(numbered / "test" / "8_1.png", size=(30, 20))
-    expect(numbered, r"test/8_1\.png: is 30x20, most images are 28x28; all must have one size")
+    expect(numbered, r"test/8_1\.png: is 30x20, but most images are 28x28; all must have the same size")
 
 
 def test_an_image_that_claims_to_be_huge(numbered: Path) -> None:
@@ -109,14 +109,17 @@ def test_an_image_that_claims_to_be_huge(numbered: Path) -> None:
     data[16:24] = (60_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     file.write_bytes(data)
-    expect(numbered, r"train/8_1\.png: does not decode \(it has 3,600,000,000 pixels, at most 89,478,485 are read\)")
+    expect(
+        numbered,
+        r"train/8_1\.png: cannot be read as an image \(it has 3,600,000,000 pixels, more than the 89,478,485 allowed\)",
+    )
 
 
 def test_no_images_and_no_tar(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     expect(tmp_path / "empty", "has no images in train/")
     (tmp_path / "x.tar").write_bytes(b"not a tar")
-    expect(tmp_path / "x.tar", "no readable folder or .tar")
+    expect(tmp_path / "x.tar", "is not a readable folder or .tar")
 
 
 def noise(root: Path, count: int = 40, side: int = 160) -> int:
@@ -167,9 +170,9 @@ def member(tar: tarfile.TarFile, name: str, **settings: object) -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"type": tarfile.FIFOTYPE}, "it is a link or a device, no plain file"),
-        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "it is a link or a device, no plain file"),
-        ({"size": 10**10}, "it has 10,000,000,000 bytes, at most 357,913,940 are read"),
+        ({"type": tarfile.FIFOTYPE}, "it is a link or a device, not a regular file"),
+        ({"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "it is a link or a device, not a regular file"),
+        ({"size": 10**10}, "it has 10,000,000,000 bytes, more than the 357,913,940 allowed"),
         ({"size": 10**6}, "unexpected end of data"),
     ],
 )
@@ -177,7 +180,7 @@ def test_what_a_tar_must_not_hold(settings: dict[str, object], reason: str, numb
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(numbered, ".")
         member(tar, "train/8_1.png", **settings)
-    expect(tmp_path / "a.tar", rf"train/8_1\.png: does not decode \({reason}\)")
+    expect(tmp_path / "a.tar", rf"train/8_1\.png: cannot be read as an image \({reason}\)")
 
 
 @pytest.mark.parametrize("at", range(100, 1600, 200))
@@ -187,7 +190,7 @@ def test_a_tar_with_damaged_compression(at: int, numbered: Path, tmp_path: Path)
     data = bytearray((tmp_path / "a.tar.gz").read_bytes())
     data[at : at + 200] = bytes(200)
     (tmp_path / "a.tar.gz").write_bytes(data)
-    expect(tmp_path / "a.tar.gz", "no readable folder or .tar|does not decode")
+    expect(tmp_path / "a.tar.gz", "is not a readable folder or .tar|cannot be read as an image")
 
 
 def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Path) -> None:
@@ -198,25 +201,25 @@ def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Pat
     data = bytearray((tmp_path / "a.tar").read_bytes())
     data[at + 20] ^= 1
     (tmp_path / "a.tar").write_bytes(data)
-    expect(tmp_path / "a.tar", f"no readable folder or .tar .damaged at byte {at:,}")
+    expect(tmp_path / "a.tar", f"is not a readable folder or .tar .damaged at byte {at:,}")
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_any_is_decoded(
     numbered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.data.room.available_bytes", lambda: 140_000)
+    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 140_000)
     monkeypatch.setattr("trainers.data.folder.picture", lambda source: pytest.fail("decoded"))
-    need = r"36 images of 28x28x1 need 0\.0 GB of memory, 0\.0 GB are free; make them smaller"
+    need = r"36 images of 28x28x1 need 0\.0 GB of memory, only 0\.0 GB are free; use smaller images"
     expect(numbered, need)
     monkeypatch.undo()
-    monkeypatch.setattr("trainers.data.room.available_bytes", lambda: 36 * 28 * 28 * 5)
+    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 36 * 28 * 28 * 5)
     assert load_dataset(str(numbered), Path("x")).notice == ""
 
 
 def test_much_memory_is_said(numbered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.data.room.NOTICED", 100_000)
+    monkeypatch.setattr("trainers.data.free_memory.NOTICE_BYTES", 100_000)
     notice = load_dataset(str(numbered), Path("x")).notice
-    assert notice == "36 images of 28x28x1 take 0.0 GB of memory; smaller ones train faster"
+    assert notice == "36 images of 28x28x1 take 0.0 GB of memory; smaller images train faster"
 
 
 def test_images_that_exif_turns_apart_have_two_sizes(numbered: Path) -> None:
@@ -225,7 +228,7 @@ def test_images_that_exif_turns_apart_have_two_sizes(numbered: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("L", (28, 20)).save(numbered / "train" / "8_2.png", exif=exif)
-    expect(numbered, r"train/8_2\.png: is 20x28, most images are 28x20; all must have one size")
+    expect(numbered, r"train/8_2\.png: is 20x28, but most images are 28x20; all must have the same size")
 
 
 def test_an_image_that_changes_as_it_is_read(numbered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,4 +236,4 @@ def test_an_image_that_changes_as_it_is_read(numbered: Path, monkeypatch: pytest
         return Image.new("L", (4, 4))
 
     monkeypatch.setattr("trainers.data.folder.picture", change)
-    expect(numbered, r"test/0_0\.png: changed while it was read")
+    expect(numbered, r"test/0_0\.png: changed while it was being read")

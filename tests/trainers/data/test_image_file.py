@@ -75,7 +75,7 @@ def test_what_is_no_format_of_ours_is_opened_by_nobody(tmp_path: Path, monkeypat
     eps = BytesIO()
     Image.new("RGB", (8, 6)).save(eps, "EPS")
     for said in said_of(tmp_path, lambda path: path.write_bytes(eps.getvalue())):
-        assert "it holds no PNG, JPEG, BMP, GIF, TIFF or WEBP image" in said
+        assert "it is not a PNG, JPEG, BMP, GIF, TIFF or WEBP image" in said
     assert asked == []
 
 
@@ -92,7 +92,7 @@ def test_too_many_pixels_are_refused_by_the_head_without_a_warning(
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         for said in said_of(tmp_path, claim):
-            assert f"it has {width * 9000:,} pixels, at most 89,478,485 are read" in said
+            assert f"it has {width * 9000:,} pixels, more than the 89,478,485 allowed" in said
     assert not seen and capfd.readouterr() == ("", "")
 
 
@@ -101,7 +101,7 @@ def test_more_bytes_than_any_picture_has_are_not_read(tmp_path: Path) -> None:
         os.truncate(path, 400_000_000)
 
     for said in said_of(tmp_path, sparse):
-        assert "it has 400,000,000 bytes, at most 357,913,940 are read" in said
+        assert "it has 400,000,000 bytes, more than the 357,913,940 allowed" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
@@ -114,13 +114,13 @@ def test_what_is_no_plain_file_is_neither_waited_for_nor_read(kind: str, tmp_pat
             path.symlink_to("/dev/zero" if kind == "link to a device" else tmp_path / "fifo")
 
     for said in said_of(tmp_path, make):
-        assert "it is no plain file" in said
+        assert "it is not a regular file" in said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
 def test_a_fifo_is_no_tar(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tar")
-    with pytest.raises(ValueError, match=r"a\.tar: no readable folder or \.tar \(it is no plain file\)"):
+    with pytest.raises(ValueError, match=r"a\.tar: is not a readable folder or \.tar \(it is not a regular file\)"):
         load_dataset(str(tmp_path / "a.tar"), Path("x"))
 
 
@@ -132,7 +132,7 @@ def test_a_link_to_a_plain_file_is_that_file_and_to_nothing_is_none(tmp_path: Pa
         (root / "train" / f"{number}_{number % 2}.png").symlink_to(kept)
     assert len(load_dataset(str(root), Path("x")).test) == 2
     (root / "train" / "99_1.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(ValueError, match=r"train/99_1\.png: does not decode \(there is no such file\)"):
+    with pytest.raises(ValueError, match=r"train/99_1\.png: cannot be read as an image \(there is no such file\)"):
         load_dataset(str(root), Path("x"))
 
 

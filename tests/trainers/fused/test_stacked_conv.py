@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from trainers.fused.stacked_conv import Form, convolve, grouped, products, seconds
 
-# lanes, images, channels, side, maps, kernel, padding
+# trials, images, channels, side, maps, kernel, padding
 SHAPES = [
     (3, 4, 2, 7, 5, 3, 1),
     (2, 4, 1, 8, 6, 5, 0),
@@ -20,9 +20,9 @@ SHAPES = [
 
 
 def inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
-    lanes, images, channels, side, maps, kernel, _ = shape
+    trials, images, channels, side, maps, kernel, _ = shape
     generator = torch.Generator().manual_seed(1)
-    sizes = [(images, lanes * channels, side, side), (lanes, maps, channels, kernel, kernel), (lanes, maps)]
+    sizes = [(images, trials * channels, side, side), (trials, maps, channels, kernel, kernel), (trials, maps)]
     x, weight, bias = (torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_() for size in sizes)
     return x, weight, bias
 
@@ -31,10 +31,10 @@ def inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("form", [grouped, products, convolve])
 def test_each_form_is_a_convolution_for_each_lane(form: Form, shape: tuple[int, ...]) -> None:
     x, weight, bias = inputs(shape)
-    lanes, padding = shape[0], shape[-1]
+    trials, padding = shape[0], shape[-1]
     y = form(x, weight, bias, padding)
     expected = torch.cat(
-        [F.conv2d(*each, padding=padding) for each in zip(x.chunk(lanes, 1), weight, bias, strict=True)], 1
+        [F.conv2d(*each, padding=padding) for each in zip(x.chunk(trials, 1), weight, bias, strict=True)], 1
     )
     torch.testing.assert_close(y, expected)
     towards = torch.randn(y.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -44,7 +44,7 @@ def test_each_form_is_a_convolution_for_each_lane(form: Form, shape: tuple[int, 
 
 
 @pytest.mark.parametrize("form", [grouped, products])
-def test_a_lane_that_is_not_finite_stays_alone(form: Form) -> None:
+def test_a_trial_that_is_not_finite_stays_alone(form: Form) -> None:
     x, weight, bias = inputs(SHAPES[0])
     with torch.no_grad():
         weight[1] = torch.nan

@@ -1,4 +1,4 @@
-"""Lanes against single runs, on the CPU, in doubles where what is compared would else be rounding."""
+"""Fused trials against single runs, on the CPU, in doubles where what is compared would else be rounding."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from models.layers import Dropout
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
 from trainers.data.dataset import Split, TrainingData, load_dataset
-from trainers.fused.stacked import _dropout, is_stackable
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
 Make = Callable[[], nn.Module]
-LOSS, WEIGHT = 1e-5, 2e-3  # what lanes may differ by: adam moves a weight by lr, whichever sign a gradient of 1e-17 has
+LOSS, WEIGHT = (
+    1e-5,
+    2e-3,
+)  # what fused trials may differ by: adam moves a weight by lr, whichever sign a gradient of 1e-17 has
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def in_doubles(make_model: Make) -> Make:
 
 
 def configs(**shared: Any) -> list[TrainConfig]:
-    """Of three lanes; optimizer: of all, or "each" with one of its own."""
+    """Settings of three trials; optimizer: of all, or "each" with one of its own."""
     own = [{"lr": 1e-3, "weight_decay": 1e-4}, {"lr": 4e-3, "weight_decay": 1e-2}, {"lr": 2e-4, "weight_decay": 0.0}]
     if shared.get("optimizer") == "each":
         shared.pop("optimizer")
@@ -91,67 +93,67 @@ EACH = [
 
 
 @pytest.mark.parametrize(("name", "optimizer"), EACH)
-def test_lanes_are_what_single_runs_are(name: str, optimizer: str, doubles: TrainingData) -> None:
+def test_fused_trials_are_what_single_runs_are(name: str, optimizer: str, doubles: TrainingData) -> None:
     settings, epochs = configs(optimizer=optimizer), 2 if name in FAST else 1
     network = in_doubles(make(name, dropout=0.0))
     trainer, results = fused([network] * 3, doubles, settings, epochs)
-    for lane, config in enumerate(settings):
+    for trial, config in enumerate(settings):
         alone, curve = single(network, doubles, config, epochs)
-        assert_equal([epoch[lane] for epoch in results], curve)
-        assert_same(trainer.weights(lane), alone.weights())
+        assert_equal([epoch[trial] for epoch in results], curve)
+        assert_same(trainer.weights(trial), alone.weights())
 
 
 def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
     settings = configs(optimizer="sgd", momentum=0.5)
     trainer, results = fused([make("cnn", activation="tanh")] * 3, data, settings)
-    for lane, config in enumerate(settings):
+    for trial, config in enumerate(settings):
         alone, curve = single(make("cnn", activation="tanh"), data, config)
-        assert_equal([epoch[lane] for epoch in results], curve, most=1e-4)
-        assert_same(trainer.weights(lane), alone.weights(), most=1e-4)
+        assert_equal([epoch[trial] for epoch in results], curve, most=1e-4)
+        assert_same(trainer.weights(trial), alone.weights(), most=1e-4)
 
 
 @pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "each"])
-def test_a_schedule_is_each_lanes_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
+def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
     settings = configs(optimizer=optimizer, schedule=schedule, step_epochs=1, epochs=3)
     network = in_doubles(make("mlp_small"))
     trainer, results = fused([network] * 3, doubles, settings, epochs=3)
-    for lane, config in enumerate(settings):
+    for trial, config in enumerate(settings):
         alone, curve = single(network, doubles, config, epochs=3)
-        assert_equal([epoch[lane] for epoch in results], curve)
-        assert_same(trainer.weights(lane), alone.weights())
+        assert_equal([epoch[trial] for epoch in results], curve)
+        assert_same(trainer.weights(trial), alone.weights())
 
 
-def test_a_lane_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
+def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
     settings = configs(optimizer="sgd")
     settings[1] = TrainConfig(**{**vars(settings[1]), "lr": 1e10})
     network = in_doubles(make("lenet5_bn", dropout=0.0))
     trainer, results = fused([network] * 3, doubles, settings)
     assert not results[-1][1].finite
-    for lane in (0, 2):
-        alone, curve = single(network, doubles, settings[lane])
-        assert_equal([epoch[lane] for epoch in results], curve)
-        assert_same(trainer.weights(lane), alone.weights())
+    for trial in (0, 2):
+        alone, curve = single(network, doubles, settings[trial])
+        assert_equal([epoch[trial] for epoch in results], curve)
+        assert_same(trainer.weights(trial), alone.weights())
 
 
 class Numbers:
-    """The same uniform numbers for an array of lanes, and for each of them alone."""
+    """The same uniform numbers for fused trials, and for each of them alone."""
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes, self.lane, self.calls = lanes, 0, 0
+    def __init__(self, trials: int) -> None:
+        self.trials, self.trial, self.calls = trials, 0, 0
 
     def all(self, shape: Sequence[int]) -> Tensor:
         self.calls += 1
         return torch.rand(tuple(shape), generator=torch.Generator().manual_seed(self.calls), dtype=torch.float64)
 
-    def begin(self, lane: int) -> None:
-        self.lane, self.calls = lane, 0
+    def begin(self, trial: int) -> None:
+        self.trial, self.calls = trial, 0
 
     def of_one(self, shape: Sequence[int]) -> Tensor:
         if len(shape) == 2:
-            return self.all((self.lanes, *shape))[self.lane]
+            return self.all((self.trials, *shape))[self.trial]
         images, channels, *sides = shape
-        return self.all((images, self.lanes * channels, *sides)).chunk(self.lanes, 1)[self.lane]
+        return self.all((images, self.trials * channels, *sides)).chunk(self.trials, 1)[self.trial]
 
 
 class Masked(nn.Module):
@@ -167,20 +169,22 @@ class Masked(nn.Module):
         return x * (self.numbers.of_one(x.shape) >= self.p) / (1 - self.p) if self.training else x
 
 
-def check_dropout(networks: Sequence[Make], numbers: Numbers, doubles: TrainingData) -> None:
+def check_dropout(
+    networks: Sequence[Make], numbers: Numbers, doubles: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = configs()
     trainer = FusedTrainer(networks, doubles, settings)
-    trainer.net.draw = numbers.all
+    monkeypatch.setattr(trainer.net, "draw", numbers.all)
     results = [trainer.step() for _ in range(2)]
-    for lane, (network, config) in enumerate(zip(networks, settings, strict=True)):
-        numbers.begin(lane)
+    for trial, (network, config) in enumerate(zip(networks, settings, strict=True)):
+        numbers.begin(trial)
         alone = SingleTrainer(network, doubles, config)
         for layer in alone.model.modules():
             if isinstance(layer, Dropout):
                 layer.forward = partial(Masked.forward, layer)  # type: ignore[method-assign, arg-type]
                 layer.numbers = numbers  # type: ignore[assignment]
-        assert_equal([epoch[lane] for epoch in results], [alone.step()[0] for _ in range(2)])
-        assert_same(trainer.weights(lane), alone.weights())
+        assert_equal([epoch[trial] for epoch in results], [alone.step()[0] for _ in range(2)])
+        assert_same(trainer.weights(trial), alone.weights())
 
 
 RATES = (0.5, 0.2, 0.35)
@@ -189,34 +193,23 @@ RATES = (0.5, 0.2, 0.35)
 @pytest.mark.parametrize(
     "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in FUSIBLE if "compact" not in n]
 )
-def test_dropout_has_a_rate_for_each_lane(name: str, doubles: TrainingData) -> None:
-    check_dropout([in_doubles(make(name, dropout=rate)) for rate in RATES], Numbers(3), doubles)
+def test_dropout_has_a_rate_for_each_trial(name: str, doubles: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_dropout([in_doubles(make(name, dropout=rate)) for rate in RATES], Numbers(3), doubles, monkeypatch)
 
 
-def test_dropout_of_maps_has_one_too(doubles: TrainingData) -> None:
+def test_dropout_of_maps_has_one_too(doubles: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Numbers(3)
 
     def network(rate: float) -> nn.Module:
         head = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 10))
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ELU(), Masked(rate, numbers), *head).double()
 
-    check_dropout([partial(network, rate) for rate in RATES], numbers, doubles)
-
-
-def test_dropout_drops_what_it_should_and_keeps_the_mean(data: TrainingData) -> None:
-    networks = [make("mlp_small", dropout=rate) for rate in (0.0, 0.6)]
-    trainer = FusedTrainer(networks, data, configs()[:2])
-    x = torch.ones(2, 500, 40)
-    name = next(iter(trainer.net.rates))
-    y = _dropout(trainer.net, name, nn.Identity(), x, training=True)
-    assert torch.equal(y[0], x[0]) and y[1].mean() == pytest.approx(1, abs=0.05)
-    assert (y[1] == 0).double().mean() == pytest.approx(0.6, abs=0.02)
-    assert torch.equal(_dropout(trainer.net, name, nn.Identity(), x, training=False), x)
+    check_dropout([partial(network, rate) for rate in RATES], numbers, doubles, monkeypatch)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "each"])
 @pytest.mark.parametrize("stay", [(2, 0), (2, 1)])
-def test_lanes_that_leave_change_nothing_for_those_that_stay(
+def test_trials_that_leave_change_nothing_for_those_that_stay(
     optimizer: str, stay: tuple[int, int], doubles: TrainingData
 ) -> None:
     settings = configs(optimizer=optimizer, schedule="cosine", epochs=4)
@@ -225,25 +218,27 @@ def test_lanes_that_leave_change_nothing_for_those_that_stay(
     trainer.keep(stay)
     rest = [trainer.step() for _ in range(2)]
     assert len(rest[0]) == 2 and trainer.net.parameters["0.weight"].shape[0] == 2
-    for place, lane in enumerate(stay):
-        alone, curve = single(network, doubles, settings[lane], epochs=4)
+    for place, trial in enumerate(stay):
+        alone, curve = single(network, doubles, settings[trial], epochs=4)
         assert_equal([epoch[place] for epoch in rest], curve[2:])
         assert_same(trainer.weights(place), alone.weights())
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw", "each"])
-def test_a_lane_goes_on_from_its_checkpoint_among_others(optimizer: str, doubles: TrainingData, tmp_path: Path) -> None:
+def test_a_trial_goes_on_from_its_checkpoint_among_others(
+    optimizer: str, doubles: TrainingData, tmp_path: Path
+) -> None:
     settings = configs(optimizer=optimizer, schedule="one-cycle", epochs=4)
     network = in_doubles(make("lenet5"))
     trainer, _ = fused([network] * 3, doubles, settings)
-    for lane in range(3):
-        checkpoint.save(tmp_path / f"{lane}.pt", trainer.save(lane))
+    for trial in range(3):
+        checkpoint.save(tmp_path / f"{trial}.pt", trainer.save(trial))
     trainer.close()
     again = FusedTrainer([network] * 2, doubles, [settings[2], settings[1]])
-    again.load(*(checkpoint.load(tmp_path / f"{lane}.pt") for lane in (2, 1)))
+    again.load(*(checkpoint.load(tmp_path / f"{trial}.pt") for trial in (2, 1)))
     rest = [again.step() for _ in range(2)]
-    for place, lane in enumerate((2, 1)):
-        alone, curve = single(network, doubles, settings[lane], epochs=4)
+    for place, trial in enumerate((2, 1)):
+        alone, curve = single(network, doubles, settings[trial], epochs=4)
         assert_equal([epoch[place] for epoch in rest], curve[2:])
         assert_same(again.weights(place), alone.weights())
 
@@ -276,36 +271,10 @@ def test_without_validation_images_there_is_no_validation_accuracy(data: Trainin
     assert all(math.isnan(result.val_accuracy) and result.finite is False for result in results[0])
 
 
-@pytest.mark.parametrize("name", FUSIBLE)
-def test_what_says_it_can_be_stacked_is_a_plain_sequential(name: str) -> None:
-    assert is_stackable(make(name)())
-
-
-def shared_layer() -> nn.Module:
-    activation = nn.ReLU()
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 20), activation, nn.Linear(20, 10), activation)
-
-
-@pytest.mark.parametrize(
-    "network",
-    [
-        pytest.param(make("vgg16"), id="nested", marks=pytest.mark.slow),
-        shared_layer,
-        lambda: nn.Linear(784, 10),
-        lambda: nn.Sequential(nn.Conv2d(1, 8, 3, stride=2), nn.Flatten(), nn.Linear(1352, 10)),
-        lambda: nn.Sequential(nn.Conv2d(1, 8, 3, padding="same"), nn.Flatten(), nn.Linear(6272, 10)),
-        lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10).requires_grad_(False)),
-        lambda: nn.Sequential(nn.Flatten(), nn.LayerNorm(784), nn.Linear(784, 10)),
-    ],
-)
-def test_other_networks_are_not_stacked(network: Make, data: TrainingData) -> None:
-    assert not is_stackable(network())
-    with pytest.raises(ValueError, match="cannot be stacked"):
-        FusedTrainer([network] * 2, data, configs()[:2])
-
-
-def test_lanes_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
+def test_trials_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
-    with pytest.raises(ValueError, match="lanes differ in more than lr, weight_decay, optimizer, seed and dropout"):
+    with pytest.raises(
+        ValueError, match="fused trials may differ in lr, weight_decay, optimizer, seed and dropout only"
+    ):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])

@@ -39,8 +39,14 @@ def test_auto_wants_a_fast_processor_and_a_measured_architecture() -> None:
 
 def test_the_speed_is_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = torch.get_num_threads()
-    assert measured_speedup() > 0
+    found = measured_speedup()
     assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    try:
+        in_float32, in_bf16 = (precision.product_s(dtype, 512, 15) for dtype in (torch.float32, torch.bfloat16))
+    finally:
+        torch.set_num_threads(threads)
+    assert found == pytest.approx(in_float32 / in_bf16, rel=0.5)
     monkeypatch.setattr(precision, "_seconds", lambda one, _: 3.0 if one.dtype == torch.float32 else 2.0)
     assert measured_speedup() == 1.5
 
@@ -64,7 +70,9 @@ def test_a_machine_that_is_busy_for_a_while_decides_as_one_that_is_not(
 
 def test_only_the_time_of_the_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", lambda: pytest.fail("it also runs while others have the processor"))
-    assert precision._seconds(torch.ones(2, 2), torch.ones(2, 2)) >= 0
+    clock = iter([1.0, 1.25])
+    monkeypatch.setattr(time, "thread_time", lambda: next(clock))
+    assert precision._seconds(torch.ones(2, 2), torch.ones(2, 2)) == 0.25
 
 
 def test_it_is_measured_once_on_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

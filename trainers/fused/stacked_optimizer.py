@@ -1,4 +1,4 @@
-"""An optimizer of many lanes: each has its own rule, learning rate and weight decay, and moves as with PyTorch's."""
+"""The optimizer of fused trials: each has its own rule, learning rate and weight decay, and moves as with PyTorch's."""
 
 from __future__ import annotations
 
@@ -10,84 +10,88 @@ import torch
 from torch import Tensor, nn
 
 from trainers.config import TrainConfig
-from trainers.optimizer import make_optimizer, moved_to
-from trainers.schedule import make_schedule
+from trainers.optim.optimizer import make_optimizer, moved_to
+from trainers.optim.schedule import make_schedule
 
 
-class LanewiseOptimizer:
-    """adam, adamw or sgd for each of K lanes, and their schedule, over stacked parameters of (K, ...) each."""
+class StackedOptimizer:
+    """Applies adam, adamw or sgd, and the schedule, to each of K trials.
+
+    parameters: stacked, (K, ...) each. configs: one per trial; they share the schedule and the momentum.
+    """
 
     def __init__(self, parameters: Sequence[Tensor], configs: Sequence[TrainConfig], steps_per_epoch: int) -> None:
         self.parameters, self.configs = list(parameters), list(configs)
-        lanes: dict[str, list[int]] = {}
-        for lane, config in enumerate(configs):
-            lanes.setdefault(_rule(config), []).append(lane)
-        self.groups = [_Group(rule, own, parameters, configs, steps_per_epoch) for rule, own in lanes.items()]
+        by_rule: dict[str, list[int]] = {}
+        for trial, config in enumerate(configs):
+            by_rule.setdefault(_rule(config), []).append(trial)
+        self.groups = [_RuleGroup(rule, own, parameters, configs, steps_per_epoch) for rule, own in by_rule.items()]
 
     @torch.no_grad()
     def step(self) -> None:
-        """Moves the parameters and takes their gradients away."""
+        """Moves the parameters and removes their gradients."""
         for group in self.groups:
             group.step(self.parameters)
         self.clear()
 
     def clear(self) -> None:
-        """Takes away the gradients, also those of a step that broke off."""
+        """Removes the gradients, also those of a step that failed."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def advance(self) -> None:
-        """Takes the schedule a step on."""
+        """Moves the schedule one step on."""
         for group in self.groups:
             if group.schedule:
                 group.schedule.step()
 
-    def keep(self, lanes: Sequence[int], parameters: Sequence[Tensor]) -> None:
-        """Goes on with these lanes, whose parameters these are."""
-        self.parameters, self.configs = list(parameters), [self.configs[lane] for lane in lanes]
-        self.groups = [group for group in self.groups if not set(group.lanes).isdisjoint(lanes)]
+    def keep(self, trials: Sequence[int], parameters: Sequence[Tensor]) -> None:
+        """Goes on with these trials; `parameters` are theirs only."""
+        self.parameters, self.configs = list(parameters), [self.configs[trial] for trial in trials]
+        self.groups = [group for group in self.groups if not set(group.trials).isdisjoint(trials)]
         for group in self.groups:
-            group.keep(lanes, parameters, self.configs)
+            group.keep(trials, parameters, self.configs)
 
     def changed(self) -> dict[str, Tensor]:
-        """What a step changes, but for the parameters, by name."""
+        """Returns the tensors that a step changes, by name, without the parameters."""
         return {f"{group.rule}.{name}": value for group in self.groups for name, value in group.changed().items()}
 
-    def state(self, lane: int) -> dict[str, Any]:
-        """A lane's moments, and where its schedule stands: tensors on the CPU and plain values."""
-        (group,) = (group for group in self.groups if lane in group.lanes)
-        return group.state(lane)
+    def state(self, trial: int) -> dict[str, Any]:
+        """Returns a trial's moments and the state of its schedule: tensors on the CPU and plain values."""
+        (group,) = (group for group in self.groups if trial in group.trials)
+        return group.state(trial)
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
-        """The opposite, of all lanes."""
+        """Loads what `state` returned for each trial."""
         for group in self.groups:
-            group.load([states[lane] for lane in group.lanes])
+            group.load([states[trial] for trial in group.trials])
 
 
-class _Group:
-    """The lanes of one rule.
+class _RuleGroup:
+    """The trials that follow one rule.
 
-    The directions are those of PyTorch's own optimizer with a learning rate of 1, over arrays that hold nothing else;
-    each lane goes along its own as far as its learning rate says. A schedule of `inner` is therefore one of all lanes,
-    each in proportion.
+    PyTorch's own optimizer, with a learning rate of 1, gives the direction of each trial: it runs over tensors that
+    hold nothing else, `moves`. Each trial then goes along its direction as far as its own learning rate says. A
+    schedule of that optimizer therefore scales the learning rates of all trials by the same factor.
     """
 
     def __init__(
         self,
         rule: str,
-        lanes: list[int],
+        trials: list[int],
         parameters: Sequence[Tensor],
         configs: Sequence[TrainConfig],
         steps_per_epoch: int,
     ) -> None:
         self.rule = rule
-        self._take(lanes, parameters, configs)
+        self._take(trials, parameters, configs)
         shared = replace(configs[0], optimizer=rule, lr=1.0, weight_decay=0.0)
         self.inner = make_optimizer(self.moves, shared)
         self.schedule = make_schedule(self.inner, shared, steps_per_epoch)
 
     def step(self, parameters: Sequence[Tensor]) -> None:
-        factor = self.inner.param_groups[0]["lr"]  # of a schedule
+        """Moves this rule's trials along the gradients of the parameters."""
+        factor = self.inner.param_groups[0]["lr"]  # of the schedule
         values = [self._own(parameter) for parameter in parameters]
         for n, (parameter, value, move) in enumerate(zip(parameters, values, self.moves, strict=True)):
             assert parameter.grad is not None
@@ -104,22 +108,24 @@ class _Group:
             if self.index is not None:
                 parameter.index_copy_(0, self.index, value)
 
-    def keep(self, lanes: Sequence[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
-        """Goes on with those of its lanes that are among these: `parameters` and `configs` are of these alone."""
-        left = [self.lanes.index(lane) for lane in lanes if lane in self.lanes]
+    def keep(self, trials: Sequence[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
+        """Goes on with those of its trials that are among these; `parameters` and `configs` are of these only."""
+        left = [self.trials.index(trial) for trial in trials if trial in self.trials]
         moments = [{key: _part(value, left) for key, value in values.items()} for values in self._moments()]
-        self._take([place for place, lane in enumerate(lanes) if lane in self.lanes], parameters, configs)
+        self._take([place for place, trial in enumerate(trials) if trial in self.trials], parameters, configs)
         self.inner.param_groups[0]["params"] = self.moves
         self.inner.state.clear()
         self.inner.state.update(zip(self.moves, moments, strict=True))
 
     def changed(self) -> dict[str, Tensor]:
+        """Returns the tensors that `step` changes, by name, without the parameters."""
         moments = enumerate(self._moments())
         kept = {f"{n}.{key}": value for n, values in moments for key, value in values.items()}
         return {**{f"{n}.move": move for n, move in enumerate(self.moves)}, **kept}
 
-    def state(self, lane: int) -> dict[str, Any]:
-        place = self.lanes.index(lane)
+    def state(self, trial: int) -> dict[str, Any]:
+        """Returns one trial's state: tensors on the CPU and plain values."""
+        place = self.trials.index(trial)
         moments = [
             {key: _part(value, place).to("cpu", copy=True) for key, value in values.items()}
             for values in self._moments()
@@ -129,6 +135,7 @@ class _Group:
         return {"moments": moments, "group": {**group, "lr": float(group["lr"])}, "schedule": schedule}
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Loads what `state` returned for each of its trials."""
         for n, (move, first) in enumerate(zip(self.moves, states[0]["moments"], strict=True)):
             for key, value in first.items():
                 stacked = torch.stack([state["moments"][n][key] for state in states]) if value.dim() else value.clone()
@@ -138,38 +145,38 @@ class _Group:
         if self.schedule:
             self.schedule.load_state_dict(states[0]["schedule"])
 
-    def _take(self, lanes: list[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
-        self.lanes = lanes
-        self.index = None if len(lanes) == len(configs) else torch.tensor(lanes, device=parameters[0].device)
-        own = [configs[lane] for lane in lanes]
+    def _take(self, trials: list[int], parameters: Sequence[Tensor], configs: Sequence[TrainConfig]) -> None:
+        self.trials = trials
+        self.index = None if len(trials) == len(configs) else torch.tensor(trials, device=parameters[0].device)
+        own = [configs[trial] for trial in trials]
         penalties = [0.0 if config.optimizer == "adamw" else config.weight_decay for config in own]
         decays = [config.lr * config.weight_decay if config.optimizer == "adamw" else 0.0 for config in own]
-        self.lrs = _by_lane([config.lr for config in own], parameters)
-        self.penalties = _by_lane(penalties, parameters) if any(penalties) else []
-        self.decays = _by_lane(decays, parameters) if any(decays) else []
+        self.lrs = _per_trial([config.lr for config in own], parameters)
+        self.penalties = _per_trial(penalties, parameters) if any(penalties) else []
+        self.decays = _per_trial(decays, parameters) if any(decays) else []
         self.moves = [nn.Parameter(torch.zeros_like(self._own(parameter))) for parameter in parameters]
 
     def _own(self, values: Tensor) -> Tensor:
-        """Its lanes of what is stacked of all."""
+        """Returns the part of stacked values (K, ...) that belongs to this rule's trials."""
         return values if self.index is None else values.detach()[self.index]
 
     def _moments(self) -> list[dict[str, Tensor]]:
-        """What the optimizer keeps of each parameter."""
+        """Returns what the inner optimizer keeps of each parameter."""
         return [self.inner.state.get(move, {}) for move in self.moves]
 
 
 def _rule(config: TrainConfig) -> str:
-    """What moves the lane: adamw is adam but for its decay, which is no part of the rule here."""
+    """Returns the rule of the moves: adam for adamw too, whose decay is applied apart from it."""
     return "adam" if config.optimizer == "adamw" else config.optimizer
 
 
-def _by_lane(values: Sequence[float], parameters: Sequence[Tensor]) -> list[Tensor]:
-    """A number for each lane, to be multiplied with each parameter."""
+def _per_trial(values: Sequence[float], parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Returns one number per trial, (K, 1, ...), in a shape that multiplies each parameter."""
     return [
         torch.tensor(values, device=parameter.device).view(-1, *[1] * (parameter.dim() - 1)) for parameter in parameters
     ]
 
 
-def _part(value: Tensor, lanes: Any) -> Tensor:
-    """Some lanes' part of what the optimizer keeps; a number is that of all."""
-    return value[lanes] if value.dim() else value
+def _part(value: Tensor, trials: Any) -> Tensor:
+    """Returns some trials' part of a moment; a single number, as a step count, belongs to all."""
+    return value[trials] if value.dim() else value

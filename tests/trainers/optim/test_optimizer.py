@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trainers.config import OPTIMIZERS, TrainConfig
-from trainers.optimizer import make_optimizer
+from trainers.optim.optimizer import make_optimizer
 
 PLAIN = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1),

@@ -1,4 +1,4 @@
-"""Learning rate schedules, torch's own, stepped once a batch."""
+"""Learning rate schedules: torch's own, stepped once a batch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR,
 
 from trainers.config import SCHEDULES, TrainConfig
 
-SWING = 0.05
+MOMENTUM_SWING = 0.05  # one-cycle moves the momentum this far to either side of its value
+ADAM_BETA1 = 0.9  # what one-cycle moves for adam and adamw: torch's default
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> LRScheduler | None:
-    """The schedule that `config` names, to be stepped after every batch; None for "none".
+    """Makes the schedule that `config` names, to be stepped after every batch; None for "none".
 
-    step: times step_factor every step_epochs epochs. cosine: from lr to 0 within `epochs` (Loshchilov & Hutter,
-    2017). one-cycle: up to lr and down to nearly 0 within `epochs`, momentum the other way, by 0.05 around its
-    value (Smith & Topin, 2018). Raises ValueError for another name.
+    step multiplies lr by step_factor every step_epochs epochs. cosine goes from lr to 0 within `epochs` (Loshchilov &
+    Hutter, 2017). one-cycle rises to lr and falls to nearly 0 within `epochs`, with the momentum moving the other way
+    (Smith & Topin, 2018). Raises ValueError for another name.
     """
     total = config.epochs * steps_per_epoch
     if config.schedule == "none":
@@ -25,9 +26,8 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: in
     if config.schedule == "cosine":
         return CosineAnnealingLR(optimizer, total)
     if config.schedule == "one-cycle":
-        # Of adam and adamw it is beta1 that swings, around its usual value.
-        middle = config.momentum if config.optimizer == "sgd" else 0.9
-        low, high = max(0.0, middle - SWING), min(middle + SWING, 0.999)
-        # Two steps are its least: one up, one down.
+        middle = config.momentum if config.optimizer == "sgd" else ADAM_BETA1
+        low, high = max(0.0, middle - MOMENTUM_SWING), min(middle + MOMENTUM_SWING, 0.999)
+        # torch needs at least two steps: one up, one down.
         return OneCycleLR(optimizer, config.lr, max(total, 2), base_momentum=low, max_momentum=high)
     raise ValueError(f"schedule {config.schedule!r}: choose from {', '.join(SCHEDULES)}")

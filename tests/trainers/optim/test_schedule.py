@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from trainers.config import TrainConfig
+from trainers.optim.schedule import make_schedule
+
+
+def rates(schedule: str, epochs: int, steps: int, **config: Any) -> list[float]:
+    """The learning rate of every step."""
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0, momentum=0.9)
+    made = make_schedule(optimizer, TrainConfig(lr=1.0, schedule=schedule, epochs=epochs, **config), steps)
+    seen = []
+    for _ in range(epochs * steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if made:
+            made.step()
+    return seen
+
+
+def test_step_multiplies_every_so_many_epochs() -> None:
+    seen = rates("step", epochs=15, steps=2, step_epochs=6, step_factor=0.12)
+    assert seen[::2] == pytest.approx([1.0] * 6 + [0.12] * 6 + [0.0144] * 3)
+
+
+def test_cosine_goes_from_the_rate_to_zero() -> None:
+    seen = rates("cosine", epochs=4, steps=5)
+    assert seen[0] == 1 and seen[10] == pytest.approx(0.5) and seen[-1] < 0.01
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_one_cycle_goes_up_and_down() -> None:
+    seen = rates("one-cycle", epochs=10, steps=10)
+    assert seen[0] == pytest.approx(1 / 25) and max(seen) == pytest.approx(1) and seen[-1] < 1e-3
+    assert 25 <= seen.index(max(seen)) <= 35
+    assert len(rates("one-cycle", epochs=1, steps=1)) == 1
+
+
+def test_one_cycle_swings_the_momentum_that_was_asked_for() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0, momentum=0.5)
+    made = make_schedule(optimizer, TrainConfig(optimizer="sgd", momentum=0.5, schedule="one-cycle", epochs=2), 10)
+    assert made is not None
+    seen = []
+    for _ in range(20):
+        seen.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        made.step()
+    assert max(seen) == pytest.approx(0.55) and min(seen) == pytest.approx(0.45) and seen[0] == max(seen)
+
+
+def test_none_stays_and_another_name_is_refused() -> None:
+    assert rates("none", epochs=2, steps=2) == [1.0] * 4
+    with pytest.raises(ValueError, match="schedule 'linear': choose from none, step, cosine, one-cycle"):
+        rates("linear", 1, 1)
