@@ -17,25 +17,16 @@ from cluster.host.ports import reach
 from cluster.host.processes import descendants, end_all
 from cluster.host.scratch import scratch_folder
 from cluster.host.worker_logs import keep_worker_logs
-
-# Read by Ray's processes when they start, and by Tune when it runs. Each can be overridden. (RAY_AUTH_MODE
-# is left alone: a local Ray then makes and asks for a token, which its ports, open on every interface, need.)
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's own memory monitor ends the whole Tune run (the exception it raises is no actor error);
-    # without it the kernel kills one worker, which is an ordinary trial failure.
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-    # What a network prints is kept up to so much, of each worker and stream, and as much again in an older file.
-    "RAY_ROTATION_MAX_BYTES": "5000000",
-    "RAY_ROTATION_BACKUP_COUNT": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours tells the run to end and remembers that it was asked
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's state files are not used: resume reads the journal
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
+from cluster.ray_private import (
+    ENVIRONMENT,
+    cluster_metadata,
+    job_config,
+    keep_sigterm_handler,
+    local_address,
+    node_messages_to,
+    session_folder,
+    started_processes,
+)
 
 PATIENCE_S = 5.0
 END_S = 5.0  # for Ray's processes to end by themselves
@@ -56,9 +47,9 @@ def connect(address: str | None, cpus: int | None = None, logs: Path | None = No
     import ray
 
     if ray.is_initialized():
-        yield _session(ray._private.worker.global_worker.node)
+        yield session_folder()
         return
-    with _started(cpus, logs) if address is None else _joined(address) as session, _quiet():
+    with _started(cpus, logs) if address is None else _joined(address) as session, node_messages_to(_log):
         yield session
 
 
@@ -96,40 +87,25 @@ def _started(cpus: int | None, logs: Path | None) -> Iterator[Path]:
                 keep_worker_logs(folder, logs)
 
 
-def session_folder() -> Path:
-    """Of the Ray that this process is connected to; on another machine it may not be there."""
-    import ray
-
-    return _session(ray._private.worker.global_worker.node)
-
-
 def _processes() -> list[int]:
-    """Ray's own, and those that they started."""
-    import ray
-
-    node = ray._private.worker._global_node
-    kinds: list[Any] = list(node.all_processes.values()) if node else []
-    started = [info.process.pid for kind in kinds for info in kind]
+    """Ray's own processes, and those that they started."""
+    started = started_processes()
     return [*started, *(pid for parent in started for pid in descendants(parent))]
 
 
 def _init(**options: Any) -> Path:
-    """ray.init, after which the signals are still ours; returns the session's folder."""
+    """Calls ray.init, after which the signals are still ours; returns the session's folder."""
     import ray
-    from ray._private import utils
 
     mask = os.umask(0o077)  # Ray writes its token and its logs readable for everyone
-    taken, utils.set_sigterm_handler = utils.set_sigterm_handler, lambda handler: None
     try:
-        context: Any = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        with keep_sigterm_handler():
+            context: Any = ray.init(
+                job_config=job_config(), log_to_driver=False, logging_level=logging.ERROR, **options
+            )
     finally:
-        utils.set_sigterm_handler = taken
         os.umask(mask)
     return Path(context.address_info["session_dir"])
-
-
-def _session(node: Any) -> Path:
-    return Path(node.get_session_dir_path())
 
 
 def check_cluster(address: str) -> str:
@@ -150,10 +126,8 @@ def _answering(address: str) -> str:
 
     Asked first, because Ray itself tries for ten minutes, and talks about it.
     """
-    from ray._private.services import canonicalize_bootstrap_address
-
     try:
-        resolved = canonicalize_bootstrap_address(address) if address == "auto" else address
+        resolved = local_address() if address == "auto" else address
         if resolved is None:
             raise ClusterError("there is no Ray on this machine to join")
         reach(resolved)
@@ -163,18 +137,15 @@ def _answering(address: str) -> str:
 
 
 def _metadata(address: str, resolved: str) -> dict[str, str]:
-    """What the head says of itself; ConnectionError where it does not know our token. Ray itself would try for twenty
-    seconds and then not say why."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    """What the head says of itself; ConnectionError where it does not know our token."""
     from ray.exceptions import AuthenticationError
 
-    with _no_stderr():  # Ray's C++ has its own words for it
-        try:
-            answer = GcsClient(address=resolved).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=PATIENCE_S)
-        except AuthenticationError as error:
-            had = os.environ.get("RAY_AUTH_MODE") == "token"
-            what = "does not take this token" if had else "asks for a token"
-            raise ConnectionError(f"--address {address}: the cluster there {what}: {HOW}") from error
+    try:
+        answer = cluster_metadata(resolved, PATIENCE_S)
+    except AuthenticationError as error:
+        had = os.environ.get("RAY_AUTH_MODE") == "token"
+        what = "does not take this token" if had else "asks for a token"
+        raise ConnectionError(f"--address {address}: the cluster there {what}: {HOW}") from error
     return dict(json.loads(answer or b"{}"))
 
 
@@ -191,28 +162,6 @@ def _check_versions(address: str, metadata: dict[str, str]) -> None:
             )
 
 
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    with open(os.devnull, "wb") as nothing:
-        kept = os.dup(2)
-        os.dup2(nothing.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What Ray tells of other nodes (one was lost, say) goes to the log and not to the terminal."""
-    from ray._private import worker
-
-    def log(data: dict[str, Any], *_: Any, **__: Any) -> None:
-        logger.info("%s: %s", data.get("pid"), "\n".join(map(str, data.get("lines", ()))))
-
-    before, worker.print_to_stdstream = worker.print_to_stdstream, log
-    try:
-        yield
-    finally:
-        worker.print_to_stdstream = before
+def _log(data: dict[str, Any]) -> None:
+    """Writes what Ray tells of other nodes into the log; it does not belong on the terminal."""
+    logger.info("%s: %s", data.get("pid"), "\n".join(map(str, data.get("lines", ()))))

@@ -1,7 +1,12 @@
-"""What a user can put right: a cluster, or files for it, that cannot be used."""
+"""Exit codes of the cluster commands, and the error for what a user can put right."""
 
 from __future__ import annotations
 
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
 
 class ClusterError(ValueError):
-    """A wrong address, a folder of somebody else's, too large a package. Its text is one line, with the flag."""
+    """A wrong address, a folder that belongs to somebody else, a package that is too large.
+
+    Its text is one line, with the flag.
+    """

@@ -10,7 +10,7 @@ import shlex
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,11 @@ if __name__ == "__main__":
     # As a script, cluster/ itself leads sys.path; the root belongs there.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from cluster.jobs import ClusterLost, Jobs
-from cluster.package import FLAGS, MIB, make_package
-from cluster.results import trials_in, unpack
+from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED
+from cluster.jobs.client import ClusterLost, Jobs
+from cluster.jobs.package import FLAGS, MIB, make_package
+from cluster.jobs.results import trials_in, unpack
 
-INTERRUPTED, FAILED, BAD_INPUT = 130, 1, 2
 MIRROR_S = 20.0
 
 
@@ -49,7 +49,7 @@ class Job:
     own: str = ""
 
     def entrypoint(self, job: str) -> str:
-        return shlex.join(["python", "-m", "cluster.job", job, self.name])
+        return shlex.join(["python", "-m", "cluster.jobs.head", job, self.name])
 
 
 def dry_run(address: str, run: Job, job: str) -> None:
@@ -189,7 +189,6 @@ def _again(jobs: Jobs, flag: str, job: str) -> str:
 
 if __name__ == "__main__":
     # The command line is that of `hpo submit`, which knows the flags of a run.
-    import importlib
+    from hpo.cli.commands.submit import main
 
-    main: Callable[[Sequence[str]], int] = importlib.import_module("hpo.cli.commands.submit").main
     sys.exit(main(sys.argv[1:]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.connect import session_folder
 from cluster.host.worker_logs import last_words
+from cluster.ray_private import session_folder
 
 _SIGNALS = {
     "Segmentation fault": "SIGSEGV",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cluster.package import EXTRA, MIB, size_of
+from cluster.jobs.package import EXTRA, MIB, size_of
 from cluster.submit import Job
 from hpo.cli.flags import parse_spec
 from hpo.spec.settings import DataSpec

@@ -30,7 +30,7 @@ def test_flags_are_kept_and_places_are_said_anew(folder: Path) -> None:
     job = make_job(["--model", "mlp", "cnn", "--results-dir=out"])
     assert job is not None and job.flags[:3] == ("--model", "mlp", "cnn")
     assert job.flags[3:] == ("--name", job.name) and job.target == Path("out") / job.name
-    assert job.entrypoint("j-1") == f"python -m cluster.job j-1 {job.name}"
+    assert job.entrypoint("j-1") == f"python -m cluster.jobs.head j-1 {job.name}"
 
 
 def test_configuration_and_data_travel(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The cluster's side of a submitted run: starts it on the head and hands its results out.
 
-python -m cluster.job JOB NAME
+python -m cluster.jobs.head JOB NAME
 
 The flags of the run are in a file: what a job is called with, the dashboard shows.
 """
@@ -20,8 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connect import connect
-from cluster.package import EXTRA, FLAGS
-from cluster.results import archive_name, check_same, publish, trials_in
+from cluster.jobs.package import EXTRA, FLAGS
+from cluster.jobs.results import archive_name, check_same, publish, trials_in
 
 INTERVAL_S = 15.0
 REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from cluster.auth import HOW, headers, use_token
 from cluster.errors import ClusterError
 from cluster.host.ports import reach
-from cluster.results import archive_name
+from cluster.jobs.results import archive_name
+from cluster.ray_private import server_version
 
 PATIENCE_S = 30.0  # for a connection that was lost
 SILENCE_S = 20.0
@@ -42,7 +43,7 @@ class Jobs:
             for chatty in ("dashboard_sdk", "job.sdk"):
                 logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
             self._client: Any = JobSubmissionClient(self.address)
-            _check_version(self._client._server_ray_version)
+            _check_version(server_version(self._client))
 
     def submit(
         self, job: str, entrypoint: str, package: str, variables: dict[str, str], metadata: dict[str, str]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster.errors import ClusterError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
 MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import package
-from cluster.package import make_package
+from cluster.jobs import package
+from cluster.jobs.package import make_package
 
 
 def packed(tmp_path: Path, project: Path, **extra: Path) -> set[str]:
@@ -46,7 +46,7 @@ def test_the_project_travels_without_data_results_secrets_and_caches(tmp_path: P
     names = packed(tmp_path, project)
     own = {name for name in names if name.split("/")[0] not in package.PACKAGES}
     assert own == {"mynets.py", "lib/deep/x.py", "lib/data/kept.csv"}
-    assert {"hpo/run.py", "cluster/job.py", "models/cnn.py", "trainers/data/dataset.py"} <= names
+    assert {"hpo/run.py", "cluster/jobs/head.py", "models/cnn.py", "trainers/data/dataset.py"} <= names
 
 
 def test_in_a_git_repository_what_git_ignores_stays(tmp_path: Path, project: Path) -> None:
