@@ -23,7 +23,8 @@ if __name__ == "__main__":
 
 from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED
 from cluster.jobs.client import ClusterLost, Jobs
-from cluster.jobs.package import FLAGS, MIB, make_package
+from cluster.jobs.package import FLAGS, MIB, REQUIREMENTS, make_package
+from cluster.jobs.requirements import requirements
 from cluster.jobs.results import trials_in, unpack
 
 MIRROR_S = 20.0
@@ -174,7 +175,9 @@ class _Mirror:
 def _package(run: Job, folder: Path) -> tuple[int, int]:
     """Makes folder/podium.zip; returns its files and bytes."""
     (folder / FLAGS).write_text(json.dumps(run.flags))
-    files = make_package(folder / "podium.zip", run.project, {**run.extra, FLAGS: folder / FLAGS})
+    (folder / REQUIREMENTS).write_text(json.dumps(requirements()))
+    own = {name: folder / name for name in (FLAGS, REQUIREMENTS)}
+    files = make_package(folder / "podium.zip", run.project, {**run.extra, **own})
     return files, (folder / "podium.zip").stat().st_size
 
 

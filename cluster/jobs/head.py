@@ -16,40 +16,47 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connect import connect
-from cluster.jobs.package import EXTRA, FLAGS
+from cluster.errors import BAD_INPUT, ClusterError
+from cluster.jobs.package import EXTRA, FLAGS, REQUIREMENTS
+from cluster.jobs.requirements import missing
 from cluster.jobs.results import archive_name, check_same, publish, trials_in
 
 INTERVAL_S = 15.0
-REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs hpo/run.py with the flags that came along; returns its exit code."""
     job, name = argv
-    flags = json.loads((Path(EXTRA) / FLAGS).read_text(encoding="utf-8"))
+    flags, needed = (json.loads((Path(EXTRA) / file).read_text(encoding="utf-8")) for file in (FLAGS, REQUIREMENTS))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the run gets them too, and ends well; this waits for it
-    if missing := [module for module in REQUIREMENTS if find_spec(module) is None]:
-        where = f"Python {platform.python_version()}, {sys.executable}"
-        print(
-            f"hpo: the head's Python ({where}) lacks {', '.join(missing)}: install Podium's requirements on all nodes"
-        )
-        return 2
-    folder = _results() / name
     address = os.environ["RAY_ADDRESS"]
-    with connect(address) as session:
-        archive = session / "logs" / archive_name(job)
     try:
+        _check_requirements(needed)
+        folder = _results() / name
+        with connect(address) as session:
+            archive = session / "logs" / archive_name(job)
         _take_over(Path(EXTRA) / "resume" / name, folder)
-    except ValueError as error:
+    except ClusterError as error:
         print(f"hpo: {error}")
-        return 2
-    places = ["--address", address, "--results-dir", "results"]
-    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, *places])
+        return BAD_INPUT
+    return _run([*flags, "--address", address, "--results-dir", "results"], folder, archive)
+
+
+def _check_requirements(needed: Sequence[str]) -> None:
+    if lacking := missing(needed):
+        where = f"Python {platform.python_version()}, {sys.executable}"
+        raise ClusterError(
+            f"the head's Python ({where}) lacks {', '.join(lacking)}: install Podium's requirements on all nodes"
+        )
+
+
+def _run(flags: Sequence[str], folder: Path, archive: Path) -> int:
+    """Runs hpo/run.py, hands its results out now and then, and returns its exit code."""
+    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags])
     while True:
         with suppress(subprocess.TimeoutExpired):
             code = run.wait(INTERVAL_S)

@@ -16,6 +16,7 @@ PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
 MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
 FLAGS = "flags.json"
+REQUIREMENTS = "requirements.json"
 EXTRA = "_podium"  # holds what is no part of the project: data, a configuration, a run to go on with
 _LEFT_OUT = {"data", "results", "venv", "env", "node_modules", "__pycache__", "build", "dist"}
 
