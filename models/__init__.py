@@ -1,23 +1,26 @@
 """The architectures Podium knows by name, and those a user brings.
 
-Adding one is a function in a file of this folder and a line in `MODELS` (and its search space in
-hpo/spec/spaces.py). Without touching Podium: a callable in any importable module, called MODULE:NAME, or an
-installed package's entry point in the group "podium.models". Names and activations are readable without
-torch, so that a wrong name is answered before anything heavy is imported.
+Adding one is a function in a file of this folder and a line in `MODELS`; its search space follows from what the
+function takes. Without touching Podium: a callable in an importable module, called MODULE:NAME, or in a file, called
+FILE.py:NAME, or an installed package's entry point in the group "podium.models". Names and activations are readable
+without torch, so that a wrong name is answered before anything heavy is imported.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.errors import ModelError
+from models.own import load_own
 
 if TYPE_CHECKING:
     from torch import nn
 
 ENTRY_POINTS = "podium.models"
+REQUIRED = inspect.Parameter.empty
 
 
 class Architecture(NamedTuple):
@@ -60,26 +63,49 @@ def plug_ins() -> dict[str, str]:
 
 
 def is_known(name: str) -> bool:
-    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME."""
+    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME or FILE.py:NAME."""
     return name in MODELS or ":" in name or name in plug_ins()
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
     """The callable that builds architecture `name` from (input_shape, num_classes, **hyperparameters).
 
-    Raises ValueError, in one line, where a user's module cannot be imported or has no such callable.
+    Raises ValueError, in one line, where a user's module cannot be imported, has no such callable or has a name of
+    Podium's packages.
     """
     path = MODELS[name].builder if name in MODELS else name if ":" in name else plug_ins()[name]
-    module, _, attribute = path.partition(":")
+    if name in MODELS:
+        module, _, attribute = path.partition(":")
+        ours: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+        return ours
     try:
-        found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., nn.Module] = load_own(path)
+    except ModelError:
+        raise
     except Exception as error:
-        if name in MODELS:
-            raise
         raise ModelError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(found):
         raise ModelError(f"--model {name}: is a {type(found).__name__}, nothing that builds a network")
     return found
+
+
+def hyperparameters(name: str) -> dict[str, Any]:
+    """What the callable of architecture `name` takes beyond (input_shape, num_classes), with its defaults; REQUIRED
+    where there is none.
+
+    Widths are width_1, width_2, ... with the published values. Raises ValueError as `builder`.
+    """
+    parameters = list(inspect.signature(builder(name)).parameters.values())[2:]
+    found = {p.name: p.default for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    if widths := published_widths(name):
+        del found["widths"]
+    return {**found, **widths}
+
+
+def published_widths(name: str) -> dict[str, int]:
+    """width_1, width_2, ... of an architecture whose widths can be chosen, as published."""
+    widths = MODELS[name].widths if name in MODELS else ()
+    return {f"width_{number}": width for number, width in enumerate(widths, start=1)}
 
 
 def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> nn.Module:
@@ -89,9 +115,8 @@ def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, 
     layers whose widths can be chosen, by default the published ones.
     Raises ValueError where the images are too small for the architecture, KeyError for an unknown name.
     """
-    published = MODELS[name].widths if name in MODELS else ()
-    if published:
-        arch["widths"] = tuple(arch.pop(f"width_{n}", width) for n, width in enumerate(published, start=1))
+    if published := published_widths(name):
+        arch["widths"] = tuple(arch.pop(key, width) for key, width in published.items())
     return builder(name)(input_shape, num_classes, **arch)
 
 

@@ -27,7 +27,7 @@ from hpo.search.recorder import Constants, Recorder
 from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile, unfinished
 from hpo.spec.checks import seconds
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.store.checkpoints import Checkpoints, CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal

@@ -29,7 +29,7 @@ from hpo.session import study_json as provenance
 from hpo.session.finals import run_finals, seeds
 from hpo.session.mending import mend
 from hpo.session.winner import write_winner
-from hpo.spec.settings import OutputSpec
+from hpo.spec.output import OutputSpec
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
 from hpo.store.checkpoints import Checkpoints, FolderStorage, place_at

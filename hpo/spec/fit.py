@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hpo.spec.assignments import parse_assignments
 from hpo.spec.checks import at_least, check_name, check_seed, choice
 from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
 from hpo.system.errors import UserError
@@ -50,8 +51,6 @@ class Hyperparameters:
 
     def given(self) -> dict[str, tuple[str, Any]]:
         """Hyperparameter to (the flag as the user wrote it, value)."""
-        from hpo.spec.spaces import parse_assignments
-
         flags = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "fixed"}
         named = {
             key: (f"--{key.replace('_', '-')} {value}", value) for key, value in flags.items() if value is not None

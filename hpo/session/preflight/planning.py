@@ -18,7 +18,7 @@ from hpo.session.preflight.cluster_check import check_nodes
 from hpo.session.preflight.gpu_sharing import pack
 from hpo.session.preflight.precision import BF16_AS_GOOD, bf16_speedup, choose_precision
 from hpo.spec.checks import difference
-from hpo.spec.settings import OF_ONE_CALL
+from hpo.spec.groups import changeable_settings
 from hpo.spec.spaces import Space, search_space
 from hpo.spec.study import StudySpec
 from hpo.store.study_db import check_no_runs_file, check_unused, open_storage
@@ -32,28 +32,6 @@ from trainers.data.dataset import Dataset, load_dataset
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
-
-# What a resumed run may change: how long, where and how fast, not what.
-_MAY_CHANGE = {
-    *OF_ONE_CALL,
-    "trials",
-    "time_budget",
-    "concurrency",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "fuse",
-    "address",
-    "storage_path",
-    "trial_timeout",
-    "device",
-    "data_dir",
-    "storage",
-    "dataset",
-    "finalists",
-    "final_seeds",
-    "tensorboard",
-    "mlflow",
-}
 
 
 def preflight(spec: StudySpec, stored: dict[str, Any] | None = None) -> Plan:
@@ -150,7 +128,8 @@ def _resumable(spec: StudySpec, stored: dict[str, Any]) -> StudySpec:
     if spec.data.dataset not in (old["dataset"], resolved) and not os.path.exists(spec.data.dataset):
         new["dataset"], old = spec.data.dataset, {**old, "dataset": resolved}
         raise UserError(f"--resume {name}: changed, {'; '.join(difference(old, new))}")
-    kept = [{k: v for k, v in side.items() if k not in _MAY_CHANGE} for side in (old, new)]
+    may_change = changeable_settings()
+    kept = [{k: v for k, v in side.items() if k not in may_change} for side in (old, new)]
     changes = difference(*kept)
     if changes:
         raise UserError(f"--resume {name}: a resumed run cannot change {'; '.join(changes)}")

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from hpo.session.preflight.planning import preflight
-from hpo.spec.settings import SearchSpec
+from hpo.spec.search import SearchSpec
 from hpo.spec.spaces import search_space
 from hpo.spec.study import StudySpec
 

@@ -12,7 +12,7 @@ from hpo.search.tuning import _within_budget
 from hpo.session.preflight.batches import check_batches
 from hpo.session.preflight.planning import _concurrency, preflight
 from hpo.session.study_json import describe, ended, resumed
-from hpo.spec.settings import SearchSpec
+from hpo.spec.search import SearchSpec
 from hpo.spec.study import StudySpec
 from models import MODELS
 
