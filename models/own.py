@@ -97,8 +97,8 @@ def _has_module(folder: Path, name: str) -> bool:
 def _users_files(folder: Path) -> Iterator[Path]:
     """The files below `folder` that were imported, without those of Podium and of installed packages."""
     for module in list(sys.modules.values()):
-        file = Path(getattr(module, "__file__", None) or "/").resolve()
-        is_source = file.suffix == ".py" and "site-packages" not in file.parts
+        file = Path(getattr(module, "__file__", None) or "")  # torch has modules whose file is only a name
+        is_source = file.is_absolute() and file.suffix == ".py" and "site-packages" not in file.parts
         if is_source and file.is_relative_to(folder) and not _is_podiums(file):
             yield file
 

@@ -28,7 +28,9 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
     The same files make the same bytes, so that Ray uploads them once. Raises ValueError, naming what is big, if it
     were more than Ray takes.
     """
-    files = {**dict(_project(project)), **_podium()}  # a project's own models/ is not to take the place of Podium's
+    # A project's own models/ stays here: in its place a job has Podium's.
+    own = {name: file for name, file in _project(project) if name.partition("/")[0] not in PACKAGES}
+    files = {**own, **_podium()}
     for name, path in extra.items():
         files |= {f"{EXTRA}/{name}{inner}": file for inner, file in _inside(path)}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cluster.jobs.package import EXTRA, MIB, size_of
+from cluster.jobs.package import EXTRA, MIB, PACKAGES, size_of
 from cluster.submit import Job
 from hpo.cli.flags import parse_spec
 from hpo.spec.settings import DataSpec
@@ -17,6 +17,8 @@ from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
 from hpo.store.trust import consent
 from hpo.system.errors import UserError
+from hpo.system.urls import masked
+from models.own import is_file
 
 MAX_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
@@ -27,8 +29,6 @@ def make_job(line: Sequence[str]) -> Job | None:
 
     Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
-    from hpo.system.urls import masked
-
     spec = parse_spec(line)
     if spec is None:
         return None
@@ -47,6 +47,7 @@ def make_job(line: Sequence[str]) -> Job | None:
     else:
         flags += ["--name", name]
     _check_places(spec)
+    _check_own_files(spec.search.model)
     variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
     if config := _value(line, "--config"):
         extra["config.toml"] = Path(config)
@@ -76,6 +77,19 @@ def _check_places(spec: StudySpec) -> None:
         raise UserError(f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself")
     if path and "://" not in path and not Path(path).is_absolute():
         raise UserError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
+
+
+def _check_own_files(models: Sequence[str]) -> None:
+    """ValueError for an architecture FILE.py:NAME whose file does not travel."""
+    for name in filter(is_file, models):
+        file, project = Path(name.rpartition(":")[0]).resolve(), Path.cwd()
+        if not file.is_relative_to(project):
+            raise UserError(f"--model {name}: the file is not in {project}, which is what a job takes along")
+        folder = file.relative_to(project).parts[0]
+        if folder in PACKAGES:
+            raise UserError(
+                f"--model {name}: a job has Podium's own {folder}/ in place of yours; move the file to another folder"
+            )
 
 
 def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:

@@ -64,7 +64,7 @@ class TrainSpec:
     """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. auto takes
     bf16 where a search is faster with it and as accurate, otherwise float32."""
     device: str = field(default="auto", metadata=CHANGEABLE)
-    """Device to train on: cpu, cuda or mps. auto takes a GPU if there is one."""
+    """Device to train on: cpu, cuda or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
 
     def __post_init__(self) -> None:
         choice("--precision", self.precision, ("auto", *PRECISIONS))

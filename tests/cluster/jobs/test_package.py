@@ -68,7 +68,9 @@ def test_links_that_lead_out_and_a_projects_own_models_stay(tmp_path: Path, proj
     (project / "link.txt").symlink_to(tmp_path / "secret.txt")
     (project / "models").mkdir()
     (project / "models" / "__init__.py").write_text("mine")
-    assert "link.txt" not in packed(tmp_path, project)
+    (project / "models" / "mynet.py").write_text("mine")
+    names = packed(tmp_path, project)
+    assert "link.txt" not in names and "models/mynet.py" not in names
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
         assert archive.read("models/__init__.py") == (package.ROOT / "models" / "__init__.py").read_bytes()
 
