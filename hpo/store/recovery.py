@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from hpo.store.run_folder import RunFolder
-from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState
+from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id
 
 _LOST = "brought back from study.db: what was measured beside its accuracy is lost"
 
@@ -44,7 +44,7 @@ def brought_back(folder: RunFolder, lost: Lost, known: set[str]) -> Iterator[Tri
     """Every finished trial of the architecture that study.db or trials.csv has and the journal, which has the `known`
     ones, has not; as far as they have it."""
     rows = _rows(folder.trials_csv)
-    trials = {f"{lost.model}-{trial.number:04d}": trial for trial in lost.trials or ()}
+    trials = {make_trial_id(lost.model, trial.number): trial for trial in lost.trials or ()}
     missing = sorted({*trials, *rows} - known)
     curves = _curves(folder.curves_csv) if missing else {}
     for name in missing:
@@ -63,7 +63,7 @@ def _from_row(row: Mapping[str, str], lost: Lost, trial: FrozenTrial | None) -> 
     try:
         config = _config(row, lost.distributions)
         number = int(row["trial_id"].rpartition("-")[2])
-        if row["model"] != lost.model or row["trial_id"] != f"{lost.model}-{number:04d}":
+        if row["model"] != lost.model or row["trial_id"] != make_trial_id(lost.model, number):
             return None
         if trial is not None and not _is_same(config, trial.params):
             return None
