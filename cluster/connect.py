@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 def connect(address: str | None, cpus: int | None = None, logs: Path | None = None) -> Iterator[Path]:
     """Starts a local Ray of `cpus` CPUs (default: all), or joins the cluster at `address`.
 
-    Where Ray is already initialized (a notebook, a test), that one is used and left running. A local one is
-    ended on leaving, and its session folder removed; what its workers printed is kept in `logs`.
-    Yields the folder of Ray's session. Raises ConnectionError, in one line, if the cluster does not answer, or where
-    a local one has no folder for its temporary files.
+    Where Ray is already initialized (in a notebook or a test), that Ray is used and keeps running. A local Ray ends
+    with this context, and its session folder is removed; what its workers printed is kept in `logs`. Yields the folder
+    of Ray's session. Raises ConnectionError, in one line, if the cluster does not answer, or if there is no folder for
+    the temporary files of a local Ray.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -71,7 +71,7 @@ def _joined(address: str) -> Iterator[Path]:
 
 @contextmanager
 def _started(cpus: int | None, logs: Path | None) -> Iterator[Path]:
-    """A Ray of our own, in a folder of its own: nothing of it is left."""
+    """Starts a Ray in a folder of its own, and leaves nothing of it."""
     import ray
 
     own_token()
@@ -109,8 +109,10 @@ def _init(**options: Any) -> Path:
 
 
 def check_cluster(address: str) -> str:
-    """HOST:PORT of the cluster at `address` (auto or HOST:PORT), if it would take us: it answers, knows our token and
-    runs our versions of Ray and Python. Raises ConnectionError, in one line and within seconds, if not.
+    """Returns HOST:PORT of the cluster at `address` (auto or HOST:PORT), if it can be joined.
+
+    It must answer, take our token and run our versions of Ray and Python. Raises ConnectionError, in one line and
+    within seconds, if it does not.
     """
     try:
         use_token()
@@ -124,7 +126,7 @@ def check_cluster(address: str) -> str:
 def _answering(address: str) -> str:
     """HOST:PORT of the cluster at `address`; ConnectionError unless something listens there.
 
-    Asked first, because Ray itself tries for ten minutes, and talks about it.
+    Ray itself would try for ten minutes, and print about it.
     """
     try:
         resolved = local_address() if address == "auto" else address
@@ -150,7 +152,7 @@ def _metadata(address: str, resolved: str) -> dict[str, str]:
 
 
 def _check_versions(address: str, metadata: dict[str, str]) -> None:
-    """Ray's processes understand each other in one version only, of Ray and of Python."""
+    """ConnectionError unless the versions are equal: Ray's processes need one version of Ray and one of Python."""
     import ray
 
     ours = {"ray_version": ray.__version__, "python_version": platform.python_version()}

@@ -6,7 +6,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class ClusterError(ValueError):
-    """A wrong address, a folder that belongs to somebody else, a package that is too large.
+    """A mistake of the user's: a wrong address, a folder of somebody else, a package that is too large.
 
     Its text is one line, with the flag.
     """

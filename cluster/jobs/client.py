@@ -71,12 +71,12 @@ class Jobs:
             return next((found for found in self._client.list_jobs() if found.submission_id == job), None)
 
     def names(self) -> list[str]:
-        """Of Podium's jobs on the cluster."""
+        """The ids of Podium's jobs on the cluster."""
         with _in_one_line(self.address):
             return [j.submission_id for j in self._client.list_jobs() if "podium_name" in (j.metadata or {})]
 
     def stop(self, job: str) -> None:
-        """Asks the job to end well; it is killed when it has not after a minute."""
+        """Asks the job to end well. After a minute the cluster kills it."""
         with _in_one_line(self.address):
             self._client.stop_job(job)
 
@@ -123,13 +123,16 @@ class Jobs:
 
 
 class _Log:
-    """A log that is read from its beginning each time and shown once."""
+    """A log that is read from its beginning each time. Each part of it is shown once."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.shown = show, 0
 
     async def read(self, parts: AsyncIterator[str]) -> bool:
-        """True at the end; False where nothing comes for a while: the job may be silent, or the connection gone."""
+        """Shows what is new; returns True at the end, False when nothing comes for a while.
+
+        Then the job may be silent, or the connection may be gone.
+        """
         seen = 0
         while True:
             try:
@@ -147,7 +150,7 @@ class _Log:
 
 @contextmanager
 def _in_one_line(address: str) -> Iterator[None]:
-    """Whatever is wrong with the connection, as a ConnectionError of one line."""
+    """Turns whatever is wrong with the connection into a ConnectionError of one line."""
     try:
         yield
     except Exception as error:

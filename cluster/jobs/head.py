@@ -68,7 +68,7 @@ def _run(flags: Sequence[str], folder: Path, archive: Path) -> int:
 
 
 def _results() -> Path:
-    """The head's own folder of runs, which outlives the job, under the name that the run's output gives it."""
+    """Makes `results` a link to the head's own folder of runs, which outlives the job; returns it."""
     kept = Path.home() / "podium-results"
     kept.mkdir(exist_ok=True)
     shown = Path("results")
@@ -79,7 +79,7 @@ def _results() -> Path:
 
 
 def _take_over(sent: Path, folder: Path) -> None:
-    """A run to go on with that came along takes the place of the head's own, unless that knows more trials."""
+    """Replaces the head's own run with the one that came along to be continued, unless the head's has more trials."""
     if not sent.is_dir():
         return
     check_same(sent, folder)

@@ -1,4 +1,4 @@
-"""From the flags of a run to a job: what of them holds on the cluster's head, and which files must travel."""
+"""Makes a job of a run's flags: which of them hold on the cluster's head, and which files must travel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hpo.system.urls import masked
 from models.own import is_file
 
 MAX_DATA_BYTES = 90 * MIB
-_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
+_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # differ on the head
 
 
 def make_job(line: Sequence[str]) -> Job | None:
@@ -34,7 +34,7 @@ def make_job(line: Sequence[str]) -> Job | None:
         return None
     if spec.resources.address:
         raise UserError(
-            f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
+            f"--address {spec.resources.address}: a job joins its own cluster; leave this flag out after the --"
         )
     output = spec.output
     name = output.resume or output.name or _free_name(spec.search.model)
@@ -66,15 +66,15 @@ def make_job(line: Sequence[str]) -> Job | None:
 
 
 def _free_name(models: Sequence[str]) -> str:
-    """It is made on the head, which other machines submit to in the same second: so not the time alone."""
+    """A name that is free on the head too, to which other machines may submit in the same second."""
     return f"{stem(models)}-{secrets.token_hex(3)}"
 
 
 def _check_places(spec: StudySpec) -> None:
-    """ValueError for what would lie in the job's own folder, which goes with it."""
+    """ValueError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
     if storage.startswith("sqlite"):
-        raise UserError(f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself")
+        raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
     if path and "://" not in path and not Path(path).is_absolute():
         raise UserError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
 

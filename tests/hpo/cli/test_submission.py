@@ -89,7 +89,7 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
     ("line", "message"),
     [
         ("-- --model cnnn", "--model cnnn: unknown (did you mean cnn?)"),
-        ("-- --address auto", "--address auto: a job joins the cluster it is on; leave it out behind the --"),
+        ("-- --address auto", "--address auto: a job joins its own cluster; leave this flag out after the --"),
         (
             "-- --model models.mynet:Net",
             "--model models.mynet:Net: models is the name of a package of Podium's too; name your file instead: "
@@ -99,7 +99,7 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
         ("-- --model ../mynet.py:Net", "--model ../mynet.py:Net: the file is not in "),
         ("-- --name there", "--name there: results/there is there already"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
-        ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: a file of this machine"),
+        ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: is a file of this machine"),
         ("-- --storage-path here", "--storage-path here: give the whole path"),
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),
