@@ -12,7 +12,6 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, choice
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
-from trainers.data.idx import FAMILIES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -41,7 +40,9 @@ class DataSpec:
     """Standard deviation to normalize pixels in [0, 1] with. [default: that of the training split]"""
 
     def __post_init__(self) -> None:
-        if os.sep not in self.dataset and not os.path.exists(self.dataset):
+        if self.dataset != "auto" and os.sep not in self.dataset and not os.path.exists(self.dataset):
+            from trainers.data.idx import FAMILIES  # numpy is not needed for --help
+
             choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
         at_least("--train-size", self.train_size, 1)
         if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
