@@ -1,1 +1,1 @@
-"""Connecting to Ray, on this machine or a cluster."""
+"""Connects to Ray, on this machine or on a cluster, and submits runs to clusters."""

@@ -15,9 +15,9 @@ def token_file() -> Path:
 
 
 def use_token() -> None:
-    """Lets Ray present the token, if there is one. Before Ray is imported: later it does not look.
+    """Lets Ray present the token, if there is one. Call it before Ray is imported: Ray does not look later.
 
-    Raises ConnectionError where RAY_AUTH_MODE asks for a token and there is none, which Ray ends the process for.
+    Raises ConnectionError where RAY_AUTH_MODE asks for a token and there is none. Ray would end the process.
     """
     there = bool(os.environ.get("RAY_AUTH_TOKEN")) or token_file().is_file()
     if there:
@@ -27,7 +27,7 @@ def use_token() -> None:
 
 
 def own_token() -> None:
-    """Gives a Ray of this process a token of its own where it could not write one: a home that is read-only."""
+    """Gives a Ray that this process starts a token where Ray cannot write one, because the home is read-only."""
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_MODE", "token") != "token":
         return
     try:
@@ -37,15 +37,15 @@ def own_token() -> None:
 
 
 def headers() -> dict[str, str]:
-    """What a request to the dashboard needs to carry; empty without a token."""
+    """The headers that a request to the dashboard needs; none without a token."""
     token = os.environ.get("RAY_AUTH_TOKEN") or (token_file().read_text().strip() if token_file().is_file() else "")
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 def ensure_token() -> Path:
-    """Makes a token, readable for its owner alone, where there is none; returns its file.
+    """Makes a token that only its owner can read, where there is none; returns its file.
 
-    An existing one that others may read is closed to them.
+    A token that others can read is closed to them.
     """
     path = token_file()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

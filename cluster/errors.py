@@ -9,4 +9,7 @@ INTERRUPTED = SIGNALLED + 2  # Ctrl-C
 
 
 class ClusterError(ValueError):
-    """A wrong address, a folder of somebody else's, too large a package. Its text is one line, with the flag."""
+    """A mistake of the user's: a wrong address, a folder of somebody else, a package that is too large.
+
+    Its text is one line, with the flag.
+    """

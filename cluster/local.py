@@ -46,16 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python cluster/local.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--dir", type=Path, default=_folder(), help="where its state and logs are (default: %(default)s)"
+        "--dir", type=Path, default=_folder(), help="folder of its state and logs (default: %(default)s)"
     )
     commands = parser.add_subparsers(dest="command", required=True)
     starting = commands.add_parser("up", help="start a cluster")
     starting.add_argument("nodes", type=int, help="how many nodes")
-    starting.add_argument("--cpus", type=int, default=1, help="of each node (default: %(default)s)")
-    starting.add_argument("--port", type=int, default=PORT, help="of the head (default: %(default)s)")
-    starting.add_argument("--dashboard-port", type=int, default=DASHBOARD_PORT, help="default: %(default)s")
-    commands.add_parser("down", help="end it")
-    commands.add_parser("status", help="is it there?")
+    starting.add_argument("--cpus", type=int, default=1, help="CPUs of each node (default: %(default)s)")
+    starting.add_argument("--port", type=int, default=PORT, help="port of the head (default: %(default)s)")
+    starting.add_argument(
+        "--dashboard-port", type=int, default=DASHBOARD_PORT, help="port of the dashboard (default: %(default)s)"
+    )
+    commands.add_parser("down", help="end the cluster")
+    commands.add_parser("status", help="say which nodes run")
     return parser
 
 
@@ -71,9 +73,9 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
     not come up; nothing is left then.
     """
     if not Path("/proc/self/stat").exists():
-        raise ClusterError("up: tells its processes from others by /proc, which only Linux has")
+        raise ClusterError("up: needs Linux, whose /proc tells the cluster's processes from others")
     if find_spec("aiohttp") is None:
-        raise ClusterError('up: the dashboard needs more of Ray; pip install -e ".[cluster]"')
+        raise ClusterError('up: the dashboard is not installed; install it with: pip install -e ".[cluster]"')
     if nodes < 1 or cpus < 1:
         raise ClusterError(f"up {nodes} --cpus {cpus}: must be at least 1")
     if _alive(folder):

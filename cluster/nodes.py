@@ -9,8 +9,10 @@ PATIENCE_S = 60.0  # a node starts a worker first, which imports what the functi
 
 
 def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-    """What `function` (of an importable module) returns on each node, or the exception it ends with, by the node's
-    name. Raises nothing of its own; a node that does not answer in time is a TimeoutError."""
+    """Calls `function`, of an importable module, on each node; returns its result or its exception by the node's name.
+
+    Raises nothing. For a node that does not answer in time the result is a TimeoutError.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -10,7 +10,7 @@ import shlex
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,38 +22,42 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED
-from cluster.jobs import ClusterLost, Jobs
-from cluster.package import FLAGS, MIB, make_package
-from cluster.results import trials_in, unpack
+from cluster.jobs.client import ClusterLost, Jobs
+from cluster.jobs.package import FLAGS, MIB, REQUIREMENTS, make_package
+from cluster.jobs.requirements import requirements
+from cluster.jobs.results import trials_in, unpack
 
 MIRROR_S = 20.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run as a job.
-
-    name: of the run. flags: of hpo/run.py, with its --name or --resume among them. shown: the same without passwords.
-    target: results/NAME here. project: the folder that travels. extra: what else does, by its name in the package's
-    _podium/. variables: of the environment. own: the flag that a run with architectures of the user's own is resumed
-    with.
-    """
+    """A run as a job."""
 
     name: str
+    """The name of the run."""
     flags: tuple[str, ...]
+    """The flags of hpo/run.py, with --name or --resume among them."""
     shown: str
+    """The same flags in one line, without passwords."""
     target: Path
+    """results/NAME on this machine."""
     project: Path
+    """The folder that travels."""
     extra: Mapping[str, Path] = field(default_factory=dict)
+    """Further files and folders that travel, by their names in the package's _podium/."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the job."""
     own: str = ""
+    """The flag that resumes a run with architectures of the user's own."""
 
     def entrypoint(self, job: str) -> str:
-        return shlex.join(["python", "-m", "cluster.job", job, self.name])
+        """The command that the cluster's head runs."""
+        return shlex.join(["python", "-m", "cluster.jobs.head", job, self.name])
 
 
 def dry_run(address: str, run: Job, job: str) -> None:
-    """Says what would be submitted; asks the cluster nothing."""
+    """Prints what would be submitted; asks the cluster nothing."""
     with tempfile.TemporaryDirectory() as folder:
         files, size = _package(run, Path(folder))
     print(f"to:       {address}")
@@ -74,7 +78,8 @@ def submit(address: str, run: Job, job: str) -> Jobs:
     host = urlsplit(address).hostname or ""
     if address.startswith("http://") and host not in ("localhost", "::1") and not host.startswith("127."):
         print(
-            f"note: your token and results travel unencrypted to {host}; ssh -L 8265:localhost:8265 {host} hides them"
+            f"note: your token and results travel unencrypted to {host}; a tunnel encrypts them: "
+            f"ssh -L 8265:localhost:8265 {host}"
         )
     with tempfile.TemporaryDirectory() as folder:
         files, size = _package(run, Path(folder))
@@ -88,10 +93,10 @@ def submit(address: str, run: Job, job: str) -> Jobs:
 
 
 def follow(jobs: Jobs, job: str, target: Path, own: str = "") -> int:
-    """Shows the job's output, keeps `target` up to date with its results, and returns its exit code; `own` as in a Job.
+    """Shows the job's output, keeps its results in `target` up to date, and returns its exit code. `own`: see Job.
 
-    Ctrl-C asks the job to end well, and goes on until it has; a second one leaves it alone. Raises ConnectionError
-    where the cluster is lost.
+    Ctrl-C asks the job to end well and waits until it has ended; a second Ctrl-C leaves the job running. Raises
+    ConnectionError where the cluster is lost.
     """
     stopped = False
     with _Mirror(jobs, job, target) as mirror:
@@ -101,10 +106,10 @@ def follow(jobs: Jobs, job: str, target: Path, own: str = "") -> int:
                 break
             except KeyboardInterrupt:
                 if stopped:
-                    print(f"\nhpo: left; see it through with: {_again(jobs, '--follow', job)}", file=sys.stderr)
+                    print(f"\nhpo: the job runs on; follow it with: {_again(jobs, '--follow', job)}", file=sys.stderr)
                     return INTERRUPTED
                 stopped = True
-                print("\nending the job, as Ctrl-C ends a run here (once more: leave it alone)", flush=True)
+                print("\nThe job is asked to end. Press Ctrl-C again to leave it running.", flush=True)
                 jobs.stop(job)
             except ClusterLost as error:
                 have = (
@@ -120,7 +125,7 @@ def follow(jobs: Jobs, job: str, target: Path, own: str = "") -> int:
         return _end(jobs, job, target, own, details)
     except ConnectionError as error:
         raise ClusterLost(
-            f"{error}; the job has ended, bring its results with: {_again(jobs, '--follow', job)}"
+            f"{error}; the job has ended; bring its results with: {_again(jobs, '--follow', job)}"
         ) from error
 
 
@@ -131,9 +136,7 @@ def _end(jobs: Jobs, job: str, target: Path, own: str, details: Any) -> int:
         code = INTERRUPTED if details.status == "STOPPED" else FAILED
     content = jobs.fetch(job)
     if content is None and code != BAD_INPUT:
-        print(
-            f"hpo: the job has left no results; they are on the head, in podium-results/{target.name}", file=sys.stderr
-        )
+        print(f"hpo: the job sent no results; they are on the head, in podium-results/{target.name}", file=sys.stderr)
         code = code or FAILED
     if content is not None:
         brought = unpack(content, target)
@@ -174,7 +177,9 @@ class _Mirror:
 def _package(run: Job, folder: Path) -> tuple[int, int]:
     """Makes folder/podium.zip; returns its files and bytes."""
     (folder / FLAGS).write_text(json.dumps(run.flags))
-    files = make_package(folder / "podium.zip", run.project, {**run.extra, FLAGS: folder / FLAGS})
+    (folder / REQUIREMENTS).write_text(json.dumps(requirements()))
+    own = {name: folder / name for name in (FLAGS, REQUIREMENTS)}
+    files = make_package(folder / "podium.zip", run.project, {**run.extra, **own})
     return files, (folder / "podium.zip").stat().st_size
 
 
@@ -189,7 +194,6 @@ def _again(jobs: Jobs, flag: str, job: str) -> str:
 
 if __name__ == "__main__":
     # The command line is that of `hpo submit`, which knows the flags of a run.
-    import importlib
+    from hpo.cli.commands.submit import main
 
-    main: Callable[[Sequence[str]], int] = importlib.import_module("hpo.cli.commands.submit").main
     sys.exit(main(sys.argv[1:]))

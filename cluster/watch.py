@@ -1,4 +1,4 @@
-"""Is the cluster still there? Ray waits a minute for a head that died, and then ends the process without a word."""
+"""Notices when the cluster is gone. Ray waits a minute for a head that died, and then ends the process silently."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ INTERVAL_S, PATIENCE_S = 2.0, 30.0
 
 @contextmanager
 def watched(lost: Callable[[str], None], patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Calls `lost` with the address, from a thread of its own, once the head of the connected cluster, or the Ray of
-    this node, has not answered for `patience_s`."""
+    """Calls `lost` with an address after the Ray there has not answered for `patience_s`.
+
+    The addresses are the head of the connected cluster and the Ray of this node. `lost` is called from another thread.
+    """
     import ray
 
     context = ray.get_runtime_context()

@@ -1,9 +1,9 @@
-"""Why a worker is gone, in a row's words."""
+"""Says why a worker process ended, for the error column of a trial."""
 
 from __future__ import annotations
 
-from cluster.connect import session_folder
 from cluster.host.worker_logs import last_words
+from cluster.ray_private import session_folder
 
 _SIGNALS = {
     "Segmentation fault": "SIGSEGV",
@@ -16,7 +16,7 @@ KILLED = "its worker was killed (SIGKILL), by the system where memory is short, 
 
 
 def how_it_ended(name: str) -> str:
-    """How the worker ended that trained what is called `name`, and which log has the rest."""
+    """Says how the worker ended that trained the trial `name`, and which log has more."""
     words, log = last_words(session_folder().parent, name)
     if not words:
         return KILLED

@@ -1,9 +1,9 @@
 """The architectures that Podium knows by name, and those that a user brings.
 
-To add one, write a function in a file of this folder and a line in `MODELS` (and its search space in
-hpo/spec/spaces.py). Without changing Podium: a callable in any importable module, called MODULE:NAME, or an installed
-package's entry point in the group "podium.models". Names and hyperparameters are readable without torch, so that a
-wrong one is answered before anything heavy is imported.
+Adding one is a function in a file of this folder and a line in `MODELS`; its search space follows from what the
+function takes. Without touching Podium: a callable in an importable module, called MODULE:NAME, or in a file, called
+FILE.py:NAME, or an installed package's entry point in the group "podium.models". Names and activations are readable
+without torch, so that a wrong name is answered before anything heavy is imported.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelError
+from models.own import load_own
 
 if TYPE_CHECKING:
     from torch import nn
 
 ENTRY_POINTS = "podium.models"
+REQUIRED = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
@@ -73,22 +75,26 @@ def plug_ins() -> dict[str, str]:
 
 
 def is_known(name: str) -> bool:
-    """Tells whether `name` is in `MODELS`, a plug-in's, or of the form MODULE:NAME."""
+    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME or FILE.py:NAME."""
     return name in MODELS or ":" in name or name in plug_ins()
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
     """Returns the callable that builds the architecture from (input_shape, num_classes, **hyperparameters).
 
-    Raises ModelError, in one line, where a user's module cannot be imported or has no such callable.
+    Raises ValueError, in one line, where a user's module cannot be imported, has no such callable or has a name of
+    Podium's packages.
     """
     path = MODELS[name].builder if name in MODELS else name if ":" in name else plug_ins()[name]
-    module, _, attribute = path.partition(":")
+    if name in MODELS:
+        module, _, attribute = path.partition(":")
+        ours: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+        return ours
     try:
-        found: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
+        found: Callable[..., nn.Module] = load_own(path)
+    except ModelError:
+        raise
     except Exception as error:
-        if name in MODELS:
-            raise
         raise ModelError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(found):
         raise ModelError(f"--model {name}: is of type {type(found).__name__}, not a function or class")
@@ -96,20 +102,22 @@ def builder(name: str) -> Callable[..., nn.Module]:
 
 
 def hyperparameters(name: str) -> dict[str, Any]:
-    """Returns the hyperparameters that the architecture takes, with their defaults, None where it has no default.
+    """Returns what the architecture takes beyond the images and classes, with defaults; REQUIRED where there is none.
 
     These are `activation`, `dropout`, `pretrained`, and `width_1`, `width_2`, ... of layers whose widths can be chosen.
-    Podium's own are known without torch. A user's are those that its callable takes beyond (input_shape, num_classes)
-    and whose default is a number, a text, a truth value or missing: no flag can set another kind of value. Raises
-    ModelError where the user's module cannot be imported.
+    Podium's own are known without torch; a user's are read from the signature of its callable. Raises ModelError as
+    `builder`.
     """
     if name in MODELS:
-        own = MODELS[name]
-        return {**own.hyperparameters, **{f"width_{n}": width for n, width in enumerate(own.widths, start=1)}}
+        return {**MODELS[name].hyperparameters, **published_widths(name)}
     parameters = list(inspect.signature(builder(name)).parameters.values())[2:]
-    named = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
-    plain = [each for each in named if each.default is each.empty or isinstance(each.default, bool | int | float | str)]
-    return {each.name: None if each.default is each.empty else each.default for each in plain}
+    return {p.name: p.default for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def published_widths(name: str) -> dict[str, int]:
+    """Returns width_1, width_2, ... of an architecture whose widths can be chosen, as published."""
+    widths = MODELS[name].widths if name in MODELS else ()
+    return {f"width_{number}": width for number, width in enumerate(widths, start=1)}
 
 
 def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> nn.Module:
@@ -119,9 +127,8 @@ def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, 
     returns logits (N, num_classes). Raises ModelError where the images are too small for the architecture, KeyError for
     an unknown name.
     """
-    published = MODELS[name].widths if name in MODELS else ()
-    if published:
-        arch["widths"] = tuple(arch.pop(f"width_{n}", width) for n, width in enumerate(published, start=1))
+    if published := published_widths(name):
+        arch["widths"] = tuple(arch.pop(key, width) for key, width in published.items())
     return builder(name)(input_shape, num_classes, **arch)
 
 

@@ -150,7 +150,7 @@ def check_hpo(words: list[str]) -> int:
 
 
 def test_the_configuration_file_is_one(tmp_path: Path) -> None:
-    from hpo.spec.spaces import search_space
+    from hpo.spec.spaces.search_space import search_space
 
     (tmp_path / "study.toml").write_text(samples(ROOT / "hpo" / "README.md", "toml")[0].text)
     spec = parse_spec(["--config", str(tmp_path / "study.toml")])

@@ -47,23 +47,19 @@ def test_the_sample_of_the_trainers_trains(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_sample_of_an_architecture_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from hpo.spec import spaces
+    from hpo.spec.spaces.search_space import search_space
     from models import MODELS, Architecture, check_plug_in, count_parameters
 
     code = python_samples()
     (tmp_path / "tiny.py").write_text(code["models/README.md:python:0"])
     monkeypatch.setattr("models.__path__", [*__import__("models").__path__, str(tmp_path)])
-    known, searched = dict(MODELS), dict(spaces.SPACES)
-    exec(
-        code["models/README.md:python:1"],
-        {"MODELS": known, "SPACES": searched, "Architecture": Architecture, "_space": spaces._space},
-    )
+    known = dict(MODELS)
+    exec(code["models/README.md:python:1"], {"MODELS": known, "Architecture": Architecture})
     monkeypatch.setitem(MODELS, "tiny", known["tiny"])
-    monkeypatch.setitem(spaces.SPACES, "tiny", searched["tiny"])
     check_plug_in("tiny", (1, 28, 28), 10)
     assert count_parameters("tiny", (1, 28, 28), 10) == (9 * 8 + 8) + (8 * 14 * 14 * 10 + 10)
     spec = parse_spec(["--model", "cnn", "--range", "dropout=0:0.3"])
-    assert spec is not None and "dropout" in spaces.search_space("tiny", spec.search).distributions
+    assert spec is not None and "dropout" in search_space("tiny", spec.search).distributions
 
 
 def in_a_process(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

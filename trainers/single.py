@@ -16,7 +16,7 @@ from trainers.cpu.pooling import fuse_pooling
 from trainers.data.augment import make_augmentation
 from trainers.data.dataset import Split, TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
-from trainers.graphs import StepRunner, is_capturable
+from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, evaluate, sum_dtype, train_epoch, use_ieee_float32
 from trainers.optim.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule

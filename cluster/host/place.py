@@ -1,6 +1,6 @@
-"""The folder of a local cluster: nobody's but ours, because what is in it says which processes are ended.
+"""Keeps the folder of a local cluster, which says which processes `down` ends. So it must be the user's alone.
 
-It lies in /tmp by default, where anyone may put something of that name before us.
+It is in /tmp by default, where anyone can put something of that name first.
 """
 
 from __future__ import annotations

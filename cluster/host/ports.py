@@ -1,4 +1,4 @@
-"""Is anybody there? Asked before Ray is, which would try for minutes."""
+"""Asks whether something listens at an address. Ray itself would try for minutes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ PATIENCE_S = 4.0
 
 
 def reach(address: str) -> None:
-    """Returns if something listens at HOST:PORT; OSError or ValueError, soon, if not."""
+    """Returns if something listens at HOST:PORT; raises OSError or ValueError within seconds if not."""
     host, _, port = address.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE_S).close()
 
 
 def free_port() -> int:
-    """A port that nothing listens on just now."""
+    """Finds a port that nothing listens on."""
     with socket.create_server(("", 0)) as server:
         port: int = server.getsockname()[1]
         return port

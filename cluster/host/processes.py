@@ -10,8 +10,11 @@ from pathlib import Path
 
 
 def descendants(pid: int) -> list[int]:
-    """Of the process, nearest first; none where there is no /proc. By each process's parent: /proc's own lists of
-    children miss some that a thread started, or that change while they are read."""
+    """The descendants of a process, nearest first; none where there is no /proc.
+
+    They are found by each process's parent. The lists of children in /proc miss some that a thread started, or that
+    change while they are read.
+    """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         if fields := stat_fields(int(entry.name)):
@@ -23,7 +26,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def born(pid: int) -> int:
-    """When a process was started, in ticks since boot; 0 where it is not there."""
+    """The time a process was started at, in ticks since boot; 0 where there is no such process."""
     fields = stat_fields(pid)
     return int(fields[19]) if fields else 0
 
@@ -34,7 +37,7 @@ def is_running(pid: int) -> bool:
 
 
 def end_all(pids: Sequence[int], seconds: float) -> None:
-    """Waits until none of these processes runs any more; kills those that still do after so long."""
+    """Waits until these processes have ended; kills those that still run after `seconds`."""
     births = {pid: born(pid) for pid in pids}
 
     def left() -> list[int]:
@@ -47,7 +50,7 @@ def end_all(pids: Sequence[int], seconds: float) -> None:
 
 
 def send(pid: int, number: signal.Signals) -> None:
-    """A signal to a process, which may have ended."""
+    """Sends a signal to a process, which may have ended."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -55,7 +58,7 @@ def send(pid: int, number: signal.Signals) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.05) -> bool:
-    """Whether the condition came true in time."""
+    """Waits for a condition; returns whether it came true in time."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

@@ -27,8 +27,10 @@ def find_logs(scratch: Path) -> Iterable[Path]:
 
 
 def last_words(scratch: Path, trained: str) -> tuple[str, str]:
-    """How the process ended that trained last what is called `trained`, and its log's name; "" and "" where it did not
-    say, because it was killed or ran on another machine."""
+    """How the process ended that last trained the trial `trained`, and the name of its log.
+
+    Both are "" where the process left no words, because it was killed or ran on another machine.
+    """
     mark = f":trains {trained}\n"
     for file in sorted(scratch.glob(f"session_[0-9]*/logs/{CRASH}*"), key=_written, reverse=True):
         _, found, after = file.read_text(errors="replace").rpartition(mark)

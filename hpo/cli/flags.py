@@ -22,7 +22,8 @@ from hpo.system.errors import UserError, user_message
 class _CommandLine:
     spec: Annotated[StudySpec, Parameter(name="*")] = field(default_factory=StudySpec)
     config: Path | None = None
-    """A TOML file: settings under the names of these flags, spaces in [space.MODEL]; flags come first."""
+    """TOML file with settings under the names of these flags, and with search spaces in tables [space.MODEL]. A flag of
+    the command line comes before the file."""
 
 
 def parse_spec(argv: Sequence[str]) -> StudySpec | None:

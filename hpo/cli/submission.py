@@ -1,4 +1,4 @@
-"""From the flags of a run to a job: what of them holds on the cluster's head, and which files must travel."""
+"""Makes a job of a run's flags: which of them hold on the cluster's head, and which files must travel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cluster.package import EXTRA, MIB, size_of
+from cluster.jobs.package import EXTRA, MIB, PACKAGES, size_of
 from cluster.submit import Job
 from hpo.cli.flags import parse_spec
 from hpo.spec.settings import DataSpec
@@ -17,9 +17,11 @@ from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
 from hpo.store.trust import consent
 from hpo.system.errors import UserError
+from hpo.system.urls import masked
+from models.own import is_file
 
 MAX_DATA_BYTES = 90 * MIB
-_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # are others on the head
+_PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # differ on the head
 
 
 def make_job(line: Sequence[str]) -> Job | None:
@@ -27,14 +29,12 @@ def make_job(line: Sequence[str]) -> Job | None:
 
     Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
-    from hpo.system.urls import masked
-
     spec = parse_spec(line)
     if spec is None:
         return None
     if spec.resources.address:
         raise UserError(
-            f"--address {spec.resources.address}: a job joins the cluster it is on; leave it out behind the --"
+            f"--address {spec.resources.address}: a job joins its own cluster; leave this flag out after the --"
         )
     output = spec.output
     name = output.resume or output.name or _free_name(spec.search.model)
@@ -47,6 +47,7 @@ def make_job(line: Sequence[str]) -> Job | None:
     else:
         flags += ["--name", name]
     _check_places(spec)
+    _check_own_files(spec.search.model)
     variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
     if config := _value(line, "--config"):
         extra["config.toml"] = Path(config)
@@ -65,17 +66,30 @@ def make_job(line: Sequence[str]) -> Job | None:
 
 
 def _free_name(models: Sequence[str]) -> str:
-    """It is made on the head, which other machines submit to in the same second: so not the time alone."""
+    """A name that is free on the head too, to which other machines may submit in the same second."""
     return f"{stem(models)}-{secrets.token_hex(3)}"
 
 
 def _check_places(spec: StudySpec) -> None:
-    """ValueError for what would lie in the job's own folder, which goes with it."""
+    """ValueError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
     if storage.startswith("sqlite"):
-        raise UserError(f"--storage {storage}: a file of this machine; a job takes a server, or keeps the study itself")
+        raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
     if path and "://" not in path and not Path(path).is_absolute():
         raise UserError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
+
+
+def _check_own_files(models: Sequence[str]) -> None:
+    """ValueError for an architecture FILE.py:NAME whose file does not travel."""
+    for name in filter(is_file, models):
+        file, project = Path(name.rpartition(":")[0]).resolve(), Path.cwd()
+        if not file.is_relative_to(project):
+            raise UserError(f"--model {name}: the file is not in {project}, which is what a job takes along")
+        folder = file.relative_to(project).parts[0]
+        if folder in PACKAGES:
+            raise UserError(
+                f"--model {name}: a job has Podium's own {folder}/ in place of yours; move the file to another folder"
+            )
 
 
 def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:

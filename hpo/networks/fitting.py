@@ -12,7 +12,7 @@ from hpo.networks.inherited import InheritedSettings, from_model, from_recipe, f
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
 from hpo.spec.settings import DataSpec
-from hpo.spec.spaces import configuration
+from hpo.spec.spaces.search_space import configuration
 from hpo.store.model_file import arguments, data_key
 from hpo.store.run_folder import check_free
 from hpo.store.study_file import describe_data

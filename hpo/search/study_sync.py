@@ -14,7 +14,7 @@ from optuna.trial import TrialState as OptunaState
 
 from hpo.search.optuna_private import make_wait, trial_key
 from hpo.trials.objectives import values
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.records import TrialRecord, TrialState, make_trial_id
 
 DRIVER = "podium_run"  # a trial's attribute
 Value = float | list[float | None] | None
@@ -84,7 +84,7 @@ def _number(name: str) -> int:
 
 def trial_id(study: optuna.Study, number: int) -> str:
     """ "cnn-0007": the study's name, without the run's where it stands before it, and the trial's number."""
-    return f"{study.study_name.rpartition('/')[2]}-{number:04d}"
+    return make_trial_id(study.study_name, number)
 
 
 def drop_orphans(study: optuna.Study, age_s: float) -> None:

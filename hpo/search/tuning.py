@@ -28,9 +28,9 @@ from hpo.search.study_sync import Value, reconcile, unfinished
 from hpo.search.telling import Teller
 from hpo.search.tune_hooks import SearchStopper, WorkerCallback
 from hpo.search.worker_settings import make_search_settings
-from hpo.spec.parameter_budget import within_budget
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
+from hpo.spec.spaces.parameter_budget import within_budget
 from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hpo.spec.settings import SearchSpec
+from hpo.spec.search import SearchSpec
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder as folders
 from hpo.store.run_folder import RunFolder

@@ -25,7 +25,7 @@ from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.study_db import is_sound, open_storage, open_study, quiet_optuna
 from hpo.trials.objectives import directions
-from hpo.trials.records import TrialRecord
+from hpo.trials.records import TrialRecord, make_trial_id
 
 logger = logging.getLogger(__name__)
 
@@ -95,10 +95,11 @@ def _cut_short(
     """Configurations of interrupted trials that the study, which has so many trials, has lost, by trial id: those in
     their checkpoints, and of the first trial the default one. A checkpoint that says of none is removed: its trial will
     have another."""
-    lost = {f"{model.name}-0000": dict(model.space.default)} if done and there == 0 else {}
+    lost = {make_trial_id(model.name, 0): dict(model.space.default)} if done and there == 0 else {}
     for name in checkpoints.newest():
-        of, _, number = name.rpartition("-")
-        if of != model.name or not number.isdigit() or int(number) < there or name in done:
+        number = name.rpartition("-")[2]
+        is_its_own = number.isdigit() and name == make_trial_id(model.name, int(number))
+        if not is_its_own or int(number) < there or name in done:
             continue
         state, _ = checkpoints.load(name)
         if state and set(state.get("params", ())) == set(model.space.distributions):

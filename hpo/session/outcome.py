@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from hpo.spec.settings import OutputSpec
+from hpo.spec.output import OutputSpec
 from hpo.store.trust import consent
 from hpo.trials.records import TrialRecord, TrialState
 

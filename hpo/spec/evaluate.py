@@ -21,16 +21,16 @@ class EvaluateSpec:
     """What is evaluated, and how it is shown."""
 
     split: str = "test"
-    """test, validation or train."""
+    """Part of the data set to evaluate on: test, validation or train."""
     dataset: str | None = None
-    """Another data set of the same classes and image size. [default: the one of the training]"""
+    """Data set to evaluate on, with the same classes and image size. [default: the data set of the training]"""
     data_dir: Path | None = None
-    """Where data sets are looked for and downloaded to. [default: $PODIUM_DATA_DIR, or data]"""
+    """Folder of data sets. A data set that is missing is downloaded into it. [default: $PODIUM_DATA_DIR, or data]"""
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
     json: Annotated[bool, SWITCH] = False
-    """Prints JSON instead of tables: overall and per class precision, recall, f1 and num_samples."""
+    """Prints JSON instead of tables: precision, recall, f1 and num_samples, overall and of each class."""
     misclassified: Path | None = None
-    """Draws the images that it is most sure of and wrong about into this file, NAME.png."""
+    """File NAME.png to draw into: the wrongly classified images that the network is most certain of."""
     model: OwnModel = None
 
     def __post_init__(self) -> None:
@@ -41,5 +41,8 @@ class EvaluateSpec:
 
 OwnModel = Annotated[
     str | None,
-    Parameter(help="MODULE:NAME of an architecture of your own: code that a file names runs only if you name it too."),
+    Parameter(
+        help="Architecture of your own that the weights are of: MODULE:NAME or FILE.py:NAME. Its code runs only if you "
+        "name it here."
+    ),
 ]

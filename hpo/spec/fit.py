@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice
 from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
+from hpo.spec.spaces.assignments import parse_assignments
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
 
@@ -22,36 +23,36 @@ class Hyperparameters:
     """What is not given comes from --recipe or --from, else from the architecture's default configuration."""
 
     lr: float | None = None
-    """Learning rate, the highest one of a schedule."""
+    """Learning rate. With --schedule it is the highest one."""
     batch_size: int | None = None
-    """Images of a step."""
+    """Number of images in a batch."""
     optimizer: str | None = None
-    """adam, adamw or sgd."""
+    """Optimizer: adam, adamw or sgd."""
     weight_decay: float | None = None
-    """L2 penalty of adam and sgd, decoupled for adamw."""
+    """Weight decay: an L2 penalty with adam and sgd, decoupled from the gradient with adamw."""
     momentum: float | None = None
-    """Of sgd."""
+    """Momentum of the optimizer sgd."""
     schedule: str | None = None
-    """Of the learning rate: none, step, cosine or one-cycle."""
+    """Schedule of the learning rate: none, step, cosine or one-cycle."""
     step_epochs: int | None = None
-    """Epochs between the steps of --schedule step."""
+    """Number of epochs between two steps of --schedule step."""
     step_factor: float | None = None
-    """What such a step multiplies the learning rate by."""
+    """Factor that each step of --schedule step multiplies the learning rate by."""
     augment: str | None = None
-    """none, or rotate-crop: every image turned by up to 15 degrees, one in ten cropped to its middle."""
+    """Augmentation: none or rotate-crop. rotate-crop turns every image by up to 15 degrees and crops one in ten to its
+    middle."""
     dropout: float | None = None
-    """Of architectures that have it."""
+    """Share of units to drop, for architectures with dropout."""
     activation: str | None = None
-    """relu, leaky_relu, elu, gelu, silu or tanh, of architectures that have a choice."""
+    """Activation, for architectures with a choice: relu, leaky_relu, elu, gelu, silu or tanh."""
     pretrained: str | None = None
-    """Of vgg16: whole (train all of ImageNet's weights on), head (the last layer alone) or none."""
+    """Start of vgg16: none (random weights), whole (weights of ImageNet, all are trained) or head (weights of ImageNet,
+    only the last layer is trained)."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
-    """A hyperparameter of an architecture of your own: --set width=16"""
+    """Sets a hyperparameter that has no flag, such as one of your own architecture: --set width=16"""
 
     def given(self) -> dict[str, tuple[str, Any]]:
         """Hyperparameter to (the flag as the user wrote it, value)."""
-        from hpo.spec.spaces import parse_assignments
-
         flags = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "fixed"}
         named = {
             key: (f"--{key.replace('_', '-')} {value}", value) for key, value in flags.items() if value is not None
@@ -68,27 +69,29 @@ class FitSpec:
     """What is trained, on what, and where the results go."""
 
     model: str | None = None
-    """The architecture, one of `hpo models` or MODULE:NAME. [default: cnn]"""
+    """Architecture: a name from `hpo models`, or your own as MODULE:NAME or FILE.py:NAME. [default: cnn]"""
     recipe: str | None = None
-    """The recipe of a reproduced system (A, B, C, D or E, with --model where it has several), or P, Podium's own."""
+    """Recipe to train by: A, B, C, D or E of a reproduced system, or P, Podium's own. Give --model too where the system
+    has several networks."""
     origin: Annotated[Path | None, Parameter(name="--from")] = None
-    """results/NAME: the configuration, seed and data of its winner."""
+    """Folder results/NAME of an earlier run. Its winner gives the configuration, the seed and the data set."""
     epochs: int | None = None
-    """Epochs to train. [default: 10, or those of --recipe or --from]"""
+    """Number of epochs to train. [default: that of --recipe or --from, otherwise 10]"""
     seed: int | None = None
-    """Of weights, batch order, dropout and augmentation. [default: 0, or that of --from]"""
+    """Seed of weights, batch order, dropout and augmentation. [default: that of --from, otherwise 0]"""
     threads: int = 1
-    """CPU threads; the same seed gives the same weights, bit for bit, on one."""
+    """Number of CPU threads. With one thread the same seed gives the same weights, bit for bit."""
     hyperparameters: Annotated[Hyperparameters, GROUP] = field(default_factory=Hyperparameters)
     data: Annotated[DataSpec, GROUP] = field(default_factory=DataSpec)
     precision: str | None = None
-    """float32 or bf16 (autocast; weights stay float32). [default: float32, or that of --from]"""
+    """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. [default:
+    that of --from, otherwise float32]"""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """Device to train on: cpu, cuda or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
     name: str | None = None
-    """Of the folder for the results. [default: the architecture and the time]"""
+    """Name of the folder for the results, in --results-dir. [default: the architecture and the time]"""
     results_dir: Path = Path("results")
-    """Where the folder is made."""
+    """Folder of all runs."""
     quiet: Annotated[bool, SWITCH] = False
     """Prints only where the results are."""
 

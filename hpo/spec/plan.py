@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hpo.spec.spaces import Space
+from hpo.spec.spaces.search_space import Space
 from hpo.spec.study import StudySpec
 from hpo.system.text import printable
 from hpo.trials.asha import rungs

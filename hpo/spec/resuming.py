@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hpo.spec.settings import OF_ONE_CALL, setting_names
+from hpo.spec.groups import setting_names, settings_of_one_call
 from hpo.store.study_file import WAY_ON, read_study
 from hpo.system.errors import UserError
 
@@ -32,4 +32,4 @@ def stored_settings(results_dir: Path, name: str) -> dict[str, Any]:
         raise UserError(f"--resume {name}: its study.json cannot be read ({error}); {WAY_ON}") from error
     if strange := [key for key in spec if key not in setting_names()]:
         raise UserError(f"--resume {name}: its study.json cannot be read (no setting is called {strange[0]})")
-    return {key: value for key, value in spec.items() if key not in OF_ONE_CALL}
+    return {key: value for key, value in spec.items() if key not in settings_of_one_call()}

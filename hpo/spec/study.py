@@ -13,18 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hpo.spec.checks import choice
+from hpo.spec.groups import GROUPS, Setting, all_settings
+from hpo.spec.output import FinalsSpec, OutputSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.spec.resuming import stored_settings
-from hpo.spec.settings import (
-    FLAG_NAMES,
-    GROUPS,
-    DataSpec,
-    FinalsSpec,
-    OutputSpec,
-    ResourceSpec,
-    SearchSpec,
-    TrainSpec,
-    all_settings,
-)
+from hpo.spec.search import SearchSpec
+from hpo.spec.settings import DataSpec, TrainSpec
 from hpo.store.trust import check_named
 from hpo.system.errors import UserError
 
@@ -56,17 +50,17 @@ class StudySpec:
 
     @classmethod
     def _made(cls, settings: Mapping[str, Any]) -> StudySpec:
-        homes = {key: (group, name) for group, name, key in all_settings()}
+        known = {setting.key: setting for setting in all_settings()}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
-            choice("setting", key, tuple(homes))
-            group, name = homes[key]
-            groups.setdefault(group, {})[name] = _coerced(name, value)
+            choice("setting", key, tuple(known))
+            setting = known[key]
+            groups.setdefault(setting.group, {})[setting.field] = _coerced(setting, value)
         return cls(**{group: GROUPS[group](**values) for group, values in groups.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values by flag name (--train-size: train_size), without those that are not set."""
-        values = {key: getattr(getattr(self, group), name) for group, name, key in all_settings()}
+        values = {one.key: getattr(getattr(self, one.group), one.field) for one in all_settings()}
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
         return {
             key: list(value) if isinstance(value, tuple) else value
@@ -75,14 +69,16 @@ class StudySpec:
         }
 
 
-def _coerced(name: str, value: Any) -> Any:
-    if name in ("model", "objective", "fixed", "ranges", "rank_by"):
+def _coerced(setting: Setting, value: Any) -> Any:
+    """The value as the setting's type has it, for what Python code may well give instead: one text for a list of them,
+    a text for a path, a path for a text."""
+    if tuple in setting.types:
         words = (value,) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            raise UserError(f"setting {FLAG_NAMES.get(name, name)} {value!r}: must be a text or a list of texts")
+            raise UserError(f"setting {setting.key} {value!r}: must be a text or a list of texts")
         return tuple(words)
-    if name in ("data_dir", "results_dir") and value is not None:
+    if Path in setting.types and value is not None:
         return Path(value)
-    if name == "dataset":
+    if setting.types == (str,) or (str in setting.types and isinstance(value, Path)):
         return str(value)
     return value

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from hpo.store.run_folder import RunFolder
-from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState
+from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id
 
 _LOST = "recovered from study.db, which has only the accuracy; the other measurements are lost"
 
@@ -46,7 +46,7 @@ def recovered_trials(folder: RunFolder, source: RecoverySource, known: set[str])
     """Yields the architecture's finished trials that are in study.db or trials.csv, but not among the `known` ones of
     the journal."""
     rows = _rows(folder.trials_csv)
-    trials = {f"{source.model}-{trial.number:04d}": trial for trial in source.trials or ()}
+    trials = {make_trial_id(source.model, trial.number): trial for trial in source.trials or ()}
     missing = sorted({*trials, *rows} - known)
     curves = _curves(folder.curves_csv) if missing else {}
     for name in missing:
@@ -65,7 +65,7 @@ def _from_row(row: Mapping[str, str], source: RecoverySource, trial: FrozenTrial
     try:
         config = _config(row, source.distributions)
         number = int(row["trial_id"].rpartition("-")[2])
-        if row["model"] != source.model or row["trial_id"] != f"{source.model}-{number:04d}":
+        if row["model"] != source.model or row["trial_id"] != make_trial_id(source.model, number):
             return None
         if trial is not None and not _is_same(config, trial.params):
             return None

@@ -139,8 +139,9 @@ def reopen(results_dir: Path, name: str) -> RunFolder:
 
 
 def stem(models: Sequence[str]) -> str:
-    """The name of a run that the user gave none: the architectures and the time."""
-    what = models[0] if len(models) == 1 else f"{models[0]}+{len(models) - 1}"
+    """What a run without a name is called: the architectures and the time."""
+    first = models[0].rpartition("/")[2]  # of a user's FILE.py:NAME, without its folder
+    what = first if len(models) == 1 else f"{first}+{len(models) - 1}"
     return f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
 
 

@@ -27,6 +27,11 @@ class TrialState(StrEnum):
 FINISHED_STATES = (TrialState.COMPLETED, TrialState.STOPPED, TrialState.DIVERGED, TrialState.FAILED)
 
 
+def make_trial_id(model: str, number: int) -> str:
+    """ "cnn-0007". Files are named after trials: of a user's FOLDER/FILE.py:NAME the folder is left out."""
+    return f"{model.rpartition('/')[2]}-{number:04d}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """A finished trial. Accuracies are fractions in [0, 1], losses mean nats per image, times seconds.

@@ -33,7 +33,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     The end of a run, its ranking and files, is shared out over all trials.
     """
     from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
-    from hpo.spec.spaces import search_space
+    from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
     from hpo.store.checkpoint_stores import FolderStorage
     from hpo.store.checkpoints import Checkpoints
@@ -109,7 +109,7 @@ def ask(sampler: str, trials: int) -> float:
     import optuna
     from optuna.trial import create_trial
 
-    from hpo.spec.spaces import search_space
+    from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
     from hpo.store.study_db import seed_sampler
 

@@ -212,7 +212,7 @@ def tabulate(run: Path) -> pd.DataFrame:
 
 
 def _space() -> Any:
-    from hpo.spec.spaces import search_space
+    from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
 
     return search_space("mlp_small", StudySpec.of(model="mlp_small").search)

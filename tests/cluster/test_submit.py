@@ -119,16 +119,18 @@ def test_data_a_configuration_and_an_own_architecture_travel(
     data.mkdir(parents=True)
     for file in (mnist_dir / "MNIST" / "raw").glob("*ubyte*"):
         (data / file.name).symlink_to(file)
-    (tmp_path / "mynets.py").write_text(
-        "from torch import nn\n\ndef net(input_shape, num_classes):\n"
-        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, num_classes))\n"
+    (tmp_path / "pixels.py").write_text("COUNT = 784\n")
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "mynets.py").write_text(
+        "from torch import nn\nimport pixels\n\ndef net(input_shape, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(pixels.COUNT, num_classes))\n"
     )
-    (tmp_path / "own.toml").write_text('model = ["mynets:net"]\ntrials = 2\nepochs = 1\ntrain_size = 500\n')
+    (tmp_path / "own.toml").write_text('model = ["nets/mynets.py:net"]\ntrials = 2\nepochs = 1\ntrain_size = 500\n')
     line = ["--", "--config", "own.toml", "--data-dir", "set", "--name", "mnist", "--results-dir", "out"]
     done = three_nodes.run(three_nodes.submit(*line), tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     frame = check_whole(tmp_path / "out" / "mnist", 2)
-    assert set(frame["dataset"]) == {"mnist"} and set(frame["model"]) == {"mynets:net"}
+    assert set(frame["dataset"]) == {"mnist"} and set(frame["model"]) == {"nets/mynets.py:net"}
     assert "data_dir" not in json.loads((tmp_path / "out" / "mnist" / "study.json").read_text())["spec"]
 
 

@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import nn
 
-from models import MODELS, build_model, builder, count_parameters, hyperparameters, is_known, trainable_parameters
+from models import (
+    MODELS,
+    REQUIRED,
+    build_model,
+    builder,
+    count_parameters,
+    hyperparameters,
+    is_known,
+    trainable_parameters,
+)
 from models.layers import Dropout, activation_layer
 from models.names import ACTIVATIONS
 
@@ -96,13 +105,19 @@ def test_hyperparameters_are_those_of_the_builders_signature(name: str) -> None:
     assert count_parameters(name, MNIST, 10, **hyperparameters(name)) == PARAMETERS[name]
 
 
-def test_a_users_hyperparameters_are_those_that_a_flag_can_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_hyperparameters_are_what_its_callable_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "users_net.py").write_text(
         "def net(shape, classes, depth, *more, width: int = 8, norm=True, table=None, sizes=(1, 2), **others): ..."
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert is_known("users_net:net") and not is_known("users_net")
-    assert hyperparameters("users_net:net") == {"depth": None, "width": 8, "norm": True}
+    assert hyperparameters("users_net:net") == {
+        "depth": REQUIRED,
+        "width": 8,
+        "norm": True,
+        "table": None,
+        "sizes": (1, 2),
+    }
     with pytest.raises(ValueError, match=r"^--model users_net:other: cannot be imported \(AttributeError"):
         hyperparameters("users_net:other")
 

@@ -23,7 +23,7 @@ from trainers.data.dataset import TrainingData
 from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
 from trainers.generators import restore_generator, seeded
-from trainers.graphs import StepRunner
+from trainers.gpu.graphs import StepRunner
 from trainers.loop import CPU_EVAL_BATCH_SIZE, autocast, batches_per_epoch, sum_dtype, use_ieee_float32
 from trainers.optim.optimizer import has_capturable_optimizer
 

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cluster.jobs import ClusterLost, Jobs
+from cluster.jobs.client import ClusterLost, Jobs
 from cluster.submit import dry_run, follow, submit
 from hpo.cli.command import run_command
 from hpo.cli.submission import make_job

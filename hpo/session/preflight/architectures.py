@@ -9,8 +9,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.networks.capacity import counted
 from hpo.spec.plan import ModelPlan
-from hpo.spec.settings import SearchSpec
-from hpo.spec.spaces import Space
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.search_space import Space
 from hpo.system.errors import UserError
 from models import MODELS, count_parameters, fetch_pretrained
 from trainers.config import split_config

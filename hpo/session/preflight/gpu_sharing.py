@@ -13,13 +13,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from hpo.session.preflight.batches import largest_batch
 from hpo.spec.plan import ModelPlan
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.system.errors import UserError
 from hpo.system.text import describe_error
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset, Split, TrainingData
-from trainers.probe import Probe, probe
+from trainers.gpu.probe import Probe, probe
 
 GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for
 MIN_FUSED_SPEEDUP = 1.5  # trials that are fused share a shape, and a search learns less of it: this much faster pays

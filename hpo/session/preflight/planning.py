@@ -21,8 +21,9 @@ from hpo.session.preflight.resources import (
 )
 from hpo.session.preflight.resume_rules import check_same_data, taken_over
 from hpo.spec.plan import Plan
-from hpo.spec.settings import DataSpec, SearchSpec
-from hpo.spec.spaces import search_space
+from hpo.spec.search import SearchSpec
+from hpo.spec.settings import DataSpec
+from hpo.spec.spaces.search_space import search_space
 from hpo.spec.study import StudySpec
 from hpo.store.trackers import check_mlflow
 from hpo.system.import_path import add_current_folder

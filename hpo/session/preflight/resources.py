@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hpo.networks.training import check_device
 from hpo.session.preflight.cluster_check import check_nodes
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.system.errors import UserError
 
 

@@ -8,33 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from hpo.spec.checks import difference
-from hpo.spec.settings import OF_ONE_CALL
+from hpo.spec.groups import changeable_settings
 from hpo.spec.study import StudySpec
 from hpo.store.study_file import WAY_ON, check_whole
 from hpo.system.errors import UserError
 from hpo.system.urls import masked
 from trainers.data.dataset import Dataset
-
-_MAY_CHANGE = {
-    *OF_ONE_CALL,
-    "trials",
-    "time_budget",
-    "concurrency",
-    "cpus_per_trial",
-    "gpus_per_trial",
-    "fuse",
-    "address",
-    "storage_path",
-    "trial_timeout",
-    "device",
-    "data_dir",
-    "storage",
-    "dataset",
-    "finalists",
-    "final_seeds",
-    "tensorboard",
-    "mlflow",
-}
 
 
 def taken_over(spec: StudySpec, stored: Mapping[str, Any]) -> StudySpec:
@@ -77,7 +56,7 @@ def _check_data_set(spec: StudySpec, known: tuple[str, str]) -> None:
 
 
 def _check_unchanged(spec: StudySpec, begun: Mapping[str, Any]) -> None:
-    kept = [{k: v for k, v in side.items() if k not in _MAY_CHANGE} for side in (begun, spec.to_dict())]
+    kept = [{k: v for k, v in side.items() if k not in changeable_settings()} for side in (begun, spec.to_dict())]
     if changes := difference(*kept):
         raise UserError(f"--resume {spec.output.resume}: a resumed run cannot change {'; '.join(changes)}")
 

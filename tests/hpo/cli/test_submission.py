@@ -30,7 +30,13 @@ def test_flags_are_kept_and_places_are_said_anew(folder: Path) -> None:
     job = make_job(["--model", "mlp", "cnn", "--results-dir=out"])
     assert job is not None and job.flags[:3] == ("--model", "mlp", "cnn")
     assert job.flags[3:] == ("--name", job.name) and job.target == Path("out") / job.name
-    assert job.entrypoint("j-1") == f"python -m cluster.job j-1 {job.name}"
+    assert job.entrypoint("j-1") == f"python -m cluster.jobs.head j-1 {job.name}"
+
+
+def test_a_file_with_an_architecture_is_named_as_it_travels(folder: Path) -> None:
+    job = make_job(["--model", "nets/mynet.py:Net", "--trials", "5"])
+    assert job is not None and job.flags[:2] == ("--model", "nets/mynet.py:Net")
+    assert job.name.startswith("mynet.py:Net-") and job.own == " --model nets/mynet.py:Net"
 
 
 def test_configuration_and_data_travel(folder: Path) -> None:
@@ -83,10 +89,17 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
     ("line", "message"),
     [
         ("-- --model cnnn", "--model cnnn: unknown (did you mean cnn?)"),
-        ("-- --address auto", "--address auto: a job joins the cluster it is on; leave it out behind the --"),
+        ("-- --address auto", "--address auto: a job joins its own cluster; leave this flag out after the --"),
+        (
+            "-- --model models.mynet:Net",
+            "--model models.mynet:Net: models is the name of a package of Podium's too; name your file instead: "
+            "--model models/mynet.py:Net",
+        ),
+        ("-- --model models/mynet.py:Net", "--model models/mynet.py:Net: a job has Podium's own models/ in place of"),
+        ("-- --model ../mynet.py:Net", "--model ../mynet.py:Net: the file is not in "),
         ("-- --name there", "--name there: results/there already exists"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
-        ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: a file of this machine"),
+        ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: is a file of this machine"),
         ("-- --storage-path here", "--storage-path here: give the whole path"),
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),

@@ -46,7 +46,7 @@ from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
 from hpo.session.preflight.planning import preflight
 from hpo.session.preflight.resources import Available, choose_concurrency
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.views.progress import Progress
 from hpo.search.tuning import run_search
 from hpo.spec.study import StudySpec

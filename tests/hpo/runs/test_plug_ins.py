@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from hpo.session.preflight.planning import preflight
-from hpo.spec.settings import SearchSpec
-from hpo.spec.spaces import search_space
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.search_space import search_space
 from hpo.spec.study import StudySpec
 
 ROOT = Path(__file__).parents[3]

@@ -32,7 +32,7 @@ def spec(results: Path, trials: int = 2, **settings: str) -> StudySpec:
 def test_a_run_that_is_resumed_belongs_to_one_driver(results: Path) -> None:
     with locked(spec(results)) as folder:
         assert folder and folder.path == results / "a"
-        with pytest.raises(UserError, match="--resume a: another driver is at work in"), locked(spec(results)):
+        with pytest.raises(UserError, match="--resume a: another driver is using"), locked(spec(results)):
             pass
     with locked(spec(results)):  # it is free again
         pass
@@ -48,5 +48,5 @@ def test_fewer_trials_than_are_finished_are_refused(results: Path) -> None:
 def test_a_new_run_has_no_folder_yet_and_needs_a_free_name(results: Path) -> None:
     with locked(digits(results_dir=results, name="b")) as folder:
         assert folder is None and not (results / "b").exists()
-    with pytest.raises(UserError, match=r"--name a: .* is there already"):
+    with pytest.raises(UserError, match=r"--name a: .* already exists"):
         locked(digits(results_dir=results, name="a")).__enter__()

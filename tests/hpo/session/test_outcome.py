@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo.session.outcome import Judge, RunState, resume_command
-from hpo.spec.settings import OutputSpec
+from hpo.spec.output import OutputSpec
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
 

@@ -31,7 +31,7 @@ def state(tmp_path: Path) -> str:
 def test_a_session_makes_its_folder_and_locks_it(plan: Plan, tmp_path: Path) -> None:
     with open_session(plan, None) as session:
         assert session.folder.path == tmp_path / "a" and state(tmp_path) == "running"
-        with pytest.raises(UserError, match="another driver is at work"):
+        with pytest.raises(UserError, match="another driver is using"):
             folders.reopen(tmp_path, "a")
     folders.reopen(tmp_path, "a").unlock()
 

@@ -65,7 +65,7 @@ def test_a_winner_that_still_leads_keeps_its_file(folder: RunFolder, plan: Plan,
     checkpoints.save("mlp_small-0001", 2, {"best_epoch": 2, "best_weights": network().state_dict()})
     write_winner(ranked(), folder, plan, checkpoints)
     before = folder.best_pt.read_bytes()
-    checkpoints.place.clear()
+    checkpoints.storage.clear()
     assert write_winner(ranked(), folder, plan, checkpoints) and folder.best_pt.read_bytes() == before
 
 

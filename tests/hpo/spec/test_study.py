@@ -8,7 +8,7 @@ import pytest
 
 from hpo.cli.flags import parse_spec
 from hpo.spec.checks import difference, seconds
-from hpo.spec.spaces import search_space
+from hpo.spec.spaces.search_space import search_space
 from hpo.spec.study import StudySpec
 from models import MODELS
 

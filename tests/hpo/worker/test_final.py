@@ -77,7 +77,7 @@ def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
     ("state", "words"),
     [
         ({"trainer": {"epoch": 1}, "train_s": 9.0}, "its checkpoint is of no use (KeyError: 'model'): it begins anew"),
-        ({"trainer": {"epoch": 1}}, "000001.pt: not a trial's checkpoint (KeyError: 'train_s'): passed over"),
+        ({"trainer": {"epoch": 1}}, "000001.pt: not a trial's checkpoint (KeyError: 'train_s'): skipped"),
     ],
 )
 def test_a_networks_checkpoint_of_no_use_means_from_the_beginning(

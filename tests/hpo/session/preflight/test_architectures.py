@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hpo.search.tuning import _within_budget
 from hpo.session.preflight.planning import preflight
-from hpo.spec.settings import SearchSpec
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.parameter_budget import within_budget
 from models import MODELS
 from tests.helpers.specs import digits as spec
 
@@ -64,6 +64,7 @@ def test_a_budget_takes_an_own_architecture_as_it_comes(tmp_path: Path, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     space = {"heads:net": {"dim": {"low": 8, "high": 64}, "heads": {"low": 3, "high": 8}}}
     plan = preflight(spec(model="heads:net", max_parameters=10_000, space=space))
-    fits = _within_budget(plan, plan.models[0])
+    shape, classes = plan.dataset.input_shape, len(plan.dataset.classes)
+    fits = within_budget(plan.models[0].name, shape, classes, plan.spec.search.max_parameters)
     assert fits({"lr": 0.1, "dim": 8, "heads": 4}) and not fits({"lr": 0.1, "dim": 64, "heads": 4})
     assert fits({"lr": 0.1, "dim": 8, "heads": 3})  # it fails, as a trial, and says why

@@ -21,9 +21,9 @@ from hpo.session.preflight.gpu_sharing import (
 )
 from hpo.session.preflight.planning import preflight
 from hpo.spec.plan import Plan
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.spec.study import StudySpec
-from trainers.probe import Probe
+from trainers.gpu.probe import Probe
 
 GIB = 2**30
 

@@ -8,7 +8,7 @@ import pytest
 
 from hpo.session.preflight.planning import preflight
 from hpo.session.preflight.resources import Available, choose_concurrency, choose_device, choose_gpus_per_trial
-from hpo.spec.settings import ResourceSpec
+from hpo.spec.resources import ResourceSpec
 from hpo.system.errors import UserError
 from tests.helpers.specs import digits as spec
 
@@ -16,11 +16,11 @@ from tests.helpers.specs import digits as spec
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"device": "cuda"}, "--device cuda: there is no GPU here; choose from cpu, auto"),
+        ({"device": "cuda"}, "--device cuda: this machine has no CUDA GPU; choose from cpu, auto"),
         ({"gpus_per_trial": 1}, "--gpus-per-trial 1: there are 0 GPUs"),
         ({"gpus_per_trial": 0.5}, "--gpus-per-trial 0.5: there are 0 GPUs"),
         ({"device": "cpu", "gpus_per_trial": 1}, "--gpus-per-trial 1: --device cpu uses none"),
-        ({"device": "mps"}, "--device mps: there is no Apple GPU here"),
+        ({"device": "mps"}, "--device mps: this machine has no Apple GPU"),
         ({"cpus_per_trial": 9999}, "--cpus-per-trial 9999: there are"),
         ({"workers_per_trial": 9999}, "--workers-per-trial 9999, with --cpus-per-trial 1 for each: there are"),
         ({"workers_per_trial": 2, "gpus_per_trial": 1}, "--gpus-per-trial 1 for each of --workers-per-trial 2: there"),

@@ -15,7 +15,7 @@ from models import build_model
 from trainers.config import TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset
 from trainers.fused.trainer import FusedTrainer
-from trainers.graphs import StepRunner, is_capturable
+from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.single import SingleTrainer
 
 

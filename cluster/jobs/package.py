@@ -1,4 +1,4 @@
-"""What travels with a job: the project without what a cluster does not need, in one zip file."""
+"""Packs what travels with a job: Podium and the project, without what a cluster does not need, in one zip file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 
 from cluster.errors import ClusterError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
 MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
 FLAGS = "flags.json"
+REQUIREMENTS = "requirements.json"
 EXTRA = "_podium"  # holds what is no part of the project: data, a configuration, a run to go on with
 _LEFT_OUT = {"data", "results", "venv", "env", "node_modules", "__pycache__", "build", "dist"}
 
@@ -24,10 +25,12 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
     """Writes Podium's packages, the files of `project` and, under _podium/NAME, each file or folder in `extra` to
     the zip file `target`; returns how many files.
 
-    The same files make the same bytes, so that Ray uploads them once. Raises ValueError, naming what is big, if it
-    were more than Ray takes.
+    The same files make the same bytes, so that Ray uploads them once. Raises ValueError, with the largest files, if
+    the zip file would be larger than Ray takes.
     """
-    files = {**dict(_project(project)), **_podium()}  # a project's own models/ is not to take the place of Podium's
+    # A project's own models/ stays here: in its place a job has Podium's.
+    own = {name: file for name, file in _project(project) if name.partition("/")[0] not in PACKAGES}
+    files = {**own, **_podium()}
     for name, path in extra.items():
         files |= {f"{EXTRA}/{name}{inner}": file for inner, file in _inside(path)}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -43,7 +46,7 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+    """The bytes of a file, or of all files in a folder."""
     return sum(file.stat().st_size for _, file in _inside(path))
 
 
@@ -69,7 +72,8 @@ def _podium() -> dict[str, Path]:
 
 
 def _project(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The project's files, by their place in it: those git has or would take; without git, all that are not hidden."""
+    """The project's files by their path in it: in a git repository those that git tracks or would add, elsewhere all
+    that are not hidden."""
     names = _listed_by_git(folder)
     if names is None:
         names = [str(file.relative_to(folder)) for file in _walk(folder)]
@@ -83,7 +87,7 @@ def _project(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _listed_by_git(folder: Path) -> list[str] | None:
-    """None outside of a repository; ValueError where there is one and git does not read it."""
+    """The paths that git tracks or would add; None outside of a repository. ValueError where git cannot read it."""
     if not any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
         return None
     listing = ["git", "-C", str(folder), "ls-files", "-co", "--exclude-standard", "-z"]

@@ -1,8 +1,8 @@
-"""Results come back from a cluster without a disk that is shared.
+"""Brings results back from a cluster without a shared disk.
 
-Ray's Jobs API sends files to a cluster and none back. Its dashboard hands out the files in the session's log folder,
-though, behind the same token: there the job leaves its results as an archive, anew while it runs, and from there the
-submitting machine takes them.
+Ray's Jobs API sends files to a cluster, and none back. But its dashboard hands out the files in the session's log
+folder, behind the same token. The job writes its results there as an archive, again and again while it runs, and the
+submitting machine fetches it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _DATABASE = "study.db"
 
 
 def archive_name(job: str) -> str:
-    """Of the archive in the session's log folder."""
+    """The name of a job's archive in the session's log folder."""
     return f"podium-{job}.tar.gz"
 
 
 def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
-    """Packs results/NAME for whoever fetches it, in one step; returns what was too big to travel.
+    """Packs results/NAME into `archive`, in one step; returns the files that were too large.
 
-    Unless `whole`, without weights and logs. The database is copied as of one moment, with a driver at work in it.
+    Weights and logs are left out unless `whole`. The database is copied as it is at one moment, while a driver writes.
     """
     left: list[str] = []
     handle, temporary = tempfile.mkstemp(dir=archive.parent, prefix=".podium-")
@@ -69,9 +69,9 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
 def unpack(content: bytes, folder: Path) -> bool:
     """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
 
-    False where the folder has more finished trials than the archive, and is left as it is: the run has gone on here.
-    Raises ValueError for what is no whole archive, where a driver is at work in the folder and where it holds another
-    run of this name, OSError where the disk does not take it.
+    Returns False where the folder has more finished trials than the archive: the run has gone on here, and nothing is
+    changed. Raises ValueError where the archive is not whole, a driver is at work in the folder, or the folder holds
+    another run of this name; OSError where the disk fails.
     """
     with _opened(content) as archive:
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _run_id(folder: Path) -> str | None:
 
 
 def _lock(lock: IO[str], folder: Path) -> None:
-    """Waits a little: another follower of the same job takes no longer."""
+    """Takes the lock, and waits a few seconds for it: another follower of the same job holds it no longer."""
     until = time.monotonic() + LOCK_S
     while True:
         try:
@@ -146,7 +146,7 @@ def _opened(content: bytes) -> Iterator[tarfile.TarFile]:
 
 
 def _extract(tar: tarfile.TarFile, new: Path) -> None:
-    """Files alone, and none outside of `new`: tarfile's own filter is missing in the first releases of Python 3.11."""
+    """Extracts files only, and only below `new`. The first releases of Python 3.11 have no such filter in tarfile."""
     for entry in tar.getmembers():
         path = PurePosixPath(entry.name)
         if not (entry.isreg() or entry.isdir()) or path.is_absolute() or ".." in path.parts:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import jobs
-from cluster.jobs import Jobs, _Log
+from cluster.jobs import client
+from cluster.jobs.client import Jobs, _Log
 
 
 async def parts(*texts: str, silent: bool = False) -> AsyncIterator[str]:
@@ -22,7 +22,7 @@ async def parts(*texts: str, silent: bool = False) -> AsyncIterator[str]:
 
 
 def test_each_part_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "SILENCE_S", 0.05)
+    monkeypatch.setattr(client, "SILENCE_S", 0.05)
     shown: list[str] = []
     log = _Log(shown.append)
     assert not asyncio.run(log.read(parts("one\n", "tw", silent=True)))

@@ -10,7 +10,7 @@ import pytest
 from models import build_model
 from trainers.config import EpochResult, TrainConfig
 from trainers.data.dataset import TrainingData, load_dataset
-from trainers.probe import _rate, probe
+from trainers.gpu.probe import _rate, probe
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from cluster.auth import HOW, headers, use_token
 from cluster.errors import ClusterError
 from cluster.host.ports import reach
-from cluster.results import archive_name
+from cluster.jobs.results import archive_name
+from cluster.ray_private import server_version
 
 PATIENCE_S = 30.0  # for a connection that was lost
 SILENCE_S = 20.0
@@ -42,7 +43,7 @@ class Jobs:
             for chatty in ("dashboard_sdk", "job.sdk"):
                 logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
             self._client: Any = JobSubmissionClient(self.address)
-            _check_version(self._client._server_ray_version)
+            _check_version(server_version(self._client))
 
     def submit(
         self, job: str, entrypoint: str, package: str, variables: dict[str, str], metadata: dict[str, str]
@@ -70,12 +71,12 @@ class Jobs:
             return next((found for found in self._client.list_jobs() if found.submission_id == job), None)
 
     def names(self) -> list[str]:
-        """Of Podium's jobs on the cluster."""
+        """The ids of Podium's jobs on the cluster."""
         with _in_one_line(self.address):
             return [j.submission_id for j in self._client.list_jobs() if "podium_name" in (j.metadata or {})]
 
     def stop(self, job: str) -> None:
-        """Asks the job to end well; it is killed when it has not after a minute."""
+        """Asks the job to end well. After a minute the cluster kills it."""
         with _in_one_line(self.address):
             self._client.stop_job(job)
 
@@ -122,13 +123,16 @@ class Jobs:
 
 
 class _Log:
-    """A log that is read from its beginning each time and shown once."""
+    """A log that is read from its beginning each time. Each part of it is shown once."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.shown = show, 0
 
     async def read(self, parts: AsyncIterator[str]) -> bool:
-        """True at the end; False where nothing comes for a while: the job may be silent, or the connection gone."""
+        """Shows what is new; returns True at the end, False when nothing comes for a while.
+
+        Then the job may be silent, or the connection may be gone.
+        """
         seen = 0
         while True:
             try:
@@ -146,7 +150,7 @@ class _Log:
 
 @contextmanager
 def _in_one_line(address: str) -> Iterator[None]:
-    """Whatever is wrong with the connection, as a ConnectionError of one line."""
+    """Turns whatever is wrong with the connection into a ConnectionError of one line."""
     try:
         yield
     except Exception as error:

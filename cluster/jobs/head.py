@@ -1,6 +1,6 @@
 """The cluster's side of a submitted run: starts it on the head and hands its results out.
 
-python -m cluster.job JOB NAME
+python -m cluster.jobs.head JOB NAME
 
 The flags of the run are in a file: what a job is called with, the dashboard shows.
 """
@@ -16,41 +16,47 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.connect import connect
-from cluster.errors import BAD_INPUT, SIGNALLED
-from cluster.package import EXTRA, FLAGS
-from cluster.results import archive_name, check_same, publish, trials_in
+from cluster.errors import BAD_INPUT, SIGNALLED, ClusterError
+from cluster.jobs.package import EXTRA, FLAGS, REQUIREMENTS
+from cluster.jobs.requirements import missing
+from cluster.jobs.results import archive_name, check_same, publish, trials_in
 
 INTERVAL_S = 15.0
-REQUIREMENTS = ("torch", "torchvision", "optuna", "pandas", "cyclopts", "rich", "sklearn", "matplotlib", "cmaes")
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs hpo/run.py with the flags that came along; returns its exit code."""
     job, name = argv
-    flags = json.loads((Path(EXTRA) / FLAGS).read_text(encoding="utf-8"))
+    flags, needed = (json.loads((Path(EXTRA) / file).read_text(encoding="utf-8")) for file in (FLAGS, REQUIREMENTS))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # the run gets them too, and ends well; this waits for it
-    if missing := [module for module in REQUIREMENTS if find_spec(module) is None]:
-        where = f"Python {platform.python_version()}, {sys.executable}"
-        print(
-            f"hpo: the head's Python ({where}) lacks {', '.join(missing)}: install Podium's requirements on all nodes"
-        )
-        return BAD_INPUT
-    folder = _results() / name
     address = os.environ["RAY_ADDRESS"]
-    with connect(address) as session:
-        archive = session / "logs" / archive_name(job)
     try:
+        _check_requirements(needed)
+        folder = _results() / name
+        with connect(address) as session:
+            archive = session / "logs" / archive_name(job)
         _take_over(Path(EXTRA) / "resume" / name, folder)
-    except ValueError as error:
+    except ClusterError as error:
         print(f"hpo: {error}")
         return BAD_INPUT
-    places = ["--address", address, "--results-dir", "results"]
-    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags, *places])
+    return _run([*flags, "--address", address, "--results-dir", "results"], folder, archive)
+
+
+def _check_requirements(needed: Sequence[str]) -> None:
+    if lacking := missing(needed):
+        where = f"Python {platform.python_version()}, {sys.executable}"
+        raise ClusterError(
+            f"the head's Python ({where}) lacks {', '.join(lacking)}: install Podium's requirements on all nodes"
+        )
+
+
+def _run(flags: Sequence[str], folder: Path, archive: Path) -> int:
+    """Runs hpo/run.py, hands its results out now and then, and returns its exit code."""
+    run = subprocess.Popen([sys.executable, "hpo/run.py", *flags])
     while True:
         with suppress(subprocess.TimeoutExpired):
             code = run.wait(INTERVAL_S)
@@ -62,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _results() -> Path:
-    """The head's own folder of runs, which outlives the job, under the name that the run's output gives it."""
+    """Makes `results` a link to the head's own folder of runs, which outlives the job; returns it."""
     kept = Path.home() / "podium-results"
     kept.mkdir(exist_ok=True)
     shown = Path("results")
@@ -73,7 +79,7 @@ def _results() -> Path:
 
 
 def _take_over(sent: Path, folder: Path) -> None:
-    """A run to go on with that came along takes the place of the head's own, unless that knows more trials."""
+    """Replaces the head's own run with the one that came along to be continued, unless the head's has more trials."""
     if not sent.is_dir():
         return
     check_same(sent, folder)

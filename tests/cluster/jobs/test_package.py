@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import package
-from cluster.package import make_package
+from cluster.jobs import package
+from cluster.jobs.package import make_package
 
 
 def packed(tmp_path: Path, project: Path, **extra: Path) -> set[str]:
@@ -46,7 +46,7 @@ def test_the_project_travels_without_data_results_secrets_and_caches(tmp_path: P
     names = packed(tmp_path, project)
     own = {name for name in names if name.split("/")[0] not in package.PACKAGES}
     assert own == {"mynets.py", "lib/deep/x.py", "lib/data/kept.csv"}
-    assert {"hpo/run.py", "cluster/job.py", "models/cnn.py", "trainers/data/dataset.py"} <= names
+    assert {"hpo/run.py", "cluster/jobs/head.py", "models/cnn.py", "trainers/data/dataset.py"} <= names
 
 
 def test_in_a_git_repository_what_git_ignores_stays(tmp_path: Path, project: Path) -> None:
@@ -68,7 +68,9 @@ def test_links_that_lead_out_and_a_projects_own_models_stay(tmp_path: Path, proj
     (project / "link.txt").symlink_to(tmp_path / "secret.txt")
     (project / "models").mkdir()
     (project / "models" / "__init__.py").write_text("mine")
-    assert "link.txt" not in packed(tmp_path, project)
+    (project / "models" / "mynet.py").write_text("mine")
+    names = packed(tmp_path, project)
+    assert "link.txt" not in names and "models/mynet.py" not in names
     with zipfile.ZipFile(tmp_path / "p.zip") as archive:
         assert archive.read("models/__init__.py") == (package.ROOT / "models" / "__init__.py").read_bytes()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import results
-from cluster.results import publish, unpack
+from cluster.jobs import results
+from cluster.jobs.results import publish, unpack
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_database_does_not_meet_what_its_predecessor_left(run: Path, tmp_path:
 
 
 def test_a_killed_drivers_database_arrives_on_the_head_with_its_log(run: Path, tmp_path: Path) -> None:
-    from cluster.job import _take_over
+    from cluster.jobs.head import _take_over
 
     (run / "trials.jsonl").write_text("1\n")
     killed = sqlite3.connect(run / "study.db")

@@ -5,14 +5,14 @@ import re
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.spec.settings import SearchSpec
-from hpo.spec.spaces import SPACES, search_space
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.search_space import base_space, search_space
 from models import MODELS, count_parameters
 
 
 def test_every_architecture_has_a_space_with_the_documented_bounds() -> None:
-    assert set(SPACES) == set(MODELS)
-    for name, space in SPACES.items():
+    for name in MODELS:
+        space = base_space(name)
         low, high = (1e-5, 1e-2) if name == "vgg16" else (1e-4, 1e-1)
         assert space.distributions["lr"] == FloatDistribution(low, high, log=True)
         assert space.distributions["batch_size"] == CategoricalDistribution((32, 64, 128, 256))
@@ -52,7 +52,7 @@ def test_a_file_narrows_its_own_architecture_alone() -> None:
     cnn = search_space("cnn", spec).distributions
     assert cnn["activation"] == CategoricalDistribution(("relu", "gelu"))
     assert cnn["dropout"] == CategoricalDistribution((0.2,))
-    assert search_space("mlp", spec).distributions == SPACES["mlp"].distributions
+    assert search_space("mlp", spec).distributions == base_space("mlp").distributions
 
 
 def test_momentum_can_be_fixed_though_it_is_not_searched() -> None:

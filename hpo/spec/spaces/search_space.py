@@ -6,9 +6,7 @@ is every study's first trial. A user narrows it with --set, --range or the [spac
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +18,13 @@ from optuna.distributions import (
 )
 
 from hpo.spec.checks import unknown
-from hpo.spec.settings import SearchSpec
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
+from hpo.spec.spaces.domains import check_value
 from hpo.system.errors import UserError
-from models import MODELS, is_known
-from models.names import ACTIVATIONS, PRETRAINED
-from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TrainConfig, split_config
+from models import MODELS, REQUIRED, hyperparameters, is_known, published_widths
+from models.names import ACTIVATIONS
+from trainers.config import OPTIMIZERS, TrainConfig, split_config
 
 Distributions = dict[str, BaseDistribution]
 
@@ -44,6 +44,8 @@ _DEFAULTS: dict[str, Any] = {
     "optimizer": "adam",
     "weight_decay": 1e-6,
 }
+# VGG16 has no BatchNorm: above 1e-2 it does not train.
+_LR_OF_VGG16 = FloatDistribution(1e-5, 1e-2, log=True), 1e-4
 # What keeps its value unless a user says otherwise, by --set, --range or a table.
 _FURTHER: dict[str, Any] = {
     key: getattr(TrainConfig, key) for key in ("momentum", "schedule", "step_epochs", "step_factor", "augment")
@@ -59,70 +61,30 @@ class Space:
     default: dict[str, Any]
 
 
-def _space(*without: str, default: dict[str, Any] | None = None, **changed: BaseDistribution) -> Space:
-    """The common space without some hyperparameters, with others changed, and its defaults."""
-    kept = {key: value for key, value in {**_COMMON, **changed}.items() if key not in without}
-    return Space(kept, {**_DEFAULTS, **_FURTHER, **(default or {})})
-
-
-SPACES: dict[str, Space] = {
-    "mlp": _space(),
-    "mlp_small": _space(),
-    "mlp_wide": _space(),
-    "cnn": _space(),
-    "cnn_dropout": _space(default={"dropout": 0.2}),
-    "cnn_deep": _space(),
-    "lenet5": _space(),
-    "lenet5_bn": _space(default={"dropout": 0.5}),
-    "compact_190k": _space("dropout"),
-    "compact_18k": _space("dropout"),
-    "compact_7k": _space("dropout"),
-    "compact_6k": _space("dropout"),
-    # VGG16 has no BatchNorm: above 1e-2 it does not train.
-    "vgg16": _space(
-        "activation",
-        lr=FloatDistribution(1e-5, 1e-2, log=True),
-        default={"lr": 1e-4, "dropout": 0.5, "pretrained": "none"},
-    ),
-}
-
-
 def base_space(model: str) -> Space:
-    """The architecture's own space. For a user's: the common one, less what its callable does not take.
+    """The architecture's own space: the common one, without what its callable does not take.
 
-    Raises ValueError where a user's architecture cannot be imported.
+    Raises ValueError where a user's architecture cannot be imported, and for a parameter that a setting of the training
+    is called as.
     """
-    if model in SPACES:
-        space = SPACES[model]
-        return Space(space.distributions, {**space.default, **published_widths(model)})
-    parameters = _hyperparameters(model)
-    without = [key for key in ("dropout", "activation") if key not in parameters]
-    return _space(*without, default=parameters)
-
-
-def published_widths(model: str) -> dict[str, int]:
-    """width_1, width_2, ... of an architecture whose widths can be chosen, as published."""
-    widths = MODELS[model].widths if model in MODELS else ()
-    return {f"width_{number}": width for number, width in enumerate(widths, start=1)}
-
-
-def _hyperparameters(model: str) -> dict[str, Any]:
-    """What a user's callable takes beyond (input_shape, num_classes), with its defaults (None: it must be given).
-
-    What has another kind of default than a number, a text or a truth value keeps it, and cannot be set. ValueError for
-    a name that a setting of the training has already.
-    """
-    import inspect
-
-    from models import builder
-
-    parameters = list(inspect.signature(builder(model)).parameters.values())[2:]
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    taken = split_config({p.name: None for p in named})[0]
-    if taken:
+    own = hyperparameters(model)
+    if taken := split_config(dict.fromkeys(own))[0]:
         raise UserError(f"--model {model}: its {', '.join(taken)} is a setting of the training too; rename it")
-    plain = [p for p in named if p.default is p.empty or isinstance(p.default, bool | int | float | str)]
-    return {p.name: None if p.default is p.empty else p.default for p in plain}
+    # What has another kind of default keeps it. What has none needs a value.
+    plain = {
+        key: value for key, value in own.items() if value is REQUIRED or isinstance(value, bool | int | float | str)
+    }
+    values = {key: None if value is REQUIRED else value for key, value in plain.items()}
+    without = [key for key in ("dropout", "activation") if key not in values]
+    kept = {key: distribution for key, distribution in _COMMON.items() if key not in without}
+    default = {**_DEFAULTS, **_FURTHER, **values}
+    if model == "vgg16":
+        kept["lr"], default["lr"] = _LR_OF_VGG16
+    return Space(kept, default)
+
+
+def _can_be_set(default: Any) -> bool:
+    return default is REQUIRED or isinstance(default, bool | int | float | str)
 
 
 def search_space(model: str, spec: SearchSpec) -> Space:
@@ -143,15 +105,15 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     # A flag is for every architecture that has such a hyperparameter; one of them must.
     bases = [base, *(base_space(other) for other in spec.model if other != model)]
     for text in spec.ranges:
-        key, value = _split("--range", text)
+        key, value = split_assignment("--range", text)
         _check_name(f"--range {text}", key, bases)
         if key in _names(base):
             distributions[key] = _from_range(f"--range {text}", key, value, base)
     for text in spec.fixed:
-        key, value = _split("--set", text)
+        key, value = split_assignment("--set", text)
         _check_name(f"--set {text}", key, bases)
         if key in _names(base):
-            distributions[key] = _fixed(f"--set {text}", key, _number_or_text(value), base)
+            distributions[key] = _fixed(f"--set {text}", key, parse_value(value), base)
     return Space(distributions, {key: _default(base.default.get(key), d) for key, d in distributions.items()})
 
 
@@ -171,7 +133,7 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
         if key not in values and not flag.startswith("--set "):
             raise UserError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
         _check_name(flag, key, [base])
-        _check(flag, key, value, base)
+        check_value(flag, key, value, _is_integer(key, base))
         values[key] = value
     without = [key for key, value in values.items() if value is None]
     if without:
@@ -179,25 +141,12 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
     return values
 
 
-def parse_assignments(flag: str, texts: Iterable[str]) -> dict[str, Any]:
-    """["lr=0.01"] as {"lr": 0.01}: numbers where they are ones; ValueError where there is no NAME=VALUE."""
-    return {key: _number_or_text(value) for key, value in (_split(flag, text) for text in texts)}
-
-
 def _check_tables(tables: Any) -> None:
     for name, table in tables.items() if isinstance(tables, Mapping) else [("", tables)]:
         if not isinstance(table, Mapping):
             raise UserError(f"--config: space.{name} = {table!r} is no table; write [space.{name or 'cnn'}]")
         if not is_known(name):
-            raise unknown(f"--config: [space.{name}]", name, SPACES)
-
-
-def _split(flag: str, text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not key or not value:
-        example = "lr=0.01" if flag == "--set" else "lr=1e-4:1e-2:log"
-        raise UserError(f"{flag} {text}: write NAME=VALUE, such as {flag} {example}")
-    return key.strip().replace("-", "_"), value.strip()
+            raise unknown(f"--config: [space.{name}]", name, MODELS)
 
 
 def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
@@ -205,7 +154,7 @@ def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistributio
         if not value:
             raise UserError(f"{flag} = []: needs at least one choice")
         for choice in value:
-            _check(flag, key, choice, base)
+            check_value(flag, key, choice, _is_integer(key, base))
         return CategoricalDistribution(tuple(value))
     if not isinstance(value, Mapping):
         return _fixed(f"{flag} = {value}", key, value, base)
@@ -216,11 +165,8 @@ def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistributio
 
 
 def _from_range(flag: str, key: str, text: str, base: Space) -> BaseDistribution:
-    low, _, rest = text.partition(":")
-    high, _, scale = rest.partition(":")
-    if not high or scale not in ("", "log"):
-        raise UserError(f"{flag}: write NAME=LOW:HIGH or NAME=LOW:HIGH:log")
-    return _interval(flag, key, (_number_or_text(low), _number_or_text(high)), scale == "log", base)
+    low, high, log = parse_range(flag, text)
+    return _interval(flag, key, (low, high), log, base)
 
 
 def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space) -> BaseDistribution:
@@ -229,7 +175,7 @@ def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space
             raise UserError(f"{flag}: {end!r} is not a number")
         if log and end <= 0:
             raise UserError(f"{flag}: {end:g} is outside a logarithm's domain; both ends must be over 0")
-        _check(flag, key, end, base)
+        check_value(flag, key, end, _is_integer(key, base))
     low, high = ends
     if low >= high:
         raise UserError(f"{flag}: upside down, low {low:g} must be under high {high:g}")
@@ -239,45 +185,9 @@ def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space
 
 
 def _fixed(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
-    _check(flag, key, value, base)
+    check_value(flag, key, value, _is_integer(key, base))
     whole = isinstance(value, str | bool) or _is_integer(key, base)
     return CategoricalDistribution((value if whole else float(value),))
-
-
-_DOMAINS: dict[str, tuple[float, float, str]] = {
-    "lr": (math.ulp(0.0), math.inf, "over 0 and finite"),
-    "dropout": (0.0, math.nextafter(1.0, 0.0), "at least 0 and under 1"),
-    "momentum": (0.0, math.nextafter(1.0, 0.0), "at least 0 and under 1"),
-    "weight_decay": (0.0, math.inf, "at least 0"),
-    "batch_size": (1, 2**31, "a whole number from 1 to 2147483648"),
-    "step_epochs": (1, 2**31, "a whole number from 1 to 2147483648"),
-    "width": (1, 2**16, "a whole number from 1 to 65536"),
-    "step_factor": (math.ulp(0.0), 1.0, "over 0 and at most 1"),
-}
-_CHOICES = {
-    "activation": ACTIVATIONS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "augment": AUGMENTATIONS,
-    "pretrained": PRETRAINED,
-}
-
-
-def _check(flag: str, key: str, value: Any, base: Space) -> None:
-    """ValueError unless `value` lies in the domain of hyperparameter `key`."""
-    if key in _CHOICES:
-        if value not in _CHOICES[key]:
-            raise unknown(flag, str(value), _CHOICES[key])
-        return
-    known = "width" if re.fullmatch(r"width_\d+", key) else key
-    if known not in _DOMAINS:  # a hyperparameter of a user's own architecture
-        return
-    low, high, words = _DOMAINS[known]
-    whole = not _is_integer(key, base) or isinstance(value, int)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not whole:
-        raise UserError(f"{flag}: {value!r} is not {'a whole' if _is_integer(key, base) else 'a'} number")
-    if not (math.isfinite(value) and low <= value <= high):
-        raise UserError(f"{flag}: {key} must be {words}")
 
 
 def _names(base: Space) -> list[str]:
@@ -302,14 +212,3 @@ def _default(value: Any, distribution: BaseDistribution) -> Any:
         return value if value in distribution.choices else distribution.choices[0]
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     return distribution.low if value is None else min(max(value, distribution.low), distribution.high)
-
-
-def _number_or_text(text: str) -> bool | int | float | str:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -1,0 +1,64 @@
+"""The settings of what comes of the trials: finals, files and what is printed. The text under a field is its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hpo.spec.checks import at_least, check_name
+from hpo.spec.settings import CHANGEABLE, MANY, OF_ONE_CALL, SWITCH
+from hpo.system.errors import UserError
+from hpo.trials.ranking import RankBy
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class FinalsSpec:
+    """What comes of the trials in the end."""
+
+    finalists: int = field(default=1, metadata=CHANGEABLE)
+    """Number of best trials of each architecture to train again with fresh seeds. Only they see the test images. 0
+    leaves this out."""
+    final_seeds: int = field(default=3, metadata=CHANGEABLE)
+    """Number of networks to train of each finalist, each with a seed of its own."""
+    rank_by: Annotated[tuple[str, ...], MANY] = ()
+    """How trials are ranked: accuracy, parameters and time in another order, or weights such as accuracy=1 time=0.2
+    [default: accuracy parameters time]"""
+    one_standard_error: Annotated[bool, SWITCH] = False
+    """Takes as the winner the smallest network whose accuracy is within one standard error of the best."""
+
+    def __post_init__(self) -> None:
+        at_least("--finalists", self.finalists, 0)
+        at_least("--final-seeds", self.final_seeds, 1)
+        RankBy.of(self.rank_by)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class OutputSpec:
+    """Where results go, and what is shown."""
+
+    name: str | None = field(default=None, metadata=OF_ONE_CALL)
+    """Name of the run, and of its folder in --results-dir. [default: the architectures and the time]"""
+    results_dir: Path = field(default=Path("results"), metadata=OF_ONE_CALL)
+    """Folder of all runs."""
+    resume: str | None = field(default=None, metadata=OF_ONE_CALL)
+    """Name of an earlier run to continue. It keeps its flags; --trials and the flags for time and resources can be
+    given anew."""
+    tensorboard: Annotated[bool, SWITCH] = field(default=False, metadata=CHANGEABLE)
+    """Also writes each trial's curves for TensorBoard into the run's folder."""
+    mlflow: str | None = field(default=None, metadata=CHANGEABLE)
+    """URI of an MLflow tracking server or store. Each trial is logged there too. [default: none]"""
+    quiet: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
+    """Prints only where the results are."""
+    dry_run: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
+    """Prints what would be run, and runs nothing."""
+
+    def __post_init__(self) -> None:
+        check_name("--name", self.name)
+        check_name("--resume", self.resume)
+        if self.name and self.resume and self.name != self.resume:
+            raise UserError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")

@@ -1,0 +1,130 @@
+"""The settings of what is searched. The text under a field is the help of its flag."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from hpo.spec.checks import at_least, check_name, check_seed, choice, seconds, unknown
+from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
+from hpo.system.errors import UserError
+from hpo.trials.objectives import OBJECTIVES, SEVERAL
+from models import MODELS, is_known
+from models.own import check_own, is_file
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii")
+SCHEDULERS = ("auto", "asha", "none")
+OWN = ", or give MODULE:NAME or FILE.py:NAME"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """What is searched, and how."""
+
+    model: Annotated[tuple[str, ...], MANY] = ("cnn",)
+    """Architectures to tune, one after another: names from `hpo models`, all, or your own as MODULE:NAME or
+    FILE.py:NAME. [default: cnn]"""
+    trials: int = field(default=50, metadata=CHANGEABLE)
+    """Number of trials of each architecture."""
+    epochs: int = 10
+    """Epochs of a trial that is not stopped early."""
+    objective: Annotated[tuple[str, ...], MANY] = ("accuracy",)
+    """What the search improves: accuracy, or accuracy together with parameters, time or both. [default: accuracy]"""
+    sampler: str = "tpe"
+    """Optuna's sampler: tpe, random, gp, cmaes or nsgaii."""
+    scheduler: str = "auto"
+    """Early stopping: asha compares trials after 1, 3, 9, ... epochs and stops the worse ones; none stops no trial.
+    auto is asha for the samplers tpe and random, otherwise none."""
+    seed: int = 0
+    """Seed of the sampler. Trial number n trains with this seed plus n."""
+    fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
+    """Fixes a hyperparameter: --set lr=0.01"""
+    ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
+    """Sets the range of a hyperparameter: --range lr=1e-4:1e-2:log"""
+    space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
+    """The [space.MODEL] tables of a --config file."""
+    search_widths: Annotated[bool, SWITCH] = False
+    """Searches the widths of the layers too, for the architectures that have a hyperparameter width_1."""
+    max_parameters: int | None = None
+    """Limit on the number of parameters. Larger networks are not trained, and an architecture is left out where all its
+    networks are larger. [default: no limit]"""
+    time_budget: str | None = field(default=None, metadata=CHANGEABLE)
+    """Time limit of the search, such as 90s, 10m or 2h. After it no trial starts, and running trials end with their
+    current epoch. [default: no limit]"""
+    trial_timeout: str | None = field(default=None, metadata=CHANGEABLE)
+    """Time limit of a trial, such as 90s, 10m or 2h. A trial that takes longer has failed; the search goes on.
+    [default: no limit]"""
+    storage: str | None = field(default=None, metadata=CHANGEABLE)
+    """URL of a database that keeps the study, as Optuna's RDBStorage takes it. [default: study.db in the run's
+    folder]"""
+    study: str | None = None
+    """Name of a study in --storage that several runs share. Each run adds its trials to it. [default: a study of this
+    run alone]"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", _checked_models(tuple(self.model)))
+        choice("--sampler", self.sampler, SAMPLERS)
+        choice("--scheduler", self.scheduler, SCHEDULERS)
+        self._check_objective()
+        check_name("--study", self.study)
+        if self.study and not self.storage:
+            raise UserError(f"--study {self.study}: give the --storage that all drivers share")
+        at_least("--trials", self.trials, 1)
+        at_least("--epochs", self.epochs, 1)
+        check_seed(self.seed)
+        at_least("--max-parameters", self.max_parameters, 1)
+        with_widths = [name for name, architecture in MODELS.items() if architecture.widths]
+        if self.search_widths and not set(self.model) & set(with_widths):
+            raise UserError(f"--search-widths: is for {', '.join(with_widths)}; --model has none of them")
+        for flag, duration in (("--time-budget", self.time_budget), ("--trial-timeout", self.trial_timeout)):
+            if duration is not None:
+                seconds(duration, flag)
+
+    def _check_objective(self) -> None:
+        said = f"--objective {' '.join(self.objective)}"
+        for name in self.objective:
+            choice("--objective", name, tuple(OBJECTIVES))
+        if "accuracy" not in self.objective or len(set(self.objective)) < len(self.objective):
+            raise UserError(f"{said}: give accuracy, alone or once with some of {', '.join(list(OBJECTIVES)[1:])}")
+        if len(self.objective) > 1 and self.sampler not in SEVERAL:
+            raise UserError(
+                f"--sampler {self.sampler}: is for one objective; with {said} choose from {', '.join(SEVERAL)}"
+            )
+        if len(self.objective) > 1 and self.scheduler == "asha":
+            raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+
+    @property
+    def budget_s(self) -> float:
+        """The time budget; infinite without one."""
+        return seconds(self.time_budget) if self.time_budget else math.inf
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether trials are stopped early.
+
+        With auto they are not where the sampler makes no use of a stopped trial: GP learns from completed ones alone,
+        CMA-ES and NSGA-II ignore stopped ones. With several objectives Optuna takes no value before a trial's end.
+        """
+        if len(self.objective) > 1:
+            return False
+        return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("tpe", "random"))
+
+
+def _checked_models(models: tuple[str, ...]) -> tuple[str, ...]:
+    """The architectures, each once, with all of them for "all"."""
+    if not models:
+        raise UserError(f"--model: choose from {', '.join(MODELS)}, all")
+    for name in models:
+        if name != "all" and not is_known(name):
+            raise unknown(f"--model {name}", name, (*MODELS, "all"), OWN)
+        check_own(name)
+    chosen = tuple(MODELS) if "all" in models else tuple(dict.fromkeys(models))
+    files = Counter(name.rpartition("/")[2] for name in chosen if is_file(name))
+    if twice := [name for name, count in files.items() if count > 1]:  # trials are named after the file
+        raise UserError(f"--model {' '.join(models)}: two files give {twice[0]}; rename one of them")
+    return chosen

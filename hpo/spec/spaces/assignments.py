@@ -1,0 +1,43 @@
+"""NAME=VALUE and NAME=LOW:HIGH:log: what --set and --range take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hpo.system.errors import UserError
+
+
+def split_assignment(flag: str, text: str) -> tuple[str, str]:
+    """("lr", "0.01") of "lr=0.01"; ValueError where there is no NAME=VALUE."""
+    key, separator, value = text.partition("=")
+    if not separator or not key or not value:
+        example = "lr=0.01" if flag == "--set" else "lr=1e-4:1e-2:log"
+        raise UserError(f"{flag} {text}: write NAME=VALUE, such as {flag} {example}")
+    return key.strip().replace("-", "_"), value.strip()
+
+
+def parse_assignments(flag: str, texts: Iterable[str]) -> dict[str, Any]:
+    """{"lr": 0.01} of ["lr=0.01"]: numbers and truth values where they are ones."""
+    return {key: parse_value(value) for key, value in (split_assignment(flag, text) for text in texts)}
+
+
+def parse_range(flag: str, text: str) -> tuple[Any, Any, bool]:
+    """(low, high, whether the scale is logarithmic) of "LOW:HIGH" or "LOW:HIGH:log"; ValueError for another form."""
+    low, _, rest = text.partition(":")
+    high, _, scale = rest.partition(":")
+    if not high or scale not in ("", "log"):
+        raise UserError(f"{flag}: write NAME=LOW:HIGH or NAME=LOW:HIGH:log")
+    return parse_value(low), parse_value(high), scale == "log"
+
+
+def parse_value(text: str) -> bool | int | float | str:
+    """A truth value or a number where the text is one, otherwise the text."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

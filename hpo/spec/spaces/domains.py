@@ -1,0 +1,50 @@
+"""Which values a hyperparameter can have at all, whatever the space that is searched."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from hpo.spec.checks import unknown
+from hpo.system.errors import UserError
+from models.names import ACTIVATIONS, PRETRAINED
+from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES
+
+_POSITIVE = math.ulp(0.0)
+_UNDER_ONE = math.nextafter(1.0, 0.0)
+
+# The least and the largest value, and the same in words.
+_NUMBERS: dict[str, tuple[float, float, str]] = {
+    "lr": (_POSITIVE, math.inf, "over 0 and finite"),
+    "dropout": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "momentum": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "weight_decay": (0.0, math.inf, "at least 0"),
+    "batch_size": (1, 2**31, "a whole number from 1 to 2147483648"),
+    "step_epochs": (1, 2**31, "a whole number from 1 to 2147483648"),
+    "width": (1, 2**16, "a whole number from 1 to 65536"),
+    "step_factor": (_POSITIVE, 1.0, "over 0 and at most 1"),
+}
+_CHOICES = {
+    "activation": ACTIVATIONS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "augment": AUGMENTATIONS,
+    "pretrained": PRETRAINED,
+}
+
+
+def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
+    """ValueError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
+    if key in _CHOICES:
+        if value not in _CHOICES[key]:
+            raise unknown(flag, str(value), _CHOICES[key])
+        return
+    known = "width" if re.fullmatch(r"width_\d+", key) else key
+    if known not in _NUMBERS:  # a hyperparameter of a user's own architecture
+        return
+    low, high, words = _NUMBERS[known]
+    if isinstance(value, bool) or not isinstance(value, int | float) or (whole and not isinstance(value, int)):
+        raise UserError(f"{flag}: {value!r} is not {'a whole' if whole else 'a'} number")
+    if not (math.isfinite(value) and low <= value <= high):
+        raise UserError(f"{flag}: {key} must be {words}")

@@ -1,0 +1,116 @@
+"""Architectures of the user's own: MODULE:NAME of a module, or FILE.py:NAME of a file.
+
+A user's own package may be called as one of Podium's. `models.mynet` would then be looked for in Podium's package, so
+that such a name is refused. The file is always the user's: it is imported under a private name.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from models.errors import ModelError
+
+PODIUM = Path(__file__).resolve().parent.parent
+PACKAGES = ("hpo", "models", "trainers", "cluster")
+
+
+def is_file(name: str) -> bool:
+    """Whether a name has the form FILE.py:NAME."""
+    return name.rpartition(":")[0].endswith(".py")
+
+
+def check_own(name: str) -> None:
+    """ModelError where a MODULE:NAME would be looked for in a package of Podium's."""
+    module, _, attribute = name.rpartition(":")
+    package = module.partition(".")[0]
+    if package not in PACKAGES or is_file(name):
+        return
+    path = module.replace(".", "/")
+    file = f"{path}.py" if not Path(path).is_dir() else f"{path}/__init__.py"
+    raise ModelError(
+        f"--model {name}: {package} is the name of a package of Podium's too; name your file instead: "
+        f"--model {file}:{attribute}"
+    )
+
+
+def load_own(name: str) -> Any:
+    """What `name` names, MODULE:NAME or FILE.py:NAME.
+
+    Raises ModelError for a name of Podium's packages and for a file that is not there, otherwise whatever the import
+    raises.
+    """
+    check_own(name)
+    where, _, attribute = name.rpartition(":")
+    module = _import_file(name, where) if is_file(name) else importlib.import_module(where)
+    _check_imports(name)
+    return getattr(module, attribute)
+
+
+def _import_file(name: str, path: str) -> ModuleType:
+    """The module of a file, in a private package whose folder is the file's: `from .blocks import Block` works."""
+    file = _find(name, path)
+    package = f"podium_own_{hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]}"
+    if package not in sys.modules:
+        parent = ModuleType(package)
+        parent.__path__ = [str(file.parent)]
+        sys.modules[package] = parent
+    return importlib.import_module(f"{package}.{file.stem}")
+
+
+def _find(name: str, path: str) -> Path:
+    """The file, in the current folder, or, on a worker, in the folder of the driver, which is last on the search path
+    (hpo/worker/process.py)."""
+    for folder in (Path.cwd(), *map(Path, reversed(sys.path))):
+        file = (folder / path).resolve()
+        if file.is_file() and not _is_podiums(file):
+            return file
+    if _is_podiums(Path(path).resolve()):
+        raise ModelError(f"--model {name}: the file is Podium's own; its architectures have names, see: hpo models")
+    raise ModelError(f"--model {name}: there is no file {path}")
+
+
+def _check_imports(name: str) -> None:
+    """ModelError where code in the current folder imports `models`, say, and has a `models` of its own: it would get
+    Podium's instead."""
+    here = Path.cwd()
+    both = [package for package in PACKAGES if here != PODIUM and _has_module(here, package)]
+    for file in _users_files(here) if both else ():
+        for imported in _imported(file):
+            if imported.partition(".")[0] in both:
+                raise ModelError(
+                    f"--model {name}: {file.relative_to(here)} imports {imported}, which is Podium's package here, not "
+                    f"yours; rename yours, or import it relatively (from . import ...)"
+                )
+
+
+def _has_module(folder: Path, name: str) -> bool:
+    return (folder / name).is_dir() or (folder / f"{name}.py").is_file()
+
+
+def _users_files(folder: Path) -> Iterator[Path]:
+    """The files below `folder` that were imported, without those of Podium and of installed packages."""
+    for module in list(sys.modules.values()):
+        file = Path(getattr(module, "__file__", None) or "")  # torch has modules whose file is only a name
+        is_source = file.is_absolute() and file.suffix == ".py" and "site-packages" not in file.parts
+        if is_source and file.is_relative_to(folder) and not _is_podiums(file):
+            yield file
+
+
+def _is_podiums(file: Path) -> bool:
+    return file.is_relative_to(PODIUM) and file.relative_to(PODIUM).parts[0] in PACKAGES
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """The modules that a file imports by their full names."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
