@@ -42,6 +42,14 @@ def session_folder() -> Path:
     return Path(node.get_session_dir_path())
 
 
+def logs_folder() -> Path:
+    """The folder of the logs of the node that this process is on, also on a worker."""
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    return Path(node.get_logs_dir_path())
+
+
 def started_processes() -> list[int]:
     """The processes of the Ray that this process started. `ray.shutdown` does not wait for all of them."""
     import ray
@@ -116,6 +124,20 @@ def cluster_metadata(address: str, seconds: float) -> bytes | None:
             b"CLUSTER_METADATA", b"cluster", timeout=seconds
         )
     return found
+
+
+def asha_bracket(scheduler: Any) -> Any:
+    """The only bracket of an AsyncHyperBandScheduler: it holds the values on each rung.
+
+    `on_result(trial, epoch, value)` adds one. Tune has no way to tell a scheduler of results from an earlier run.
+    """
+    (bracket,) = scheduler._brackets
+    return bracket
+
+
+def forget_trial(scheduler: Any, trial_id: str) -> None:
+    """What AsyncHyperBandScheduler.on_trial_complete does, but for putting the last result on a rung."""
+    scheduler._trial_info.pop(trial_id, None)
 
 
 def server_version(client: Any) -> str | None:

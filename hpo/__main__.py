@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from cluster.errors import BAD_INPUT
+
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
     "submit": ("hpo.cli.commands.submit", "the same on a Ray cluster, from any machine"),
@@ -57,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from hpo.spec.checks import unknown
 
         print(f"hpo: {unknown(f'command {words[0]}', words[0], COMMANDS)}", file=sys.stderr)
-        return 2
+        return BAD_INPUT
     module, _ = COMMANDS[words[0]]
     code: int = importlib.import_module(module).main(words[1:])
     return code

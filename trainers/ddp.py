@@ -21,7 +21,7 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import Split, TrainingData
+from trainers.data.splits import Split, TrainingData
 from trainers.loop import evaluate, train_epoch
 from trainers.single import SingleTrainer
 

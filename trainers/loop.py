@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LRScheduler
 
-from trainers.data.dataset import Split
+from trainers.data.splits import Split
 
 EVAL_BATCH_SIZE = 2000  # images at once on an accelerator, which larger batches fill better
 # One CPU thread evaluates cnn at 10,700 images/s in batches of 100, 11,300 to 11,500 in batches of 250 to 2,000, and

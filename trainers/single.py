@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from trainers.config import EpochResult, TrainConfig
 from trainers.cpu.pooling import fuse_pooling
 from trainers.data.augment import make_augmentation
-from trainers.data.dataset import Split, TrainingData
+from trainers.data.splits import Split, TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, evaluate, sum_dtype, train_epoch, use_ieee_float32

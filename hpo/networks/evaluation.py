@@ -14,7 +14,8 @@ from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
-from trainers.data.dataset import DATASETS, Dataset, Split, denormalized, load_dataset
+from trainers.data.dataset import DATASETS, Dataset, denormalized, load_dataset
+from trainers.data.splits import Split
 
 if TYPE_CHECKING:
     from torch import Tensor

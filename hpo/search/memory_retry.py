@@ -46,4 +46,4 @@ def larger_shares(trials: Sequence[Item], gpus: float) -> list[tuple[list[Item],
 
 def _describe(trials: int, gpus: float) -> str:
     """ "on 0.5 GPUs", with how many trials there are where there are several."""
-    return f"on {gpus:g} GPU{'s' if gpus != 1 else ''}" + (f" with {trials} lanes" if trials > 1 else "")
+    return f"on {gpus:g} GPU{'s' if gpus != 1 else ''}" + (f" with {trials} trials" if trials > 1 else "")

@@ -9,6 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
+from cluster.ray_private import asha_bracket, forget_trial
 from hpo.trials.asha import GRACE_EPOCHS, REDUCTION_FACTOR, rungs
 from hpo.trials.records import TrialRecord
 
@@ -61,11 +62,11 @@ class RungScheduler(InOrder, AsyncHyperBandScheduler):
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._trial_info.pop(trial.trial_id, None)
+        forget_trial(self, trial.trial_id)
 
     def refill(self, trial_id: str, values: Mapping[int, float | None]) -> None:
         """Puts an earlier session's values, by epoch, on their rungs."""
-        (bracket,) = self._brackets
+        bracket = asha_bracket(self)
         trial: Any = SimpleNamespace(trial_id=trial_id)
         for epoch in self.rungs:
             if (value := values.get(epoch)) is not None:

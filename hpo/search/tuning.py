@@ -146,7 +146,7 @@ def _tune(search: _Search, model: ModelPlan, resume: bool) -> Exception | None:
     if spec.trials <= len(done):
         return None
     searcher = _make_searcher(search, model, study, wanted=spec.trials - len(done))
-    early = spec.stops_early and model.lanes == 1
+    early = spec.stops_early and model.group_size == 1
     scheduler = make_scheduler(spec.epochs, done, unfinished(study)) if early else InOrder()  # type: ignore[no-untyped-call]
     lost = _fit(search, model, searcher, scheduler)
     searcher.release()
@@ -178,7 +178,7 @@ def _driver(search: _Search) -> str | None:
 
 def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wanted: int) -> StudySearcher:
     plan, spec = search.plan, search.plan.spec.search
-    is_fused = model.lanes > 1
+    is_fused = model.group_size > 1
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
     patience = Patience(0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S)
     shape, classes = plan.dataset.input_shape, len(plan.dataset.classes)
@@ -190,7 +190,7 @@ def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wante
         driver=_driver(search),
         patience=patience,
     )
-    groups = GroupMaker(asker, model.lanes, search.recorder.checkpoints.newest() if is_fused else None)
+    groups = GroupMaker(asker, model.group_size, search.recorder.checkpoints.newest() if is_fused else None)
     columns = SharedColumns(
         model=model.name,
         parameters=model.parameters,

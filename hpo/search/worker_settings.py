@@ -21,7 +21,7 @@ def make_search_settings(
     plan: Plan, model: ModelPlan, checkpoints: CheckpointStorage, deadline: float
 ) -> SearchSettings:
     """Makes the settings for the trials of one architecture; deadline: the time.time() at which they end."""
-    search, is_fused = plan.spec.search, model.lanes > 1
+    search, is_fused = plan.spec.search, model.group_size > 1
     return SearchSettings(
         **_shared(plan, model.name, model.precision, checkpoints),
         rungs=rungs(search.epochs),

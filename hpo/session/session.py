@@ -143,7 +143,7 @@ class Session:
             return self.judge.outcome(before)
         with progress:
             records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
-        times = measure(records[len(before) :], plan.places, progress.elapsed_s, progress.started_s)
+        times = measure(records[len(before) :], plan.parallel_groups, progress.elapsed_s, progress.started_s)
         return replace(self.judge.outcome(records, interrupted=interrupted.is_set()), times=times)
 
     def _train_finals(self, records: list[TrialRecord], interrupted: threading.Event) -> None:

@@ -29,7 +29,7 @@ class ModelPlan:
     """Its parameter count for this data set, with the first trial's hyperparameters."""
     precision: str = "float32"
     """float32 or bf16."""
-    lanes: int = 1
+    group_size: int = 1
     """How many of its trials are trained as one network."""
 
     def space_lines(self) -> list[str]:
@@ -80,13 +80,13 @@ class Plan:
         return RankBy.of(finals.rank_by, images, self.spec.search.objective)
 
     @property
-    def most_lanes(self) -> int:
-        return max(model.lanes for model in self.models)
+    def max_group_size(self) -> int:
+        return max(model.group_size for model in self.models)
 
     @property
-    def places(self) -> int:
-        """Trials, or arrays of fused ones, that are ever at work at once."""
-        return min(self.concurrency, -(-self.spec.search.trials // self.most_lanes))
+    def parallel_groups(self) -> int:
+        """Trials, or groups of fused ones, that are ever at work at once."""
+        return min(self.concurrency, -(-self.spec.search.trials // self.max_group_size))
 
     @property
     def total_trials(self) -> int:
@@ -94,10 +94,10 @@ class Plan:
 
     @property
     def at_once(self) -> str:
-        """ "2 trials", or "1 array of up to 16 trials"."""
-        lanes, count = self.most_lanes, self.places
+        """ "2 trials", or "1 group of up to 16 trials"."""
+        size, count = self.max_group_size, self.parallel_groups
         plural = "s" if count > 1 else ""
-        return f"{count} array{plural} of up to {lanes} trials" if lanes > 1 else f"{count} trial{plural}"
+        return f"{count} group{plural} of up to {size} trials" if size > 1 else f"{count} trial{plural}"
 
     def _search(self) -> str:
         search = self.spec.search

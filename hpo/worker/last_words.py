@@ -12,6 +12,7 @@ import sys
 from typing import IO
 
 from cluster.host.worker_logs import CRASH
+from cluster.ray_private import logs_folder
 
 _exit = os._exit
 _file: IO[str] | None = None
@@ -22,9 +23,7 @@ def write_last_words() -> None:
     global _file
     if _file is not None:
         return
-    import ray
-
-    logs = ray._private.worker._global_node.get_logs_dir_path()  # type: ignore[attr-defined]
+    logs = logs_folder()
     _file = open(f"{logs}/{CRASH}{os.getpid()}.err", "a", buffering=1)  # noqa: SIM115 - until the process ends
     faulthandler.enable(_file)
     os._exit = _announced(os.getpid())  # type: ignore[assignment]

@@ -115,7 +115,7 @@ class RunningTrial:
 
 
 def check(state: dict[str, Any]) -> None:
-    """Raises KeyError, TypeError or ValueError for a state that no lane can take up."""
+    """Raises KeyError, TypeError or ValueError for a state that no trial can go on from."""
     fitted = _fitted(state)
     fitted.measured()
     if not all(isinstance(state[key], float) for key in ("elapsed_s", "queue_s")):

@@ -11,7 +11,7 @@ from hpo.worker.settings import SearchSettings, WorkerSettings
 
 if TYPE_CHECKING:
     from hpo.worker.worker_group import WorkerGroup
-    from trainers.data.dataset import TrainingData
+    from trainers.data.splits import TrainingData
     from trainers.fit import Trainer
     from trainers.fused.trainer import FusedTrainer
     from trainers.single import SingleTrainer

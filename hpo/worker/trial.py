@@ -22,7 +22,7 @@ from hpo.worker.process import prepare
 from hpo.worker.settings import SearchSettings
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER, WorkerGroup
-from trainers.data.dataset import TrainingData
+from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 
 REQUEST = "request"  # the only key of a trial's configuration in Tune: a GroupRequest

@@ -19,7 +19,7 @@ from trainers.config import TrainConfig
 if TYPE_CHECKING:
     from torch import nn
 
-    from trainers.data.dataset import TrainingData
+    from trainers.data.splits import TrainingArrays, TrainingData
     from trainers.ddp import RankInfo
     from trainers.single import SingleTrainer
 
@@ -32,7 +32,7 @@ EXIT_LOST_MEMBER = (
 class GroupMember:
     """One of the further workers: keeps the data, and follows one trial's leader after the other."""
 
-    def __init__(self, arrays: dict[str, Any], settings: WorkerSettings) -> None:
+    def __init__(self, arrays: TrainingArrays, settings: WorkerSettings) -> None:
         self.arrays, self.settings = arrays, settings
         self.data: TrainingData | None = None
 

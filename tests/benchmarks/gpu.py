@@ -28,7 +28,7 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 if TYPE_CHECKING:
     from trainers.config import TrainConfig
-    from trainers.data.dataset import TrainingData
+    from trainers.data.splits import TrainingData
 
 PROCESSES = 8
 STREAMS = 32  # that torch has: more would share them
@@ -133,7 +133,7 @@ def to_99(bench: Bench) -> Iterator[Row]:
 def vgg(bench: Bench) -> Iterator[Row]:
     """An epoch of vgg16, all images of training and validation."""
     from models import build_model
-    from trainers.data.dataset import Split
+    from trainers.data.splits import Split
     from trainers.single import SingleTrainer
 
     data = bench.data.joined()
@@ -277,7 +277,8 @@ def _processes(bench: Bench) -> float:
 
 def _bench(options: argparse.Namespace) -> Bench:
     from trainers.cpu.memory import keep_freed_memory
-    from trainers.data.dataset import Split, TrainingData, load_dataset
+    from trainers.data.dataset import load_dataset
+    from trainers.data.splits import Split, TrainingData
 
     keep_freed_memory()
     data = load_dataset("mnist", Path(os.environ.get("PODIUM_DATA_DIR") or "data")).training

@@ -48,7 +48,7 @@ def ours(  # noqa: PLR0913 - a benchmark's settings
     from trainers.config import TrainConfig
     from trainers.cpu.memory import keep_freed_memory
     from trainers.cpu.native import kernels
-    from trainers.data.dataset import Split, TrainingData
+    from trainers.data.splits import Split, TrainingData
     from trainers.single import SingleTrainer
 
     keep_freed_memory()

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
 
 from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
 from hpo.search.searcher import StudySearcher
 from hpo.search.telling import ReportListener, Teller
+from hpo.store.study_db import open_study, seed_sampler
 from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
-from hpo.worker.trial import REQUEST
+from hpo.worker.trial import REPORTS, REQUEST
+from tests.helpers.reports import report
 
 
 class Deaf:
@@ -43,3 +47,65 @@ def asked(searcher: StudySearcher, name: str) -> tuple[TrialRequest, ...]:
     """The trials that the searcher hands out."""
     request: GroupRequest = searcher.suggest(name)[REQUEST]
     return request.trials
+
+
+SPACE: Any = {"lr": FloatDistribution(1e-4, 1e-1, log=True)}
+
+
+class Log:
+    """Writes down what it is told, and what Optuna knew of the trial at that moment."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self.study = study
+        self.ended: list[tuple[str, str, TrialState]] = []
+        self.reports: list[TrialReport] = []
+        self.epochs: list[int] = []
+
+    def started(self, request: TrialRequest) -> None: ...
+
+    def reported(self, request: TrialRequest, report: TrialReport) -> None:
+        self.epochs.append(report.epochs)
+
+    def finished(self, request: TrialRequest, report: TrialReport) -> None:
+        self.ended.append((request.trial_id, report.state, self.study.trials[request.number].state))
+        self.reports.append(report)
+
+
+def made(storage: Any, seed: int = 0) -> optuna.Study:
+    opened = open_study(storage, "cnn", resume=True)
+    seed_sampler(opened, "random", seed)
+    return opened
+
+
+def searcher(study: optuna.Study, wanted: int = 9, space: Any = SPACE, at_once: int = 2, **options: Any) -> Any:
+    new = make_searcher(study, space, wanted, Log(study), **options)
+    new.set_max_concurrency(at_once)
+    return new
+
+
+def gpus(s: StudySearcher, name: str) -> float:
+    """The GPUs of what the searcher hands out."""
+    request: GroupRequest = s.suggest(name)[REQUEST]
+    return request.gpus
+
+
+def result(state: str, *values: tuple[int, float], best: float | None = None) -> dict[str, Any]:
+    return {REPORTS: [report(state, *values, best=best)], "done": state != "running"}
+
+
+MIXED: Any = {
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "dropout": FloatDistribution(0.0, 0.6),
+    "batch_size": CategoricalDistribution((32, 64, 128, 256)),
+    "activation": CategoricalDistribution(("relu", "gelu", "tanh")),
+}
+
+
+def groups(study: optuna.Study, size: int = 4, wanted: int = 10, **options: Any) -> Any:
+    return searcher(study, wanted, MIXED, at_once=9, size=size, **options)
+
+
+def reports(*states: tuple[str, int, float]) -> dict[str, Any]:
+    """One for each trial: its state, and the one epoch with its value that is new."""
+    each = [report(state, (at, value), epochs=at) for state, at, value in states]
+    return {REPORTS: each, "done": all(state != "running" for state, *_ in states)}

@@ -12,7 +12,8 @@ import torch
 
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.loop import predict
 from trainers.single import SingleTrainer

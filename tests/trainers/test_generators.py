@@ -14,7 +14,8 @@ from torch import Generator, Tensor, nn
 from tests.helpers.distributed import led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.fused.stacked import is_stackable
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer

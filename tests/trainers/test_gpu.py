@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from models import build_model
 from trainers import checkpoint
 from trainers.config import TrainConfig
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.fused.stacked_conv import Form, grouped, products
 from trainers.fused.trainer import FusedTrainer
 from trainers.loop import use_ieee_float32

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers import loop
-from trainers.data.dataset import Split
+from trainers.data.splits import Split
 from trainers.loop import autocast, batches_per_epoch, evaluate, predict, sum_dtype, train_epoch
 
 

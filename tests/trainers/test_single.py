@@ -10,7 +10,8 @@ from torch import nn
 from models import build_model
 from trainers import checkpoint
 from trainers.config import OPTIMIZERS, TrainConfig
-from trainers.data.dataset import Split, TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import Split, TrainingData
 from trainers.fit import fit
 from trainers.single import SingleTrainer, warm_up
 

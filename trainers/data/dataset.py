@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -19,74 +19,13 @@ from torch.nn import functional as F
 
 from trainers.data import folder, idx
 from trainers.data.moments import moments
+from trainers.data.splits import Split, TrainingData
 from trainers.errors import DataError
 
 DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
 VALIDATION_SHARE, MAX_VALIDATION_IMAGES = 0.2, 5000
 TEST_SHARE = 0.2  # held out where a source has no test set of its own
 SPLIT_SEED = 0  # independent of a study's seed: every study of a data set sees the same splits
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images and their labels."""
-
-    images: Tensor
-    """float32 (N, channels, height, width), normalized."""
-    labels: Tensor
-    """int64 (N,), from 0."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: str) -> Split:
-        """Returns the split on a torch device."""
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What training and the search may look at."""
-
-    train: Split
-    validation: Split
-    black: tuple[float, ...]
-    """The normalized value of a black pixel, per channel."""
-
-    def to(self, device: str) -> TrainingData:
-        """Returns the data on a torch device."""
-        return TrainingData(self.train.to(device), self.validation.to(device), self.black)
-
-    def joined(self) -> TrainingData:
-        """Returns training and validation images together for training, and none for validation."""
-        pairs = ((getattr(self.train, part), getattr(self.validation, part)) for part in ("images", "labels"))
-        nothing = Split(self.validation.images[:0], self.validation.labels[:0])
-        return TrainingData(Split(*(torch.cat(pair) for pair in pairs)), nothing, self.black)
-
-    def to_arrays(self) -> dict[str, Any]:
-        """Returns numpy arrays that share this memory: Ray's object store shares them without copies."""
-        splits = {"train": self.train, "validation": self.validation}
-        arrays = {
-            f"{name}_{part}": getattr(split, part).numpy()
-            for name, split in splits.items()
-            for part in ("images", "labels")
-        }
-        return {**arrays, "black": np.array(self.black)}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Any]) -> TrainingData:
-        """Makes the data from what `to_arrays` returned, without copies; the arrays may be read-only."""
-        import warnings
-
-        with warnings.catch_warnings():
-            # torch warns that it cannot mark read-only memory; nothing here writes to it.
-            warnings.filterwarnings("ignore", message=".*not writable.*")
-            tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return cls(
-            Split(tensors["train_images"], tensors["train_labels"]),
-            Split(tensors["validation_images"], tensors["validation_labels"]),
-            tuple(arrays["black"].tolist()),
-        )
 
 
 _sealed = False

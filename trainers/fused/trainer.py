@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from trainers.config import PER_TRIAL_SETTINGS, EpochResult, TrainConfig
 from trainers.data.augment import make_augmentation
-from trainers.data.dataset import TrainingData
+from trainers.data.splits import TrainingData
 from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
 from trainers.generators import restore_generator, seeded

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from trainers.config import TrainConfig
-from trainers.data.dataset import TrainingData
+from trainers.data.splits import TrainingData
 from trainers.faults import is_out_of_memory
 from trainers.fit import Trainer
 from trainers.fused.trainer import FusedTrainer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from hpo.system.errors import UserError
 from hpo.system.text import describe_error
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
-from trainers.data.dataset import Dataset, Split, TrainingData
+from trainers.data.dataset import Dataset
+from trainers.data.splits import Split, TrainingArrays, TrainingData
 from trainers.gpu.probe import Probe, probe
 
 GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for
@@ -35,12 +36,31 @@ logger = logging.getLogger(__name__)
 class GpuSharing:
     """How trials share GPUs."""
 
-    lanes: Mapping[str, int]
+    group_sizes: Mapping[str, int]
     """How many trials of an architecture are trained as one network, for those where they are."""
     gpus: float | None = None
     """GPUs of a trial; None where --gpus-per-trial says it."""
     notes: tuple[str, ...] = ()
     """For the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRequest:
+    """What a worker with a GPU is to measure."""
+
+    network: Callable[..., Any]
+    """Makes a network from the architecture's hyperparameters."""
+    arch: Mapping[str, Any]
+    """Those of the first trial."""
+    config: TrainConfig
+    """How it is trained."""
+    group_sizes: tuple[int, ...]
+    """How many fused trials to try."""
+    largest_arch: Mapping[str, Any]
+    """The hyperparameters of the largest network of the space."""
+    largest_batch: int
+    optimizers: tuple[str, ...]
+    """Those of the space: the one that needs most memory counts."""
 
 
 def plan_gpu_sharing(
@@ -68,7 +88,7 @@ def plan_gpu_sharing(
         return GpuSharing({})
     if gpus is None:
         return GpuSharing({}, notes=("how trials are packed on a GPU is measured at the start of a run",))
-    tried = lanes_to_try(trials, at_once=min(gpus, resources.concurrency or gpus))
+    tried = group_sizes_to_try(trials, at_once=min(gpus, resources.concurrency or gpus))
     measured = {m.name: probe_on_ray(resources, dataset, m, tried if m.name in fusible else ()) for m in models}
     return _by_measurement(measured, fusible, auto_share)
 
@@ -96,46 +116,46 @@ def share_of(measured: Probe) -> float:
     return 1.0 if count < 2 else math.floor(1e4 / int(count)) / 1e4
 
 
-def lanes_to_try(trials: int, at_once: int = 1) -> tuple[int, ...]:
-    """Numbers of lanes for a search of so many trials of an architecture, on GPUs that train so many arrays at once:
+def group_sizes_to_try(trials: int, at_once: int = 1) -> tuple[int, ...]:
+    """Sizes of groups for a search of so many trials of an architecture, on GPUs that train so many groups at once:
     there is one for each."""
     most = trials // max(MIN_GROUPS, at_once)
     return tuple(count for count in GROUP_SIZES if count <= most) or (most,)
 
 
-def lanes_of(measured: Probe) -> int:
-    """The number of lanes that trains most images a second, if that is worth it: else 1."""
+def best_group_size(measured: Probe) -> int:
+    """The size of a group that trains most images a second, if that is worth it: else 1."""
     alone = measured.images_per_s[1]
     best = max(measured.images_per_s, key=lambda count: measured.images_per_s[count])
     return best if measured.images_per_s[best] >= MIN_FUSED_SPEEDUP * alone else 1
 
 
-def _as_asked(lanes: int, trials: int, dataset: Dataset, models: tuple[ModelPlan, ...]) -> GpuSharing:
+def _as_asked(size: int, trials: int, dataset: Dataset, models: tuple[ModelPlan, ...]) -> GpuSharing:
     fusible = {model.name: is_fusible(model, dataset) for model in models}
     others = ", ".join(name for name, can in fusible.items() if not can)
     if not any(fusible.values()):
-        raise UserError(f"--fuse {lanes}: {others} is no plain stack of layers that can be fused; choose off")
+        raise UserError(f"--fuse {size}: {others} is no plain stack of layers that can be fused; choose off")
     notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
-    return GpuSharing({name: min(lanes, trials) for name, can in fusible.items() if can}, notes=notes)
+    return GpuSharing({name: min(size, trials) for name, can in fusible.items() if can}, notes=notes)
 
 
 def _by_measurement(measured: Mapping[str, Probe | None], fusible: list[str], auto_share: bool) -> GpuSharing:
-    lanes = {name: lanes_of(found) for name, found in measured.items() if found and name in fusible}
-    lanes = {name: count for name, count in lanes.items() if count > 1}
-    notes = [f"{name}: {count} trials at a time as one network" for name, count in lanes.items()]
+    group_sizes = {name: best_group_size(found) for name, found in measured.items() if found and name in fusible}
+    group_sizes = {name: count for name, count in group_sizes.items() if count > 1}
+    notes = [f"{name}: {count} trials at a time as one network" for name, count in group_sizes.items()]
     failed = [name for name, found in measured.items() if not found]
     notes += [f"what a trial takes of a GPU could not be measured: {', '.join(failed)}"] if failed else []
     gpus = None
     if auto_share:
         # One share for all architectures of a run: that of the one that needs most.
-        shares = [1.0 if name in lanes or not found else share_of(found) for name, found in measured.items()]
+        shares = [1.0 if name in group_sizes or not found else share_of(found) for name, found in measured.items()]
         gpus = max(shares)
-        notes += [f"each trial takes {gpus:g} of a GPU, as measured"] if not lanes and not failed else []
-    return GpuSharing(lanes, gpus, tuple(notes))
+        notes += [f"each trial takes {gpus:g} of a GPU, as measured"] if not group_sizes and not failed else []
+    return GpuSharing(group_sizes, gpus, tuple(notes))
 
 
 def probe_on_ray(
-    resources: ResourceSpec, dataset: Dataset, model: ModelPlan, lanes: tuple[int, ...], device: str = "cuda"
+    resources: ResourceSpec, dataset: Dataset, model: ModelPlan, group_sizes: tuple[int, ...], device: str = "cuda"
 ) -> Probe | None:
     """What a worker with a GPU measures of an architecture's first trial; None where it fails, or none is free."""
     import ray
@@ -144,21 +164,20 @@ def probe_on_ray(
     from cluster.connect import connect
 
     train, arch = _first(model)
-    distributions = model.space.distributions
-    settings = {
-        "model": model.name,
-        "shape": (dataset.input_shape, len(dataset.classes)),
-        "arch": arch,
-        "train": {**train, "precision": model.precision, "device": device, "threads": resources.cpus_per_trial},
-        "lanes": lanes,
-        "largest": (largest_architecture(model), largest_batch(model)),
-        "optimizers": getattr(distributions.get("optimizer"), "choices", ()),
-    }
+    request = ProbeRequest(
+        network=partial(build_model, model.name, dataset.input_shape, len(dataset.classes)),
+        arch=arch,
+        config=TrainConfig(**train, precision=model.precision, device=device, threads=resources.cpus_per_trial),
+        group_sizes=group_sizes,
+        largest_arch=largest_architecture(model),
+        largest_batch=largest_batch(model),
+        optimizers=tuple(getattr(model.space.distributions.get("optimizer"), "choices", ())),
+    )
     with connect(resources.address):
         if device == "cuda" and not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             return None  # nodes with GPUs are still to join
         task = ray.remote(max_calls=1)(_probe).options(num_gpus=1 if device == "cuda" else 0, max_retries=0)
-        reference = task.remote(_few(dataset.training).to_arrays(), settings)
+        reference = task.remote(_few(dataset.training).to_arrays(), request)
         try:
             found: Probe = ray.get(reference, timeout=PROBE_S)
         except RayError as error:
@@ -170,12 +189,11 @@ def probe_on_ray(
     return replace(found, peak_bytes=found.peak_bytes + beside if found.peak_bytes else 0)
 
 
-def _probe(arrays: dict[str, Any], settings: dict[str, Any]) -> Probe:
-    make = partial(build_model, settings["model"], *settings["shape"])
-    arch, batch_size = settings["largest"]
-    data, config = TrainingData.from_arrays(arrays), TrainConfig(**settings["train"])
-    own, largest = partial(make, **settings["arch"]), (partial(make, **arch), batch_size)
-    return probe(own, data, config, settings["lanes"], largest, settings["optimizers"])
+def _probe(arrays: TrainingArrays, request: ProbeRequest) -> Probe:
+    data = TrainingData.from_arrays(arrays)
+    largest = partial(request.network, **request.largest_arch), request.largest_batch
+    network = partial(request.network, **request.arch)
+    return probe(network, data, request.config, request.group_sizes, largest, request.optimizers)
 
 
 def _few(data: TrainingData) -> TrainingData:

@@ -61,7 +61,7 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
     gpus = choose_gpus_per_trial(spec.resources, device, available)
     probed = None if is_dry else int(available.gpus)
     sharing = plan_gpu_sharing(spec.resources, spec.search.trials, dataset, models, device, probed)
-    models = tuple(replace(model, lanes=sharing.lanes.get(model.name, 1)) for model in models)
+    models = tuple(replace(model, group_size=sharing.group_sizes.get(model.name, 1)) for model in models)
     gpus = sharing.gpus or gpus
     concurrency, cut = choose_concurrency(spec.resources, device, gpus, available)
     check_batches(models, dataset, spec.resources.workers_per_trial)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hpo.store.journal import read_journal
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
-from hpo.worker.trial import Trial
+from hpo.worker.trial import REPORTS, Trial
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 TIMES = ["rank", "pareto", "images_per_s", "wall_time_s", "queue_s", "setup_s", "train_s", "eval_s"]
@@ -196,7 +197,7 @@ class FailingTrial(Trial):
     odd_only = True
 
     def _run(self) -> Any:
-        if not self.odd_only or self.lanes[0]["number"] % 2:
+        if not self.odd_only or self.request.trials[0].number % 2:
             raise RuntimeError("no such luck")
         return super()._run()
 
@@ -209,7 +210,7 @@ class DyingTrial(Trial):
     """Takes its worker with it, whenever the second trial is tried."""
 
     def step(self) -> dict[str, Any]:
-        if self.lanes[0]["number"] == 1:
+        if self.request.trials[0].number == 1:
             os._exit(1)
         return super().step()
 
@@ -219,8 +220,8 @@ class StaleTrial(Trial):
 
     def step(self) -> dict[str, Any]:
         result = super().step()
-        result["lanes"][0]["best_epoch"] = 99
-        return result
+        (report,) = result[REPORTS]
+        return {**result, REPORTS: [replace(report, best_epoch=99)]}
 
 
 class BrokenDisplay(Progress):

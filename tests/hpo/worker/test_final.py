@@ -14,7 +14,8 @@ from hpo.store.checkpoints import Checkpoints
 from hpo.worker import final
 from hpo.worker.settings import WorkerSettings
 from trainers import checkpoint
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 
 
 @pytest.fixture

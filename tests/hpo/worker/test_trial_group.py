@@ -23,7 +23,8 @@ from hpo.worker.trial import REPORTS, REQUEST, Trial
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER
 from trainers import checkpoint
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.single import SingleTrainer
 
 

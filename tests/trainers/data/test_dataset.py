@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 import torch
 
 from trainers.data import idx
-from trainers.data.dataset import Dataset, TrainingData, load_dataset
+from trainers.data.dataset import Dataset, load_dataset
+from trainers.data.splits import TrainingData
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +67,14 @@ def test_train_size_out_of_bounds(size: int) -> None:
 def test_the_test_split_cannot_be_sent_away(digits: Dataset) -> None:
     with pytest.raises(TypeError, match="sealed"):
         pickle.dumps(digits)
-    assert not any("test" in name for name in digits.training.to_arrays())
+    assert not any("test" in item.name for item in fields(digits.training.to_arrays()))
 
 
 def test_arrays_share_memory_and_may_be_read_only(digits: Dataset, recwarn: pytest.WarningsRecorder) -> None:
     arrays = digits.training.to_arrays()
-    assert np.shares_memory(arrays["train_images"], digits.training.train.images.numpy())
-    for array in arrays.values():
-        array.flags.writeable = False
+    assert np.shares_memory(arrays.train_images, digits.training.train.images.numpy())
+    for name in ("train_images", "train_labels", "validation_images", "validation_labels"):
+        getattr(arrays, name).flags.writeable = False
     back = TrainingData.from_arrays(arrays)
     assert back.train.images.data_ptr() == digits.training.train.images.data_ptr()
     assert not recwarn.list

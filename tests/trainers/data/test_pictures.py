@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.data.dataset import Dataset, SealedSplit, Split, TrainingData, load_dataset
+from trainers.data.dataset import Dataset, SealedSplit, load_dataset
 from trainers.data.pictures import Picture, background, read
+from trainers.data.splits import Split, TrainingData
 
 SHAPE = (1, 28, 28)
 

@@ -16,7 +16,8 @@ from models import MODELS, build_model
 from models.layers import Dropout
 from trainers import checkpoint
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import Split, TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import Split, TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 

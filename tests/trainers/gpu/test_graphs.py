@@ -13,7 +13,8 @@ from torch import Tensor
 
 from models import build_model
 from trainers.config import TrainConfig
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.single import SingleTrainer

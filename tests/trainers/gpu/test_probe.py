@@ -9,7 +9,8 @@ import pytest
 
 from models import build_model
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import TrainingData, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.splits import TrainingData
 from trainers.gpu.probe import _rate, probe
 
 

@@ -12,8 +12,8 @@ import pytest
 from hpo.session.preflight import gpu_sharing
 from hpo.session.preflight.gpu_sharing import (
     GpuSharing,
-    lanes_of,
-    lanes_to_try,
+    best_group_size,
+    group_sizes_to_try,
     largest_architecture,
     plan_gpu_sharing,
     probe_on_ray,
@@ -51,24 +51,28 @@ def test_a_share_is_what_fits_with_a_margin(peak: int, busy: float, share: float
 
 def test_lanes_are_those_that_train_most_if_it_is_worth_it() -> None:
     found = Probe(images_per_s={1: 1000.0, 8: 5000.0, 16: 9000.0, 32: 8000.0})
-    assert lanes_of(found) == 16
-    assert lanes_of(Probe(images_per_s={1: 1000.0, 8: 1400.0})) == lanes_of(Probe(images_per_s={1: 1000.0})) == 1
+    assert best_group_size(found) == 16
+    assert (
+        best_group_size(Probe(images_per_s={1: 1000.0, 8: 1400.0}))
+        == best_group_size(Probe(images_per_s={1: 1000.0}))
+        == 1
+    )
     # A search is made of three arrays at least, and of one for each GPU.
-    assert [lanes_to_try(trials) for trials in (20, 30, 50, 100)] == [(6,), (8,), (8, 16), (8, 16, 32)]
-    assert [lanes_to_try(50, at_once=gpus) for gpus in (4, 8)] == [(8,), (6,)]
+    assert [group_sizes_to_try(trials) for trials in (20, 30, 50, 100)] == [(6,), (8,), (8, 16), (8, 16, 32)]
+    assert [group_sizes_to_try(50, at_once=gpus) for gpus in (4, 8)] == [(8,), (6,)]
 
 
 def test_on_a_cpu_nothing_is_fused_unless_it_is_asked_for() -> None:
-    assert {m.lanes for m in plan().models} == {1} == {m.lanes for m in plan(fuse="off").models}
+    assert {m.group_size for m in plan().models} == {1} == {m.group_size for m in plan(fuse="off").models}
     asked = plan(fuse=8, model=["lenet5", "mlp"])
-    assert [m.lanes for m in asked.models] == [8, 8] and asked.most_lanes == 8
-    assert [m.lanes for m in plan(fuse=8, trials=3).models] == [3]
+    assert [m.group_size for m in asked.models] == [8, 8] and asked.max_group_size == 8
+    assert [m.group_size for m in plan(fuse=8, trials=3).models] == [3]
     assert plan(gpus_per_trial="auto").gpus_per_trial == 0.0
 
 
 def test_what_cannot_be_fused_is_said() -> None:
     mixed = plan(fuse=4, model=["vgg16", "lenet5"], trials=4)
-    assert [m.lanes for m in mixed.models] == [1, 4]
+    assert [m.group_size for m in mixed.models] == [1, 4]
     assert "not fused, because no plain stack of layers: vgg16" in mixed.notices
     with pytest.raises(ValueError, match="--fuse 4: vgg16 is no plain stack of layers that can be fused; choose off"):
         plan(fuse=4, model="vgg16")
@@ -92,11 +96,11 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
         return plan_gpu_sharing(ResourceSpec(**resources), trials, made.dataset, plans, "cuda", gpus)
 
     both = packed(["lenet5", "vgg16"], trials=50)
-    assert both.lanes == {"lenet5": 8} and both.notes == ("lenet5: 8 trials at a time as one network",)
+    assert both.group_sizes == {"lenet5": 8} and both.notes == ("lenet5: 8 trials at a time as one network",)
     assert asked == [("lenet5", (8, 16)), ("vgg16", ())]
-    assert packed(["vgg16"]).lanes == {} and len(asked) == 2  # nothing to decide
-    assert packed(["lenet5"], gpus=8, trials=50).lanes == {"lenet5": 6}  # all GPUs have one
-    assert packed(["lenet5"], gpus=8, trials=50, concurrency=2).lanes == {"lenet5": 8}
+    assert packed(["vgg16"]).group_sizes == {} and len(asked) == 2  # nothing to decide
+    assert packed(["lenet5"], gpus=8, trials=50).group_sizes == {"lenet5": 6}  # all GPUs have one
+    assert packed(["lenet5"], gpus=8, trials=50, concurrency=2).group_sizes == {"lenet5": 8}
     assert packed(["vgg16"], gpus_per_trial="auto") == GpuSharing(
         {}, 0.3333, ("each trial takes 0.3333 of a GPU, as measured",)
     )

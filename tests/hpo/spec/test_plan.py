@@ -34,8 +34,8 @@ def test_notices_come_first_and_nothing_steers_a_terminal(plan: Plan) -> None:
 
 def test_precisions_and_groups_are_said_where_they_differ(plan: Plan) -> None:
     mlp, lenet5 = plan.models
-    mixed = replace(plan, models=(replace(mlp, precision="bf16"), replace(lenet5, lanes=2)))
-    assert mixed.at_once == "3 arrays of up to 2 trials" and mixed.places == 3
+    mixed = replace(plan, models=(replace(mlp, precision="bf16"), replace(lenet5, group_size=2)))
+    assert mixed.at_once == "3 groups of up to 2 trials" and mixed.parallel_groups == 3
     assert mixed.lines(spaces=False)[-1].endswith("bf16 (mlp), float32 (lenet5) on cpu")
     assert replace(plan, concurrency=1).at_once == "1 trial"
 
