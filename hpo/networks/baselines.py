@@ -17,8 +17,10 @@ from hpo.networks.recipes import RECIPES, Recipe
 from hpo.networks.training import TrainingSetup, train_model
 from hpo.store.journal import read_journal
 from hpo.views import formats
+from models import build_model, trainable_parameters
 from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, load_dataset
+from trainers.loop import evaluate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +49,6 @@ class BaselineRun:
 def train_baseline(run: BaselineRun) -> dict[str, Any]:
     """Trains the recipe's model on the training split, and tests the weights of the epoch with the best validation
     accuracy, once. Returns the row for the journal."""
-    from models import build_model, trainable_parameters
-    from trainers.loop import evaluate
 
     recipe = run.recipe
     dataset = _dataset(run.dataset, run.data_dir, recipe.mean, recipe.std)

@@ -12,6 +12,7 @@ from models import MODELS, build_model, check_plug_in, count_parameters
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
 from trainers.data.free_memory import available_bytes, gigabytes
+from trainers.ddp import images_needed
 
 BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient and Adam's two moments
 _ALWAYS_FREE = 10**9  # bytes that any machine has; smaller networks do not make us query the GPU
@@ -65,8 +66,6 @@ def _largest_gpu() -> int | None:
 def least_batch(model: str, dataset: Dataset, arch: Mapping[str, Any]) -> int:
     """The smallest batch that the architecture can train on: batch normalization needs more than one image."""
     import torch
-
-    from trainers.ddp import images_needed
 
     with torch.device("meta"):
         return images_needed(build_model(model, dataset.input_shape, len(dataset.classes), **arch))

@@ -16,6 +16,8 @@ from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
 from trainers.data.dataset import DATASETS, Dataset, denormalized, load_dataset
 from trainers.data.splits import Split
+from trainers.loop import predict
+from trainers.metrics import classification_report
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +30,6 @@ _CHOSEN = "the epoch and the configuration were chosen by these images; expect a
 def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
     """Runs the network in `path` over the split. Raises UserError or DataError for unusable weights or data."""
     from torch.nn import functional as F
-
-    from trainers.loop import predict
-    from trainers.metrics import classification_report
 
     description, network = model_file.load(path, spec.model)
     device = resolve_device(spec.train.device)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
 from hpo.networks.inherited import InheritedSettings, from_model, from_recipe, from_winner
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
+from hpo.spec.fit import FitSpec
 from hpo.spec.settings import DataSpec
 from hpo.spec.spaces.search_space import configuration
 from hpo.store.model_file import arguments, data_key
@@ -26,9 +27,6 @@ from hpo.views.formats import accuracy, number, plural, seconds
 from models import fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
 from trainers.data.dataset import Dataset, load_dataset
-
-if TYPE_CHECKING:
-    from hpo.spec.fit import FitSpec
 
 DEFAULT_EPOCHS = 10
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.networks.recipes import Recipe, recipes
 from hpo.spec.checks import choice, unknown
+from hpo.spec.search import OWN
 from hpo.store.model_file import Description
 from hpo.store.trust import check_trusted
 from hpo.system.errors import UserError
@@ -46,7 +47,7 @@ def from_model(model: str | None) -> InheritedSettings:
     """Nothing but the architecture. Raises UserError for an unknown one."""
     name = "cnn" if model is None else model
     if not is_known(name):
-        raise unknown(f"--model {name}", name, MODELS, ", or give MODULE:NAME")
+        raise unknown(f"--model {name}", name, MODELS, OWN)
     return InheritedSettings(model=name, config={})
 
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hpo.store import model_file
+from hpo.store.model_file import Description
+from models.layers import Normalized
+from trainers.data.image_file import SUFFIXES
+from trainers.data.pictures import Picture, read
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from hpo.store.model_file import Description
-    from trainers.data.pictures import Picture
 
 _BATCH = 256
 
@@ -38,7 +40,6 @@ def predict_pictures(
     `trusted` is as in `model_file.load`. A missing file, a file that is no picture and a folder without pictures get an
     answer with an error, so that the other answers are not lost. Raises UserError for unusable weights.
     """
-    from models.layers import Normalized
 
     description, network = model_file.load(path, trusted)
     normalized = Normalized(network, description.mean, description.std).eval()
@@ -58,8 +59,6 @@ def predict_pictures(
 
 def _read(pictures: Sequence[Path], description: Description, invert: str) -> Iterator[tuple[Path, Picture | str]]:
     """Yields each file with its picture, or with a text that says what is wrong."""
-    from trainers.data.image_file import SUFFIXES
-    from trainers.data.pictures import read
 
     for given in pictures:
         inside = os.path.isdir(given)  # unlike Path.is_dir, it takes names that no file can have

@@ -11,7 +11,11 @@ from hpo.store.model_file import Description, data_key
 from hpo.system.errors import UserError
 from models import build_model
 from trainers.config import FitResult, TrainConfig
+from trainers.cpu.memory import keep_freed_memory
 from trainers.data.dataset import Dataset
+from trainers.data.pictures import background
+from trainers.fit import fit
+from trainers.single import SingleTrainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +40,6 @@ def train_model(
     `report` takes the result so far after each epoch; `watch` takes, at the start of each batch, the fraction of the
     epoch that is done. The learning rate schedule ends at `setup.train.epochs` in any case.
     """
-    from trainers.cpu.memory import keep_freed_memory
-    from trainers.fit import fit
-    from trainers.single import SingleTrainer
 
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
@@ -71,7 +72,6 @@ def check_device(name: str, has_gpu: bool) -> None:
 
 def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: int | None) -> Description:
     """Describes a network that was trained on `dataset` as `setup` says."""
-    from trainers.data.pictures import background
 
     return Description(
         model=setup.model,

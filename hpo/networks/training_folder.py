@@ -15,6 +15,7 @@ from hpo.system.text import single_line
 from hpo.trials.records import TrialRecord
 from hpo.views import figures
 from trainers.config import EpochResult, FitResult, TrainConfig
+from trainers.data.augment import make_augmentation
 from trainers.data.dataset import Dataset, denormalized
 
 
@@ -72,8 +73,6 @@ class TrainingFolder:
     def _draw_samples(self, dataset: Dataset, train: TrainConfig) -> None:
         """Draws training images as the network saw them, with augmentation."""
         import torch
-
-        from trainers.data.augment import make_augmentation
 
         data = dataset.training.train
         # From the whole split: image files are ordered by class.

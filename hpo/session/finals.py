@@ -31,6 +31,7 @@ from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
+from trainers.loop import predict
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,6 @@ class FinalTest:
 
     def right(self, record: TrialRecord, weights: Path) -> np.ndarray:
         """What a network of the trial's configuration gets right, with these weights: (images,) of bool."""
-        from trainers.loop import predict
 
         # Where the trials ran; but the driver of a cluster may have no accelerator.
         device = "cuda" if self.device == "cuda" and torch.cuda.is_available() else "cpu"

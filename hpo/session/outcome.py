@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from hpo.spec.output import OutputSpec
 from hpo.store.trust import consent
 from hpo.trials.records import TrialRecord, TrialState
+from hpo.views.timing import Times
 
 if TYPE_CHECKING:
     from hpo.trials.finalists import Finalist
-    from hpo.views.timing import Times
 
 
 class RunState(StrEnum):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
+from hpo.networks.evaluation import evaluate_winner
 from hpo.session.outcome import Outcome, RunState
 from hpo.session.study_json import ended
 from hpo.session.winner import write_winner
@@ -16,6 +17,7 @@ from hpo.spec.study import StudySpec
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.store.run_folder import RunFolder
+from hpo.store.stored_run import read_run
 from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
 
@@ -54,8 +56,6 @@ def _write_study(outcome: Outcome, folder: RunFolder) -> None:
 
 
 def _write_report(folder: RunFolder, spec: StudySpec) -> None:
-    from hpo.networks.evaluation import evaluate_winner
-    from hpo.store.stored_run import read_run
     from hpo.views.report import write_report
 
     own = [name for name in spec.search.model if ":" in name]  # the user's, who trusts them

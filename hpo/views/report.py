@@ -22,7 +22,9 @@ from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.views import charts, formats
 from hpo.views.evaluation import Evaluation
+from hpo.views.figures import sheet_png
 from hpo.views.formats import accuracy, duration, number
+from hpo.views.timing import Times
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -170,7 +172,6 @@ def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
 
 
 def _picture(evaluation: Evaluation) -> str:
-    from hpo.views.figures import sheet_png
 
     images, captions = evaluation.wrong
     if not captions:
@@ -180,7 +181,6 @@ def _picture(evaluation: Evaluation) -> str:
 
 def _session_times(run: StoredRun) -> str:
     """How the last session that measured it spent its time."""
-    from hpo.views.timing import Times
 
     measured = [session["times"] for session in run.study["sessions"] if session.get("times")]
     if not measured:

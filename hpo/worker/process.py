@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hpo.system.import_path import add_folder
 from hpo.worker.last_words import write_last_words
 from hpo.worker.settings import WorkerSettings
+from trainers.cpu.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from trainers.data.splits import TrainingArrays, TrainingData
@@ -17,7 +18,6 @@ def prepare(arrays: TrainingArrays, settings: WorkerSettings) -> TrainingData:
 
     No test split opens in this process from now on, and a user's own architecture is found where the driver found it.
     """
-    from trainers.cpu.memory import keep_freed_memory
     from trainers.data.dataset import seal
     from trainers.data.splits import TrainingData
 

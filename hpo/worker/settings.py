@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hpo.store.checkpoint_stores import CheckpointStorage
+from models import build_model
 from trainers.config import TrainConfig, split_config
 
 if TYPE_CHECKING:
@@ -43,7 +44,6 @@ class WorkerSettings:
 
     def network(self, params: Mapping[str, Any]) -> Callable[[], Module]:
         """What makes a network with these hyperparameters."""
-        from models import build_model
 
         _, arch = split_config(params)
         return partial(build_model, self.model, self.input_shape, self.num_classes, **arch)

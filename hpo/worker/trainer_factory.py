@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hpo.system.text import describe_error
 from hpo.trials.messages import TrialRequest
 from hpo.worker.settings import SearchSettings, WorkerSettings
+from trainers.fit import Trainer
 
 if TYPE_CHECKING:
     from hpo.worker.worker_group import WorkerGroup
     from trainers.data.splits import TrainingData
-    from trainers.fit import Trainer
     from trainers.fused.trainer import FusedTrainer
     from trainers.single import SingleTrainer
 

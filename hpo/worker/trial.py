@@ -24,6 +24,7 @@ from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER, WorkerGroup
 from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
+from trainers.single import warm_up
 
 REQUEST = "request"  # the only key of a trial's configuration in Tune: a GroupRequest
 REPORTS = "reports"  # of its results: a TrialReport of each trial of the group
@@ -77,7 +78,6 @@ class Trial(tune.Trainable):
 
     def _warm_up(self) -> None:
         """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
-        from trainers.single import warm_up
 
         warm_up(self._prepared(), self.settings.train_config())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from hpo.cli.command import run_command
+from hpo.networks.recipes import recipes
 from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH, DataSpec, TrainSpec
 from hpo.store.journal import Journal, read_journal
@@ -89,7 +90,6 @@ def _baselines(*, spec: Annotated[BaselinesSpec, Parameter(name="*")] = Baseline
 
 def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
     from hpo.networks.baselines import BaselineRun
-    from hpo.networks.recipes import recipes
     from hpo.networks.training import resolve_device
 
     data = DataSpec(dataset=spec.dataset, data_dir=spec.data_dir)

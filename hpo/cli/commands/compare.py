@@ -12,14 +12,18 @@ from cyclopts import Parameter
 from hpo.cli.command import run_command
 from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH
+from hpo.store.csv_tables import trials_frame
+from hpo.store.stored_run import StoredRun, check_comparable, read_run
 from hpo.system.errors import UserError
-from hpo.system.files import check_output
+from hpo.system.files import check_output, write_atomically
+from hpo.system.terminal import console
+from hpo.system.text import say
+from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.views.formats import plural
+from hpo.views.tables import best_table, finals_table
 
 if TYPE_CHECKING:
-    from hpo.store.stored_run import StoredRun
     from hpo.trials.finalists import Finalist
-    from hpo.trials.ranking import Ranked
 
 
 @Parameter(name="*")
@@ -38,7 +42,6 @@ class CompareSpec:
     """Writes the whole ranking to this file, NAME.csv."""
 
     def __post_init__(self) -> None:
-        from hpo.trials.ranking import RankBy
 
         RankBy.of(self.rank_by)
         at_least("--top", self.top, 1)
@@ -59,10 +62,6 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     runs
         Two or more run folders, results/NAME.
     """
-    from hpo.store.csv_tables import trials_frame
-    from hpo.store.stored_run import check_comparable, read_run
-    from hpo.system.files import write_atomically
-    from hpo.trials.ranking import RankBy, rank
 
     if len(runs) < 2:
         raise UserError(f"{plural(len(runs), 'run')} to compare: give two or more run folders, results/NAME")
@@ -90,9 +89,6 @@ def _names(runs: Sequence[StoredRun]) -> list[str]:
 
 
 def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
-    from hpo.system.terminal import console
-    from hpo.system.text import say
-    from hpo.views.tables import best_table, finals_table
 
     sizes = ", ".join(f"{run.name} ({plural(len(run.records), 'trial')}, {run.study['data']['name']})" for run in runs)
     say(f"{plural(len(ranked), 'trial')} of {sizes}")

@@ -11,8 +11,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cluster.host.ports import answers
 from hpo.cli.command import run_command
 from hpo.spec.checks import check_name
+from hpo.store.stored_run import read_run
 from hpo.system.errors import UserError
 
 _RunName = Annotated[str, Parameter(help="The name of a run in --results-dir.")]
@@ -33,8 +35,6 @@ def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: 
     port
         The port on this machine. Other machines cannot reach it.
     """
-    from cluster.host.ports import answers
-    from hpo.store.stored_run import read_run
 
     check_name("NAME", name)
     study = read_run(results_dir / name).spec

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.evaluate import EvaluateSpec
-from hpo.views.evaluation import show_evaluation
+from hpo.views.evaluation import draw_misclassified, show_evaluation
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,7 +29,6 @@ def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name=
         A best.pt, or the folder results/NAME that contains it.
     """
     from hpo.networks.evaluation import evaluate_weights
-    from hpo.views.evaluation import draw_misclassified
 
     evaluation = evaluate_weights(weights, spec)
     if spec.json:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import unknown
+from hpo.spec.search import OWN
 from hpo.system.errors import UserError
 from hpo.system.terminal import console
 from hpo.system.text import shown
@@ -39,14 +40,14 @@ def _models(
     Parameters
     ----------
     name
-        An architecture, or your own as MODULE:NAME.
+        An architecture, or your own as MODULE:NAME or FILE.py:NAME.
     shape
         Channels, height and width of the images. [default: 1 28 28]
     classes
         Number of classes.
     """
     if name is not None and not is_known(name):
-        raise unknown(f"model {name}", name, MODELS, ", or give MODULE:NAME")
+        raise unknown(f"model {name}", name, MODELS, OWN)
     if min(*shape, classes) < 1:
         raise UserError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
     table = _architectures(shape, classes) if name is None else _layers(name, shape, classes)

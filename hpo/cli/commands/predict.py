@@ -17,7 +17,7 @@ from hpo.cli.command import run_command
 from hpo.spec.checks import choice
 from hpo.spec.evaluate import OwnModel
 from hpo.system.errors import BAD_INPUT, FAILED, UserError
-from hpo.system.files import check_output
+from hpo.system.files import check_output, write_atomically
 from hpo.system.text import say, single_line
 
 if TYPE_CHECKING:
@@ -124,7 +124,6 @@ def _csv(classes: Sequence[str], answers: Sequence[Prediction]) -> str:
 
 
 def _give_csv(text: str, out: Path | None) -> None:
-    from hpo.system.files import write_atomically
 
     if out is None:
         print(text, end="")

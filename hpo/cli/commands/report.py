@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpo.cli.command import run_command
 from hpo.spec.evaluate import OwnModel
+from hpo.store.stored_run import read_run
 from hpo.system.files import check_output
 
 
@@ -31,7 +32,6 @@ def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = No
     if out:
         check_output("--out", out, ".html")
     from hpo.networks.evaluation import evaluate_winner
-    from hpo.store.stored_run import read_run
     from hpo.views.report import write_report
 
     path = out or run / "report.html"

@@ -11,6 +11,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from cluster.connect import connect
 from hpo.session.preflight.batches import largest_batch
 from hpo.spec.plan import ModelPlan
 from hpo.spec.resources import ResourceSpec
@@ -20,6 +21,7 @@ from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset
 from trainers.data.splits import Split, TrainingArrays, TrainingData
+from trainers.fused.stacked import is_stackable
 from trainers.gpu.probe import Probe, probe
 
 GROUP_SIZES = (8, 16, 32)  # that are tried, as far as a search has trials for
@@ -98,8 +100,6 @@ def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
     same layers whatever the dropout is."""
     import torch
 
-    from trainers.fused.stacked import is_stackable
-
     _, arch = _first(model)
     rates: list[dict[str, Any]] = [{"dropout": 0.0}, {"dropout": 0.5}] if "dropout" in arch else [{}]
     shape = dataset.input_shape, len(dataset.classes)
@@ -160,8 +160,6 @@ def probe_on_ray(
     """What a worker with a GPU measures of an architecture's first trial; None where it fails, or none is free."""
     import ray
     from ray.exceptions import RayError
-
-    from cluster.connect import connect
 
     train, arch = _first(model)
     request = ProbeRequest(

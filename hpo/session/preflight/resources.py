@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 
+from cluster.connect import connect
 from hpo.networks.training import check_device
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.spec.resources import ResourceSpec
@@ -31,8 +32,6 @@ def find_resources(resources: ResourceSpec) -> Available:
     """CPUs and GPUs of the cluster, or of this machine. Checks that trials can run and keep checkpoints there."""
     import ray
     import torch
-
-    from cluster.connect import connect
 
     if joins_cluster(resources.address):
         try:
