@@ -160,7 +160,7 @@ class SpyingTrial(Trial):
             maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
             bounds = [([int(end, 16) for end in m[0].split("-")], m[1], " ".join(m[5:])) for m in maps]
             (home,) = [(mode, file) for (low, high), mode, file in bounds if low <= address < high]
-            result["lanes"][0]["error"] = f"{home[1]} {os.getpid()}"
+            result[REPORTS] = [replace(result[REPORTS][0], error=f"{home[1]} {os.getpid()}")]
         return result
 
 
