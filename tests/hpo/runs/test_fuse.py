@@ -23,7 +23,7 @@ def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
     line = LINE.replace("--finalists 0", "--final-seeds 1")
     code, out, err = end(start(tmp_path, f"{line} --trials 12 --seed 2"))
     assert code == 0, err
-    assert "runs on: 1 array of up to 5 trials at once" in out
+    assert "runs on: 1 group of up to 5 trials at once" in out
     frame = check_complete(tmp_path, 12).sort_values("trial_id")
     assert json.loads((tmp_path / "a" / "study.json").read_text())["resources"]["lanes"] == {"lenet5": 5}
     arrays = [frame.iloc[:5], frame.iloc[5:10], frame.iloc[10:]]
