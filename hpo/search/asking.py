@@ -36,6 +36,10 @@ class AskedTrial:
         """The same, with how many trials its group begins with."""
         return replace(self, request=replace(self.request, lanes=size))
 
+    def that_pauses_at(self, rungs: Sequence[int]) -> AskedTrial:
+        """The same, with the epochs after which it pauses."""
+        return replace(self, request=replace(self.request, pauses_at=tuple(rungs)))
+
 
 class Asker:
     """Asks a study for at most so many configurations.

@@ -15,16 +15,15 @@ import optuna
 import ray
 from optuna.exceptions import OptunaError
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
 from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
-from hpo.search.scheduler import InOrder, make_scheduler
+from hpo.search.scheduler import InOrder
 from hpo.search.searcher import StudySearcher
-from hpo.search.study_sync import Value, reconcile, unfinished
+from hpo.search.study_sync import Value, reconcile
 from hpo.search.telling import Teller
 from hpo.search.tune_hooks import SearchStopper, WorkerCallback
 from hpo.search.worker_settings import make_search_settings
@@ -41,6 +40,7 @@ from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_samp
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.asha import rungs
+from hpo.trials.ladder import Ladder
 from hpo.trials.messages import GroupRequest, TrialListener
 from hpo.trials.objectives import directions, values
 from hpo.trials.records import TrialRecord
@@ -145,10 +145,8 @@ def _tune(search: _Search, model: ModelPlan, resume: bool) -> Exception | None:
     study = _open_study(search, model, done, resume)
     if spec.trials <= len(done):
         return None
-    searcher = _make_searcher(search, model, study, wanted=spec.trials - len(done))
-    early = spec.stops_early and model.group_size == 1
-    scheduler = make_scheduler(spec.epochs, done, unfinished(study)) if early else InOrder()  # type: ignore[no-untyped-call]
-    lost = _fit(search, model, searcher, scheduler)
+    searcher = _make_searcher(search, model, study, done)
+    lost = _fit(search, model, searcher)
     searcher.release()
     if searcher.fault:
         raise _fault(searcher.fault) from searcher.fault
@@ -176,7 +174,9 @@ def _driver(search: _Search) -> str | None:
     return search.folder.run_id if search.plan.spec.search.study is not None else None
 
 
-def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wanted: int) -> StudySearcher:
+def _make_searcher(
+    search: _Search, model: ModelPlan, study: optuna.Study, done: Sequence[TrialRecord]
+) -> StudySearcher:
     plan, spec = search.plan, search.plan.spec.search
     is_fused = model.group_size > 1
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
@@ -185,7 +185,7 @@ def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wante
     asker = Asker(
         study,
         model.space.distributions,
-        wanted=wanted,
+        wanted=spec.trials - len(done),
         fits=within_budget(model.name, shape, classes, spec.max_parameters),
         driver=_driver(search),
         patience=patience,
@@ -199,8 +199,23 @@ def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wante
         seed=spec.seed,
     )
     teller = Teller(study, ReportRecorder(search.recorder, columns), spec.objective, patience)
-    known = rungs(spec.epochs) if is_fused and spec.stops_early else ()
-    return StudySearcher(groups, teller, gpus=plan.gpus_per_trial, rungs=known, deadline=search.deadline)
+    stops = rungs(spec.epochs) if spec.stops_early else ()
+    return StudySearcher(
+        groups,
+        teller,
+        gpus=plan.gpus_per_trial,
+        ladder=_make_ladder(() if is_fused else stops, done),
+        rungs=stops if is_fused else (),
+        deadline=search.deadline,
+    )
+
+
+def _make_ladder(stops: Sequence[int], done: Sequence[TrialRecord]) -> Ladder:
+    """The rungs, with what the trials of earlier sessions reached on them."""
+    ladder = Ladder(stops)
+    for record in done:
+        ladder.add(record.trial_id, {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve})
+    return ladder
 
 
 def _value(record: TrialRecord, objective: Sequence[str]) -> Value:
@@ -215,15 +230,15 @@ def _fault(error: BaseException) -> SearchFault:
     return SearchFault(describe_error(error))
 
 
-def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: TrialScheduler) -> Exception | None:
+def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
     tuner = tune.Tuner(
         _trainable(search, model),
         param_space={},
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=2 * searcher.wanted,  # one that runs out of memory may be asked for twice
+            scheduler=InOrder(),  # type: ignore[no-untyped-call]
+            num_samples=-1,  # the searcher says when no more come: a trial is one of Tune's each time it goes on
             max_concurrent_trials=search.plan.concurrency,
             reuse_actors=True,
         ),

@@ -29,6 +29,8 @@ class TrialRequest:
     """When the searcher asked for it, as time.time() has it: another session asks for it at another time."""
     lanes: int = 1
     """How many trials its group begins with."""
+    pauses_at: tuple[int, ...] = ()
+    """The epochs after which it pauses, on the first of them that it comes to."""
 
 
 @dataclass(frozen=True, kw_only=True)

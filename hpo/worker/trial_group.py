@@ -82,7 +82,7 @@ class TrialGroup:
 
     def _step(self) -> list[TrialReport]:
         # What was finished when its worker died has nothing left to train.
-        if self.left and self.epochs < self.settings.epochs:
+        if self.left and self.epochs < self.settings.epochs and not self._pauses:
             for place, (trial, result) in enumerate(zip(self.left, self.trainer.step(), strict=True)):
                 trial.fitted.add(result, partial(self.trainer.weights, place))
         states = self._judge()
@@ -96,15 +96,27 @@ class TrialGroup:
         is_late = time.time() >= self.settings.deadline
         on_rung, is_last = self.epochs in self.settings.rungs, self.epochs >= self.settings.epochs
         sound = [trial for trial in self.left if not trial.fitted.diverged]
-        if is_late or is_last or on_rung:
+        if is_late or is_last or on_rung or self._pauses:
             self._save(sound)
         going_on = self._survivors(sound) if on_rung and self.settings.halving else sound
         states = {id(t): (TrialState.DIVERGED, f"loss is not finite in epoch {self.epochs}") for t in self.left}
         for trial in sound:
             stopped = is_late or trial not in going_on
-            ended = TrialState.COMPLETED if is_last else TrialState.STOPPED if stopped else TrialState.RUNNING
-            states[id(trial)] = ended, ""
+            states[id(trial)] = self._state(is_last=is_last, stopped=stopped), ""
         return states
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether the trial has come to an epoch after which it pauses; fused ones are stopped instead."""
+        return not self.settings.is_fused and self.epochs in self.request.trials[0].pauses_at
+
+    def _state(self, *, is_last: bool, stopped: bool) -> TrialState:
+        """The state of a trial whose loss is finite."""
+        if is_last:
+            return TrialState.COMPLETED
+        if stopped:
+            return TrialState.STOPPED
+        return TrialState.PAUSED if self._pauses else TrialState.RUNNING
 
     def _save(self, sound: list[RunningTrial]) -> None:
         for place, trial in enumerate(self.left):

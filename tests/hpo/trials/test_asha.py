@@ -3,12 +3,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.trials.asha import cutoff, survivors
+from hpo.trials.asha import cutoff, rungs, survivors
 
 ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "at"), [(1, ()), (2, (1,)), (3, (1,)), (4, (1, 3)), (10, (1, 3, 9)), (28, (1, 3, 9, 27))]
+)
+def test_rungs_are_the_powers_of_three_before_the_end(epochs: int, at: tuple[int, ...]) -> None:
+    assert rungs(epochs) == at
 
 
 def test_the_best_third_goes_on() -> None:
