@@ -24,7 +24,7 @@ def test_a_plan_reads_as_what_will_run(plan: Plan) -> None:
     assert trials == "trials:  10 (5 for each of 2), 3 epochs, tpe, asha: the best third goes on after epoch 1"
     assert data.startswith("data:    digits") and runs_on == "runs on: 4 trials at once, 1 CPU each, float32 on cpu"
     assert spaces[0] == "space of mlp:" and "space of lenet5:" in spaces
-    assert any(line.startswith("  lr ") and line.endswith("(first trial: 0.001)") for line in spaces)
+    assert any(line.startswith("  lr ") and line.endswith("(first trial: 0.003)") for line in spaces)
 
 
 def test_notices_come_first_and_nothing_steers_a_terminal(plan: Plan) -> None:

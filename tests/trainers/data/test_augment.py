@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvisions
 
-from trainers.data.augment import crop, make_augmentation, rotate, rotate_crop
+from trainers.data.augment import crop, flip, make_augmentation, move, rotate, rotate_crop, shift
 
 BLACK = torch.tensor([-0.5])
 
@@ -59,6 +59,36 @@ def test_a_crop_is_the_middle_22_pixels_scaled_back() -> None:
 def test_what_a_rotation_uncovers_is_black() -> None:
     turned = rotate(torch.ones(1, 1, 28, 28), torch.tensor([math.pi / 4]), BLACK)
     assert turned[0, 0, 0, 0] == -0.5 and turned[0, 0, 14, 14] == 1
+
+
+def test_a_move_takes_each_image_its_own_way_and_uncovers_black() -> None:
+    before = torch.rand(3, 1, 10, 8)
+    moved = move(before, torch.tensor([0, 2, -1]), torch.tensor([0, -1, 2]), 2, BLACK)
+    assert torch.equal(moved[0], before[0])
+    framed = F.pad(before, (2, 2, 2, 2), value=-0.5)
+    assert torch.equal(moved[1], framed[1, :, 0:10, 3:11]) and torch.equal(moved[2], framed[2, :, 3:13, 0:8])
+
+
+@pytest.mark.parametrize(("side", "most"), [(8, 1), (28, 2), (32, 2), (224, 16)])
+def test_a_shift_is_by_a_fourteenth_of_the_side_at_most(side: int, most: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    before = torch.full((300, 1, side, side), -0.5)
+    middle = side // 2
+    before[:, :, middle, middle] = 1.0
+    after = shift(before, BLACK, generator)
+    places = [divmod(int(place), side) for place in after.flatten(1).argmax(1)]
+    rows, columns = ({place[axis] - middle for place in places} for axis in (0, 1))
+    assert rows == columns == set(range(-most, most + 1))
+    assert bool((after.sum((1, 2, 3)) == before.sum((1, 2, 3))).all())
+
+
+def test_every_second_image_is_mirrored() -> None:
+    before = torch.arange(12.0).view(1, 1, 3, 4).expand(400, 1, 3, 4)
+    after = flip(before, torch.Generator().manual_seed(0))
+    mirrored = (after == before.flip(3)).all(dim=(1, 2, 3))
+    assert bool((mirrored | (after == before).all(dim=(1, 2, 3))).all()) and 160 < int(mirrored.sum()) < 240
+    both = make_augmentation("shift-flip", BLACK, torch.Generator().manual_seed(0))
+    assert both is not None and both(images()).shape == images().shape
 
 
 def test_angles_lie_within_15_degrees_and_one_in_ten_is_cropped(monkeypatch: pytest.MonkeyPatch) -> None:

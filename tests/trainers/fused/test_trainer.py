@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
         assert_same(trainer.weights(trial), alone.weights(), most=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle", "wsd"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "each"])
 def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
     settings = configs(optimizer=optimizer, schedule=schedule, step_epochs=1, epochs=3)
@@ -123,6 +124,42 @@ def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: T
         alone, curve = single(network, doubles, config, epochs=3)
         assert_equal([epoch[trial] for epoch in results], curve)
         assert_same(trainer.weights(trial), alone.weights())
+
+
+OWN: dict[str, Any] = {
+    "label_smoothing": (0.0, 0.2, 0.1),
+    "ema": (0.9, 0.0, 0.99),
+    "clip_norm": (0.1, 0.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("what", [*OWN, "all"])
+def test_each_trial_has_its_own_smoothing_average_and_clipping(what: str, doubles: TrainingData) -> None:
+    names = list(OWN) if what == "all" else [what]
+    settings = [
+        replace(config, **{name: OWN[name][trial] for name in names})
+        for trial, config in enumerate(configs(optimizer="each", beta1=0.8))
+    ]
+    network = in_doubles(make("lenet5_bn", dropout=0.0))
+    trainer, results = fused([network] * 3, doubles, settings)
+    for trial, config in enumerate(settings):
+        alone, curve = single(network, doubles, config)
+        assert_equal([epoch[trial] for epoch in results], curve)
+        assert_same(trainer.weights(trial), alone.weights())
+    trainer.keep([2, 0])
+    assert_same(trainer.weights(1), single(network, doubles, settings[0])[0].weights())
+
+
+def test_averaged_trials_go_on_from_their_checkpoints(doubles: TrainingData) -> None:
+    settings = [replace(config, ema=0.9) for config in configs(optimizer="adamw", schedule="linear", epochs=3)]
+    network = in_doubles(make("mlp_small"))
+    whole, _ = fused([network] * 3, doubles, settings, epochs=3)
+    first, _ = fused([network] * 3, doubles, settings, epochs=2)
+    second, _ = fused([network] * 3, doubles, settings, epochs=0)
+    second.load(*(first.save(trial) for trial in range(3)))
+    second.step()
+    for trial in range(3):
+        assert_same(whole.weights(trial), second.weights(trial), most=1e-12)
 
 
 def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
@@ -275,7 +312,6 @@ def test_without_validation_images_there_is_no_validation_accuracy(data: Trainin
 def test_trials_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
-    with pytest.raises(
-        ValueError, match="fused trials may differ in lr, weight_decay, optimizer, seed and dropout only"
-    ):
+    own = "lr, weight_decay, optimizer, label_smoothing, ema, clip_norm"
+    with pytest.raises(ValueError, match=f"fused trials may differ in {own}, seed and dropout only"):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])

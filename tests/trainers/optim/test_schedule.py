@@ -53,7 +53,20 @@ def test_one_cycle_swings_the_momentum_that_was_asked_for() -> None:
     assert max(seen) == pytest.approx(0.55) and min(seen) == pytest.approx(0.45) and seen[0] == max(seen)
 
 
+def test_wsd_rises_stays_and_falls() -> None:
+    seen = rates("wsd", epochs=10, steps=10)
+    assert seen[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    assert seen[5:71] == [1.0] * 66 and seen[85] == pytest.approx(0.5) and seen[99] == pytest.approx(1 / 30)
+    assert rates("wsd", epochs=1, steps=1) == [1.0]
+
+
+def test_linear_rises_and_falls() -> None:
+    seen = rates("linear", epochs=10, steps=10)
+    assert seen[4] == 1.0 and seen[5:] == pytest.approx([(100 - step) / 95 for step in range(5, 100)])
+    assert seen[0] == pytest.approx(0.2) and rates("linear", epochs=1, steps=1) == [1.0]
+
+
 def test_none_stays_and_another_name_is_refused() -> None:
     assert rates("none", epochs=2, steps=2) == [1.0] * 4
-    with pytest.raises(ValueError, match="schedule 'linear': choose from none, step, cosine, one-cycle"):
-        rates("linear", 1, 1)
+    with pytest.raises(ValueError, match="schedule 'lines': choose from none, step, cosine, one-cycle, wsd, linear"):
+        rates("lines", 1, 1)

@@ -13,10 +13,12 @@ from models import MODELS, count_parameters
 def test_every_architecture_has_a_space_with_the_documented_bounds() -> None:
     for name in MODELS:
         space = base_space(name)
-        low, high = (1e-5, 1e-2) if name == "vgg16" else (1e-4, 1e-1)
+        low, high = (1e-5, 1e-2) if name == "vgg16" else (5e-4, 2e-2)
         assert space.distributions["lr"] == FloatDistribution(low, high, log=True)
         assert space.distributions["batch_size"] == CategoricalDistribution((32, 64, 128, 256))
-        assert {"optimizer", "weight_decay"} <= set(space.distributions)
+        assert {"augment", "label_smoothing"} <= set(space.distributions)
+        fixed = {key: d.choices[0] for key, d in space.distributions.items() if len(getattr(d, "choices", (1, 2))) == 1}
+        assert fixed == {"optimizer": "adamw", "weight_decay": 1e-2, "schedule": "linear", "ema": 0.99}
         assert ("dropout" in space.distributions) is not name.startswith("compact")
         assert ("activation" in space.distributions) is (name != "vgg16")
 
@@ -33,7 +35,7 @@ def test_the_default_configuration_lies_in_the_space_and_builds_the_published_ne
 def test_defaults_are_the_architectures_own() -> None:
     defaults = {name: search_space(name, SearchSpec()).default for name in ("cnn", "cnn_dropout", "lenet5_bn", "vgg16")}
     assert [d["dropout"] for d in defaults.values()] == [0.0, 0.2, 0.5, 0.5]
-    assert [d["lr"] for d in defaults.values()] == [1e-3, 1e-3, 1e-3, 1e-4]
+    assert [d["lr"] for d in defaults.values()] == [3e-3, 3e-3, 3e-3, 1e-4]
 
 
 def test_set_and_range_narrow_and_the_default_follows() -> None:
