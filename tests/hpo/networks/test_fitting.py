@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> Non
         ("lr", 0.02),
         ("batch_size", 32),
         ("optimizer", "sgd"),
-        ("weight_decay", 0.01),
+        ("weight_decay", 0.05),
         ("momentum", 0.5),
         ("schedule", "cosine"),
         ("step_factor", 0.5),
