@@ -38,7 +38,7 @@ class SearchSpec:
     sampler: str = "tpe"
     """Optuna's sampler: tpe, random, gp, cmaes or nsgaii."""
     scheduler: str = "auto"
-    """Early stopping: asha pauses each trial after 1, 3, 9, ... epochs, and the best third of all that came there goes
+    """Early stopping: asha pauses each trial after 2, 6, 18, ... epochs, and the best third of all that came there goes
     on; none stops no trial. auto is asha for the samplers tpe and random, otherwise none."""
     seed: int = 0
     """Seed of the sampler. Trial number n trains with this seed plus n."""

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import ray
 
-from hpo.store.checkpoints import Checkpoints
+from hpo.store.checkpoints import Checkpoints, is_due
 from hpo.system.text import describe_error
-from hpo.trials.asha import rungs
 from hpo.worker.last_words import trains
 from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
@@ -95,7 +94,7 @@ def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoin
         (result,) = trainer.step()
         train_s += result.train_s
         finite = bool(np.isfinite(result.train_loss))
-        if trainer.epoch in rungs(request.epochs):
+        if is_due(trainer.epoch) and trainer.epoch < request.epochs:
             with suppress(OSError):  # an insurance only
                 checkpoints.save(request.name, trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
     outcome = FinalOutcome(weights=trainer.weights(), epochs=trainer.epoch, train_s=train_s, diverged=not finite)

@@ -60,7 +60,7 @@ class SearchSettings(WorkerSettings):
     """What the workers of a search must know beside."""
 
     rungs: tuple[int, ...] = ()
-    """Epochs after which a checkpoint is written and a weak trial may be stopped."""
+    """Epochs after which weak trials of a fused group are stopped, and a checkpoint is written."""
     deadline: float = math.inf
     """The time.time() at which running trials end."""
     trial_timeout: float | None = None

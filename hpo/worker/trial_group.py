@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, begin_anew
+from hpo.store.checkpoints import Checkpoints, begin_anew, is_due
 from hpo.trials.asha import survivors
 from hpo.trials.messages import GroupRequest, TrialReport
 from hpo.trials.records import TrialState
@@ -96,7 +96,7 @@ class TrialGroup:
         is_late = time.time() >= self.settings.deadline
         on_rung, is_last = self.epochs in self.settings.rungs, self.epochs >= self.settings.epochs
         sound = [trial for trial in self.left if not trial.fitted.diverged]
-        if is_late or is_last or on_rung or self._pauses:
+        if is_late or is_last or on_rung or self._pauses or is_due(self.epochs):
             self._save(sound)
         going_on = self._survivors(sound) if on_rung and self.settings.halving else sound
         states = {id(t): (TrialState.DIVERGED, f"loss is not finite in epoch {self.epochs}") for t in self.left}

@@ -34,7 +34,7 @@ from tests.helpers.searching import make_searcher
 TABLE = Path(__file__).with_name("surrogate.csv")
 EPOCHS, TRIALS, NEIGHBOURS = 9, 50, 5
 LANES = 16  # the most that --fuse auto takes of so many trials
-RUNGS = (1, 3)
+RUNGS = (2, 6)
 CONTINUOUS, CHOICES = ("lr", "dropout", "batch_size", "weight_decay"), ("activation", "optimizer")
 # The space that the table's configurations were drawn from, and the configuration that every searcher begins with.
 SPACE: dict[str, BaseDistribution] = {

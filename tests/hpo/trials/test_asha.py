@@ -13,9 +13,10 @@ ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, 
 
 
 @pytest.mark.parametrize(
-    ("epochs", "at"), [(1, ()), (2, (1,)), (3, (1,)), (4, (1, 3)), (10, (1, 3, 9)), (28, (1, 3, 9, 27))]
+    ("epochs", "at"),
+    [(1, ()), (2, ()), (3, (2,)), (8, (2,)), (9, (2, 6)), (10, (2, 6)), (50, (2, 6, 18)), (81, (2, 6, 18, 54))],
 )
-def test_rungs_are_the_powers_of_three_before_the_end(epochs: int, at: tuple[int, ...]) -> None:
+def test_rungs_triple_until_less_than_a_third_is_left(epochs: int, at: tuple[int, ...]) -> None:
     assert rungs(epochs) == at
 
 

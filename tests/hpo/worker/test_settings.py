@@ -13,7 +13,7 @@ def test_they_are_what_was_asked_for(tmp_path: Path) -> None:
     spec = StudySpec.of(model="mlp", dataset="digits", epochs=9, seed=5, trial_timeout="2m", precision="float32")
     plan, storage = preflight(spec), FolderStorage(tmp_path)
     settings = make_search_settings(plan, plan.models[0], storage, deadline=7.0)
-    assert (settings.epochs, settings.rungs, settings.trial_timeout, settings.deadline) == (9, (1, 3), 120.0, 7.0)
+    assert (settings.epochs, settings.rungs, settings.trial_timeout, settings.deadline) == (9, (2, 6), 120.0, 7.0)
     assert not settings.is_fused and settings.halving == 0 and not settings.is_cluster
     params = {"lr": 0.01, "batch_size": 32, "activation": "gelu", "dropout": 0.0}
     config = settings.train_config(params, seed=6)
