@@ -14,8 +14,8 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from hpo.search.patience import Patience
+from hpo.search.samplers.choice import alike
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
-from hpo.store.study_db import alike
 from hpo.trials.messages import TrialRequest
 
 MAX_REJECTED_IN_A_ROW = 100

@@ -9,7 +9,7 @@ from hpo.search.telling import Teller
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import TrialReport
 
-FIRST_TRIAL = 0  # its number: the architecture's recipe is always trained to its end
+FIRST_TRIAL = 0  # its number: the architecture's recipe is trained to its end, whatever it reaches on a rung
 
 
 class Promotions:
@@ -38,14 +38,27 @@ class Promotions:
         """Returns the numbers of all that are paused."""
         return {asked.request.number for asked in self._paused.values()}
 
+    @property
+    def has_any(self) -> bool:
+        """Whether one goes on, or the study's first trial does, which waits until nothing else is to be begun."""
+        return self.has_next or FIRST_TRIAL in self.numbers()
+
     def begin(self, asked: AskedTrial) -> AskedTrial:
-        """Returns the trial with the rungs that it pauses at: all, or none for the study's first."""
-        return asked.that_pauses_at(() if asked.request.number == FIRST_TRIAL else self.ladder.rungs)
+        """Returns a new trial with the rungs that it pauses at."""
+        return asked.that_pauses_at(self.ladder.rungs)
 
     def take_next(self) -> AskedTrial:
         """Returns the trial that goes on, with the rungs that are left to it. One must be there."""
         trial_id = self.ladder.next_to_go_on()
         assert trial_id is not None
+        return self._take(trial_id)
+
+    def take_first(self) -> AskedTrial:
+        """Returns the study's first trial, which is to be trained to its end now."""
+        (first,) = (asked for asked in self._paused.values() if asked.request.number == FIRST_TRIAL)
+        return self._take(first.trial_id).that_pauses_at(())
+
+    def _take(self, trial_id: str) -> AskedTrial:
         rung = self.ladder.leave(trial_id)
         return self._paused.pop(trial_id).that_pauses_at([above for above in self.ladder.rungs if above > rung])
 

@@ -21,6 +21,7 @@ from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
 from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
+from hpo.search.samplers.choice import seed_sampler
 from hpo.search.scheduler import InOrder
 from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile
@@ -36,7 +37,7 @@ from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
-from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+from hpo.store.study_db import open_storage, open_study, quiet_optuna
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.asha import rungs
@@ -165,7 +166,8 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if spec.trials > len(done) and not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     # Drivers that begin at the same moment are not to try the same configurations.
-    seed_sampler(study, spec.sampler, spec.seed + (crc32(driver.encode()) % 2**20 if driver else 0))
+    seed = spec.seed + (crc32(driver.encode()) % 2**20 if driver else 0)
+    seed_sampler(study, spec.sampler, seed, rungs(spec.epochs) if spec.stops_early else ())
     return study
 
 

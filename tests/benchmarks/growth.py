@@ -39,7 +39,8 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.store.checkpoints import Checkpoints
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
     from hpo.store.journal import Journal
-    from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+    from hpo.search.samplers.choice import seed_sampler
+    from hpo.store.study_db import open_storage, open_study, quiet_optuna
     from hpo.system.files import write_atomically
     from hpo.trials.ranking import rank
     from hpo.views.estimate import Work
@@ -111,7 +112,7 @@ def ask(sampler: str, trials: int) -> float:
 
     from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
-    from hpo.store.study_db import seed_sampler
+    from hpo.search.samplers.choice import seed_sampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = search_space("cnn", StudySpec.of(model="cnn").search).distributions

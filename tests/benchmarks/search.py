@@ -88,7 +88,7 @@ class Podium:
         """options: of `make_searcher`."""
         import optuna
 
-        from hpo.store.study_db import seed_sampler
+        from hpo.search.samplers.choice import seed_sampler
 
         self.study = optuna.create_study(study_name="mlp_small", direction="maximize")
         self.study.enqueue_trial(DEFAULT)

@@ -12,9 +12,10 @@ from optuna.trial import TrialState
 from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
+from hpo.search.samplers.choice import seed_sampler
 from hpo.search.searcher import StudySearcher
 from hpo.search.telling import ReportListener, Teller
-from hpo.store.study_db import open_study, seed_sampler
+from hpo.store.study_db import open_study
 from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
 from hpo.worker.trial import REPORTS, REQUEST
 from tests.helpers.reports import report

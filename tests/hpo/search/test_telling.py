@@ -11,7 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from hpo.search.study_sync import restore
-from hpo.store.study_db import open_storage, open_study, seed_sampler
+from hpo.store.study_db import open_storage, open_study
 from hpo.trials.records import TrialState as TrialRecordState
 from hpo.worker.trial import REPORTS
 from tests.helpers.reports import report

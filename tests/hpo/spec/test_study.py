@@ -22,7 +22,7 @@ def parse(line: str) -> StudySpec:
 def test_the_defaults_are_the_documented_ones() -> None:
     search = parse("").search
     assert (search.model, search.trials, search.epochs, search.seed) == (("cnn",), 50, 10, 0)
-    assert (search.sampler, search.stops_early) == ("tpe", True)
+    assert (search.sampler, search.stops_early) == ("auto", True)
 
 
 def test_models_repeat_and_all_takes_every_one() -> None:
@@ -34,6 +34,7 @@ def test_models_repeat_and_all_takes_every_one() -> None:
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "stops"),
     [
+        ("auto", "auto", True),
         ("tpe", "auto", True),
         ("gp", "auto", False),
         ("cmaes", "auto", False),
