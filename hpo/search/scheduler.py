@@ -11,6 +11,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 
 from cluster.ray_private import asha_bracket, forget_trial
 from hpo.trials.asha import GRACE_EPOCHS, REDUCTION_FACTOR, rungs
+from hpo.trials.messages import EPOCHS, VALUE
 from hpo.trials.records import TrialRecord
 
 
@@ -47,8 +48,8 @@ class RungScheduler(InOrder, AsyncHyperBandScheduler):
 
     def __init__(self, epochs: int) -> None:
         super().__init__(
-            time_attr="epochs",
-            metric="value",
+            time_attr=EPOCHS,
+            metric=VALUE,
             mode="max",
             max_t=epochs,
             grace_period=GRACE_EPOCHS,
@@ -57,7 +58,7 @@ class RungScheduler(InOrder, AsyncHyperBandScheduler):
         self.rungs = rungs(epochs)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        if result["epochs"] not in self.rungs:
+        if result[EPOCHS] not in self.rungs:
             return TrialScheduler.CONTINUE
         return super().on_trial_result(tune_controller, trial, result)
 

@@ -25,8 +25,7 @@ from hpo.search.memory_retry import MemoryRetries
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
 from hpo.store.optuna_private import make_wait, trial_key
-from hpo.trials.messages import GroupRequest, TrialRequest
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 
 MAX_ASK_S = 60.0  # in which a driver has given the trial that it asks for its name
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class StudySearcher(Searcher):
     ) -> None:
         """gpus: of each of a trial's workers. rungs: where a group needs to know how other trials did there. deadline:
         time.time() after which no trial is handed out."""
-        super().__init__(metric="value", mode="max")
+        super().__init__(metric=VALUE, mode="max")
         self.groups, self.asker, self.teller = groups, groups.asker, teller
         self.study, self.patience = self.asker.study, self.asker.patience
         self.gpus, self.rungs, self.deadline = gpus, rungs, deadline

@@ -41,10 +41,10 @@ from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_samp
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.asha import rungs
-from hpo.trials.messages import GroupRequest, TrialListener
+from hpo.trials.messages import REQUEST, GroupRequest, TrialListener
 from hpo.trials.objectives import directions, values
 from hpo.trials.records import TrialRecord
-from hpo.worker.trial import REQUEST, Trial
+from hpo.worker.trial import Trial
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 MAX_TUNERS_IN_A_ROW = 3  # that Ray ends before a trial is finished

@@ -14,6 +14,18 @@ from typing import Any, Protocol
 from hpo.trials.records import TrialRecord, TrialState
 from trainers.config import EpochResult
 
+# The keys of the two dictionaries in which Tune carries messages.
+REQUEST = "request"
+"""Of a trial's configuration, its only one: a `GroupRequest`."""
+REPORTS = "reports"
+"""Of a trial's result: a `TrialReport` of each trial of the group."""
+VALUE = "value"
+"""Of a trial's result: the validation accuracy of its newest epoch, which schedulers compare."""
+EPOCHS = "epochs"
+"""Of a trial's result: how many epochs it has trained, by which schedulers know its rung."""
+DONE = "done"
+"""Of a trial's result: whether it is the last one; Tune gives this key its name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRequest:

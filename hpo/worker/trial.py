@@ -15,7 +15,7 @@ import torch
 from ray import tune
 
 from hpo.system.text import describe_error
-from hpo.trials.messages import GroupRequest, TrialReport
+from hpo.trials.messages import DONE, EPOCHS, REPORTS, REQUEST, VALUE, GroupRequest, TrialReport
 from hpo.trials.records import TrialState
 from hpo.worker.last_words import leave, trains
 from hpo.worker.process import prepare
@@ -25,9 +25,6 @@ from hpo.worker.worker_group import EXIT_LOST_MEMBER, WorkerGroup
 from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.single import warm_up
-
-REQUEST = "request"  # the only key of a trial's configuration in Tune: a GroupRequest
-REPORTS = "reports"  # of its results: a TrialReport of each trial of the group
 
 
 class Trial(tune.Trainable):
@@ -67,10 +64,10 @@ class Trial(tune.Trainable):
         values = [report.values[-1][1] for report in reports if report.values]
         return {
             REPORTS: reports,
-            "value": max(values, default=-1.0),
+            VALUE: max(values, default=-1.0),
             # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
-            "epochs": 0 if self.broken else max((report.epochs for report in reports), default=0),
-            "done": not self.broken and all(report.state != TrialState.RUNNING for report in reports),
+            EPOCHS: 0 if self.broken else max((report.epochs for report in reports), default=0),
+            DONE: not self.broken and all(report.state != TrialState.RUNNING for report in reports),
         }
 
     def cleanup(self) -> None:

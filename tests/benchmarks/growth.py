@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hpo.trials.messages import TrialReport
+from hpo.trials.messages import REPORTS, TrialReport
 from hpo.trials.records import TrialState
-from hpo.worker.trial import REPORTS
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import epoch as an_epoch
 from tests.helpers.searching import asked, make_searcher

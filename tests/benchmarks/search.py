@@ -22,8 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from hpo.trials.messages import TrialReport
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.messages import REPORTS, REQUEST, TrialReport
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import report
 from tests.helpers.searching import asked, make_searcher

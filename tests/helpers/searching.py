@@ -15,8 +15,7 @@ from hpo.search.patience import Patience
 from hpo.search.searcher import StudySearcher
 from hpo.search.telling import ReportListener, Teller
 from hpo.store.study_db import open_study, seed_sampler
-from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.messages import DONE, REPORTS, REQUEST, GroupRequest, TrialReport, TrialRequest
 from tests.helpers.reports import report
 
 
@@ -90,7 +89,7 @@ def gpus(s: StudySearcher, name: str) -> float:
 
 
 def result(state: str, *values: tuple[int, float], best: float | None = None) -> dict[str, Any]:
-    return {REPORTS: [report(state, *values, best=best)], "done": state != "running"}
+    return {REPORTS: [report(state, *values, best=best)], DONE: state != "running"}
 
 
 MIXED: Any = {
@@ -108,4 +107,4 @@ def groups(study: optuna.Study, size: int = 4, wanted: int = 10, **options: Any)
 def reports(*states: tuple[str, int, float]) -> dict[str, Any]:
     """One for each trial: its state, and the one epoch with its value that is new."""
     each = [report(state, (at, value), epochs=at) for state, at, value in states]
-    return {REPORTS: each, "done": all(state != "running" for state, *_ in states)}
+    return {REPORTS: each, DONE: all(state != "running" for state, *_ in states)}

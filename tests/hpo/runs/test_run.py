@@ -21,10 +21,11 @@ from hpo.run import main
 from hpo.search import tuning as search_module
 from hpo.session import result_files, session
 from hpo.store.journal import read_journal
+from hpo.trials.messages import REPORTS
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
-from hpo.worker.trial import REPORTS, Trial
+from hpo.worker.trial import Trial
 from trainers.data.splits import TrainingArrays
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hpo.search.memory_retry import larger_shares
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 from tests.helpers.searching import asked, gpus, groups, reports
 
 

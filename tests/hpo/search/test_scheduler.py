@@ -10,6 +10,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from hpo.search.scheduler import RungScheduler
 from hpo.trials.asha import rungs
+from hpo.trials.messages import EPOCHS, VALUE
 
 GO_ON, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
@@ -29,7 +30,7 @@ def report(scheduler: RungScheduler, name: str, epoch: int, value: float) -> str
     trial: Any = SimpleNamespace(trial_id=name)
     if name not in scheduler._trial_info:
         scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
-    return scheduler.on_trial_result(None, trial, {"epochs": epoch, "value": value})
+    return scheduler.on_trial_result(None, trial, {EPOCHS: epoch, VALUE: value})
 
 
 def test_the_weaker_two_thirds_stop_at_a_rung() -> None:
@@ -53,5 +54,5 @@ def test_a_trial_that_goes_on_after_a_rung_does_not_stand_on_it_with_a_later_val
         scheduler.refill(f"cnn-{n:04d}", {1: 0.9, 3: 0.99})
     assert [report(scheduler, "resumed", epoch, 0.5) for epoch in (4, 5, 6)] == [GO_ON] * 3
     assert "resumed" not in recorded(scheduler)[3] and "resumed" not in recorded(scheduler)[1]
-    scheduler.on_trial_complete(None, SimpleNamespace(trial_id="resumed"), {"epochs": 10, "value": 0.5})
+    scheduler.on_trial_complete(None, SimpleNamespace(trial_id="resumed"), {EPOCHS: 10, VALUE: 0.5})
     assert not any("resumed" in values for values in recorded(scheduler).values())

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from hpo.worker.trial import REPORTS
+from hpo.trials.messages import REPORTS
 from tests.helpers.searching import asked, groups, reports, result, searcher
 
 

@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from hpo.search.study_sync import restore
 from hpo.store.study_db import open_storage, open_study, seed_sampler
+from hpo.trials.messages import REPORTS
 from hpo.trials.records import TrialState as TrialRecordState
-from hpo.worker.trial import REPORTS
 from tests.helpers.reports import report
 from tests.helpers.searching import SPACE, asked, result, searcher
 

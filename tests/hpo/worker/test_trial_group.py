@@ -15,11 +15,11 @@ import torch
 
 from hpo.store.checkpoint_stores import FolderStorage
 from hpo.store.checkpoints import Checkpoints
-from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
+from hpo.trials.messages import DONE, EPOCHS, REPORTS, REQUEST, GroupRequest, TrialReport, TrialRequest
 from hpo.trials.records import TrialState
 from hpo.worker import trial as trials
 from hpo.worker.settings import SearchSettings
-from hpo.worker.trial import REPORTS, REQUEST, Trial
+from hpo.worker.trial import Trial
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER
 from trainers import checkpoint
@@ -230,7 +230,7 @@ def test_a_trial_that_takes_too_long_fails_with_the_epochs_it_did(data: Training
     asked = ask()
     trial = trainable(data, config(asked), settings(tmp_path, **slow))
     results = [trial.step()]
-    while not results[-1]["done"]:
+    while not results[-1][DONE]:
         results.append(trial.step())
     trial.cleanup()
     (report,) = results[-1][REPORTS]
@@ -283,7 +283,7 @@ def test_an_error_becomes_a_state_and_the_actor_goes_on(data: TrainingData, tmp_
     trial = trainable(data, config(ask(activation="swish")), settings(tmp_path))
     result = trial.step()
     (report,) = result[REPORTS]
-    assert result["done"] and report.state == "failed" and report.epochs == 0
+    assert result[DONE] and report.state == "failed" and report.epochs == 0
     assert report.error.startswith("ModelError: activation 'swish'") and "Traceback" in report.traceback
     assert trial.reset_config(config(ask(1)))
     assert trial.step()[REPORTS][0].state == "running"
@@ -397,7 +397,7 @@ def test_no_memory_left_is_a_state_of_its_own(data: TrainingData, tmp_path: Path
     trial.run.trainer.step = lambda: torch.empty(2**60)  # type: ignore[union-attr, method-assign, assignment, return-value]
     result = trial.step()
     trial.cleanup()
-    assert result["done"] and [r.state for r in result[REPORTS]] == ["failed", "stopped", "failed", "failed"]
+    assert result[DONE] and [r.state for r in result[REPORTS]] == ["failed", "stopped", "failed", "failed"]
     other = trainable(data, config(*ASKED), several(tmp_path))
     other._run = _no_memory  # type: ignore[method-assign]
     assert [r.state for r in other.step()[REPORTS]] == ["out of memory"] * 4
@@ -426,7 +426,7 @@ def test_no_memory_for_the_data_is_the_trials_too(
     trial.setup(config(ask()), data=["reference"], settings=settings(tmp_path))
     result = trial.step()
     (report,) = result[REPORTS]
-    assert result["done"] and (report.state, report.epochs) == ("out of memory", 0)
+    assert result[DONE] and (report.state, report.epochs) == ("out of memory", 0)
     assert report.error.startswith(f"{type(error).__name__}: CUDA")
     full = False
     assert trial.reset_config(config(ask(1)))
@@ -462,12 +462,12 @@ def test_a_process_that_lost_its_device_reports_and_ends(
     result = trial.step()
     (report,) = result[REPORTS]
     assert report.state == "failed" and report.epochs == 1 and "device-side assert" in report.error
-    assert not result["done"] and result["epochs"] == 0  # so Tune asks again, and does not keep the process
+    assert not result[DONE] and result[EPOCHS] == 0  # so Tune asks again, and does not keep the process
     assert not ended
     trial.step()
     assert ended == [EXIT_LOST_MEMBER]
     after = trainable(data, config(), settings(tmp_path)).step()  # what Tune starts again has nothing to do
-    assert after["done"] and after[REPORTS] == []
+    assert after[DONE] and after[REPORTS] == []
 
 
 @pytest.mark.parametrize(
