@@ -154,8 +154,9 @@ class StudySearcher(Searcher):
         return {REQUEST: GroupRequest(trials=tuple(asked.request for asked in group), gpus=gpus, known=known)}
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
-        for asked, report in zip(self.live.get(trial_id, []), result[REPORTS], strict=False):
-            if not self.teller.is_over(asked):
+        reports = {report.trial_id: report for report in result[REPORTS]}
+        for asked in self._left(trial_id):
+            if report := reports.get(asked.trial_id):
                 self.teller.report(asked, report)
 
     def _finish(self, trial_id: str, end: Callable[[AskedTrial], None]) -> None:
