@@ -18,8 +18,9 @@ from hpo.search.worker_settings import make_worker_settings
 from hpo.spec.plan import Plan
 from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.system.text import describe_error
+from hpo.trials.messages import FinalOutcome, FinalRequest
 from hpo.trials.records import TrialRecord
-from hpo.worker.final import FinalOutcome, FinalRequest, train_network
+from hpo.worker.final import train_network
 from hpo.worker.worker_group import cause_of
 
 MAX_RETRIES = 2  # a network whose worker dies is trained again this often, from its last checkpoint
