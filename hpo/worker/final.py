@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import ray
@@ -19,9 +19,7 @@ from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from hpo.worker.trainer_factory import make_trainer, take_up
 from hpo.worker.worker_group import WorkerGroup
-
-if TYPE_CHECKING:
-    from trainers.single import SingleTrainer
+from trainers.single import SingleTrainer
 
 
 def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, request: FinalRequest) -> FinalOutcome:

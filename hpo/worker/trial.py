@@ -75,7 +75,6 @@ class Trial(tune.Trainable):
 
     def _warm_up(self) -> None:
         """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
-
         warm_up(self._prepared(), self.settings.train_config())
 
     def _prepared(self) -> TrainingData:
