@@ -27,7 +27,7 @@ from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile, unfinished
 from hpo.search.telling import Teller
 from hpo.search.tune_hooks import SearchStopper, WorkerCallback
-from hpo.search.worker_settings import make_search_settings
+from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_search_settings
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.spaces.parameter_budget import within_budget
@@ -48,7 +48,8 @@ from hpo.worker.trial import Trial
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 MAX_TUNERS_IN_A_ROW = 3  # that Ray ends before a trial is finished
-MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
+MAX_RUNS = 2  # of a trial: one that runs out of memory may be asked for once more
+DRIVER_SEEDS = 2**20  # so many seeds are shared among the drivers of a study; two of them rarely get the same one
 logger = logging.getLogger(__name__)
 
 
@@ -167,7 +168,7 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if spec.trials > len(done) and not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     # Drivers that begin at the same moment are not to try the same configurations.
-    seed_sampler(study, spec.sampler, spec.seed + (crc32(driver.encode()) % 2**20 if driver else 0))
+    seed_sampler(study, spec.sampler, spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0))
     return study
 
 
@@ -223,14 +224,14 @@ def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: 
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=2 * searcher.wanted,  # one that runs out of memory may be asked for twice
+            num_samples=MAX_RUNS * searcher.wanted,
             max_concurrent_trials=search.plan.concurrency,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(search.folder.tune.resolve()),
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=MAX_WORKER_LOSSES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             callbacks=[WorkerCallback(searcher)],
             stop=SearchStopper(search.interrupted, searcher),

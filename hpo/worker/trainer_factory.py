@@ -16,6 +16,7 @@ from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
+MAX_WARNING_CHARS = 200  # of an error in a row's warning: torch's name every weight that does not fit
 # What a trainer raises where it makes nothing of a state.
 _STATE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
@@ -58,7 +59,7 @@ def take_up(
             raise
     if peers:
         peers.close()
-    return make(), f"its checkpoint is of no use ({describe_error(cause, 200)}): it begins anew", False
+    return make(), f"its checkpoint is of no use ({describe_error(cause, MAX_WARNING_CHARS)}): it begins anew", False
 
 
 def _is_state_error(error: Exception) -> bool:

@@ -26,6 +26,9 @@ from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.single import warm_up
 
+NO_VALUE = -1.0  # below every accuracy: for schedulers, which take no None
+NODE_ID_CHARS = 8  # enough to tell the nodes of a cluster apart
+
 
 class Trial(tune.Trainable):
     """Tune's side of a trial group.
@@ -64,7 +67,7 @@ class Trial(tune.Trainable):
         values = [report.values[-1][1] for report in reports if report.values]
         return {
             REPORTS: reports,
-            VALUE: max(values, default=-1.0),
+            VALUE: max(values, default=NO_VALUE),
             # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
             EPOCHS: 0 if self.broken else max((report.epochs for report in reports), default=0),
             DONE: not self.broken and all(report.state != TrialState.RUNNING for report in reports),
@@ -137,4 +140,4 @@ class Trial(tune.Trainable):
 def _node(is_cluster: bool) -> str:
     """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
     name = os.uname().nodename
-    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if is_cluster else name
+    return f"{name}/{ray.get_runtime_context().get_node_id()[:NODE_ID_CHARS]}" if is_cluster else name

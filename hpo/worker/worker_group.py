@@ -21,9 +21,9 @@ from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
 from trainers.single import SingleTrainer
 
 MEMBER_END_S = 5.0  # for a peer to end its trial, or its process, by itself
-EXIT_LOST_MEMBER = (
-    75  # exit code of a worker that has lost a peer: it is started again, with new ones, like one that died
-)
+# Exit code of a worker that has lost a peer: it is started again, with new ones, like one that died. EX_TEMPFAIL of
+# sysexits.h: try again.
+EXIT_LOST_MEMBER = 75
 
 
 class GroupMember:
