@@ -82,37 +82,53 @@ def run_search(
     Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
     SearchFault if the storage or the disk fails for good.
     """
-    journal = Journal(folder.journal)
-    records = read_records(folder.journal)
-    output = plan.spec.output
+    output, journal = plan.spec.output, Journal(folder.journal)
     trackers = make_trackers(folder.path, tensorboard=output.tensorboard, mlflow=output.mlflow)
-    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
     with quiet_optuna():
-        search = _Search(
-            plan=plan,
-            folder=folder,
-            storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
-            recorder=Recorder(records, journal, checkpoints, [table, progress, *trackers], plan.rank_by),
-            interrupted=interrupted,
-            deadline=time.time() + plan.spec.search.budget_s,
-            resume=output.resume is not None,
-            checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
-            data=ray.put(plan.dataset.training.to_arrays()),
-        )
+        search = _make_search(plan, folder, checkpoints, journal, [progress, *trackers], interrupted)
         try:
-            for model in plan.models:
-                if not interrupted.is_set():
-                    _search_model(search, model)
-        except (OptunaError, SQLAlchemyError) as error:
-            logger.exception("the storage failed")
-            raise _fault(error) from error
+            _search_all(search)
         finally:
             for tracker in trackers:
                 tracker.close()
             journal.close()
             search.storage.remove_session()
             search.storage.engine.dispose()
-    return records
+    return search.recorder.records
+
+
+def _make_search(
+    plan: Plan,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    listeners: Sequence[TrialListener],
+    interrupted: threading.Event,
+) -> _Search:
+    records = read_records(folder.journal)
+    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
+    return _Search(
+        plan=plan,
+        folder=folder,
+        storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
+        recorder=Recorder(records, journal, checkpoints, [table, *listeners], plan.rank_by),
+        interrupted=interrupted,
+        deadline=time.time() + plan.spec.search.budget_s,
+        resume=plan.spec.output.resume is not None,
+        checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
+        data=ray.put(plan.dataset.training.to_arrays()),
+    )
+
+
+def _search_all(search: _Search) -> None:
+    """Searches one architecture after another. Raises SearchFault as run_search does."""
+    try:
+        for model in search.plan.models:
+            if not search.interrupted.is_set():
+                _search_model(search, model)
+    except (OptunaError, SQLAlchemyError) as error:
+        logger.exception("the storage failed")
+        raise _fault(error) from error
 
 
 def for_workers(storage: CheckpointStorage, is_cluster: bool) -> CheckpointStorage:
@@ -218,26 +234,7 @@ def _fault(error: BaseException) -> SearchFault:
 
 def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: TrialScheduler) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
-    tuner = tune.Tuner(
-        _trainable(search, model),
-        param_space={},
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=MAX_RUNS * searcher.wanted,
-            max_concurrent_trials=search.plan.concurrency,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(search.folder.tune.resolve()),
-            failure_config=tune.FailureConfig(max_failures=MAX_WORKER_LOSSES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[WorkerCallback(searcher)],
-            stop=SearchStopper(search.interrupted, searcher),
-            verbose=0,
-        ),
-    )
+    tuner = _make_tuner(search, model, searcher, scheduler)
     try:
         tuner.fit()
     except OSError as error:
@@ -245,6 +242,26 @@ def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: 
     except Exception as error:
         return error  # not only TuneError: a lost node leaves fit() as whatever Ray raised
     return None
+
+
+def _make_tuner(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: TrialScheduler) -> tune.Tuner:
+    tuning = tune.TuneConfig(
+        search_alg=searcher,
+        scheduler=scheduler,
+        num_samples=MAX_RUNS * searcher.wanted,
+        max_concurrent_trials=search.plan.concurrency,
+        reuse_actors=True,
+    )
+    run = tune.RunConfig(
+        name="tune",
+        storage_path=str(search.folder.tune.resolve()),
+        failure_config=tune.FailureConfig(max_failures=MAX_WORKER_LOSSES),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        callbacks=[WorkerCallback(searcher)],
+        stop=SearchStopper(search.interrupted, searcher),
+        verbose=0,
+    )
+    return tune.Tuner(_trainable(search, model), param_space={}, tune_config=tuning, run_config=run)
 
 
 def _trainable(search: _Search, model: ModelPlan) -> Any:
