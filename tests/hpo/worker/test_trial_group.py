@@ -22,6 +22,7 @@ from hpo.worker.settings import SearchSettings
 from hpo.worker.trial import Trial
 from hpo.worker.trial_group import TrialGroup
 from hpo.worker.worker_group import EXIT_LOST_MEMBER
+from tests.helpers.workers import ask, settings
 from trainers import checkpoint
 from trainers.data.dataset import load_dataset
 from trainers.data.splits import TrainingData
@@ -31,28 +32,6 @@ from trainers.single import SingleTrainer
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
     return load_dataset("digits", Path("x"), train_size=200).training
-
-
-def settings(folder: Path, **changed: Any) -> SearchSettings:
-    usual: dict[str, Any] = {
-        "model": "mlp",
-        "input_shape": (1, 28, 28),
-        "num_classes": 10,
-        "epochs": 4,
-        "rungs": (1, 3),
-        "checkpoints": FolderStorage(folder),
-        "node": "here",
-        "seed": 10,
-        "precision": "float32",
-        "device": "cpu",
-        "threads": 1,
-    }
-    return SearchSettings(**{**usual, **changed})
-
-
-def ask(number: int = 0, **params: Any) -> TrialRequest:
-    config = {"lr": 1e-3, "dropout": 0.1, "batch_size": 32, "activation": "relu", "optimizer": "adam", **params}
-    return TrialRequest(trial_id=f"mlp-{number:04d}", number=number, params=config, asked_at=time.time() - 2)
 
 
 def group(data: TrainingData, shared: SearchSettings, asked: Sequence[TrialRequest], known: Any = None) -> TrialGroup:
