@@ -18,7 +18,7 @@ from hpo.search.samplers.choice import alike
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
 from hpo.trials.messages import TrialRequest
 
-MAX_REJECTED_IN_A_ROW = 100
+MAX_REJECTED_IN_A_ROW = 100  # after which the space is taken to hold nothing that fits
 
 
 @dataclass(frozen=True)

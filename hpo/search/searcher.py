@@ -27,8 +27,7 @@ from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
 from hpo.store.optuna_private import PausedAsPruned, make_wait, trial_key
 from hpo.trials.ladder import Ladder
-from hpo.trials.messages import GroupRequest, TrialRequest
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 
 MAX_ASK_S = 60.0  # in which a driver has given the trial that it asks for its name
 T = TypeVar("T")
@@ -51,7 +50,7 @@ class StudySearcher(Searcher):
         """gpus: of each of a trial's workers. ladder: the rungs on which trials pause; without it none does. rungs:
         where a group of fused trials needs to know how others did there. deadline: time.time() after which no trial is
         handed out."""
-        super().__init__(metric="value", mode="max")
+        super().__init__(metric=VALUE, mode="max")
         self.groups, self.asker, self.teller = groups, groups.asker, teller
         self.study, self.patience = self.asker.study, self.asker.patience
         self.gpus, self.rungs, self.deadline = gpus, rungs, deadline
@@ -181,8 +180,9 @@ class StudySearcher(Searcher):
         return [self.promotions.take_first()], self.gpus
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
-        for asked, report in zip(self.live.get(trial_id, []), result[REPORTS], strict=False):
-            if not self.teller.is_over(asked):
+        reports = {report.trial_id: report for report in result[REPORTS]}
+        for asked in self._left(trial_id):
+            if report := reports.get(asked.trial_id):
                 self.promotions.saw(report)
                 self.teller.report(asked, report)
 

@@ -27,7 +27,7 @@ from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile
 from hpo.search.telling import Teller
 from hpo.search.tune_hooks import SearchStopper, WorkerCallback
-from hpo.search.worker_settings import make_search_settings
+from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_search_settings
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.spaces.parameter_budget import within_budget
@@ -42,14 +42,14 @@ from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
-from hpo.trials.messages import GroupRequest, TrialListener
+from hpo.trials.messages import REQUEST, GroupRequest, TrialListener
 from hpo.trials.objectives import directions, values
 from hpo.trials.records import TrialRecord
-from hpo.worker.trial import REQUEST, Trial
+from hpo.worker.trial import Trial
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 MAX_TUNERS_IN_A_ROW = 3  # that Ray ends before a trial is finished
-MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
+DRIVER_SEEDS = 2**20  # so many seeds are shared among the drivers of a study; two of them rarely get the same one
 logger = logging.getLogger(__name__)
 
 
@@ -82,37 +82,53 @@ def run_search(
     Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
     SearchFault if the storage or the disk fails for good.
     """
-    journal = Journal(folder.journal)
-    records = read_records(folder.journal)
-    output = plan.spec.output
+    output, journal = plan.spec.output, Journal(folder.journal)
     trackers = make_trackers(folder.path, tensorboard=output.tensorboard, mlflow=output.mlflow)
-    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
     with quiet_optuna():
-        search = _Search(
-            plan=plan,
-            folder=folder,
-            storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
-            recorder=Recorder(records, journal, checkpoints, [table, progress, *trackers], plan.rank_by),
-            interrupted=interrupted,
-            deadline=time.time() + plan.spec.search.budget_s,
-            resume=output.resume is not None,
-            checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
-            data=ray.put(plan.dataset.training.to_arrays()),
-        )
+        search = _make_search(plan, folder, checkpoints, journal, [progress, *trackers], interrupted)
         try:
-            for model in plan.models:
-                if not interrupted.is_set():
-                    _search_model(search, model)
-        except (OptunaError, SQLAlchemyError) as error:
-            logger.exception("the storage failed")
-            raise _fault(error) from error
+            _search_all(search)
         finally:
             for tracker in trackers:
                 tracker.close()
             journal.close()
             search.storage.remove_session()
             search.storage.engine.dispose()
-    return records
+    return search.recorder.records
+
+
+def _make_search(
+    plan: Plan,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    listeners: Sequence[TrialListener],
+    interrupted: threading.Event,
+) -> _Search:
+    records = read_records(folder.journal)
+    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
+    return _Search(
+        plan=plan,
+        folder=folder,
+        storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
+        recorder=Recorder(records, journal, checkpoints, [table, *listeners], plan.rank_by),
+        interrupted=interrupted,
+        deadline=time.time() + plan.spec.search.budget_s,
+        resume=plan.spec.output.resume is not None,
+        checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
+        data=ray.put(plan.dataset.training.to_arrays()),
+    )
+
+
+def _search_all(search: _Search) -> None:
+    """Searches one architecture after another. Raises SearchFault as run_search does."""
+    try:
+        for model in search.plan.models:
+            if not search.interrupted.is_set():
+                _search_model(search, model)
+    except (OptunaError, SQLAlchemyError) as error:
+        logger.exception("the storage failed")
+        raise _fault(error) from error
 
 
 def for_workers(storage: CheckpointStorage, is_cluster: bool) -> CheckpointStorage:
@@ -166,7 +182,7 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if spec.trials > len(done) and not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     # Drivers that begin at the same moment are not to try the same configurations.
-    seed = spec.seed + (crc32(driver.encode()) % 2**20 if driver else 0)
+    seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
     seed_sampler(study, spec.sampler, seed, rungs(spec.epochs) if spec.stops_early else ())
     return study
 
@@ -234,26 +250,7 @@ def _fault(error: BaseException) -> SearchFault:
 
 def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
-    tuner = tune.Tuner(
-        _trainable(search, model),
-        param_space={},
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=InOrder(),  # type: ignore[no-untyped-call]
-            num_samples=-1,  # the searcher says when no more come: a trial is one of Tune's each time it goes on
-            max_concurrent_trials=search.plan.concurrency,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(search.folder.tune.resolve()),
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[WorkerCallback(searcher)],
-            stop=SearchStopper(search.interrupted, searcher),
-            verbose=0,
-        ),
-    )
+    tuner = _make_tuner(search, model, searcher)
     try:
         tuner.fit()
     except OSError as error:
@@ -261,6 +258,26 @@ def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exceptio
     except Exception as error:
         return error  # not only TuneError: a lost node leaves fit() as whatever Ray raised
     return None
+
+
+def _make_tuner(search: _Search, model: ModelPlan, searcher: StudySearcher) -> tune.Tuner:
+    tuning = tune.TuneConfig(
+        search_alg=searcher,
+        scheduler=InOrder(),  # type: ignore[no-untyped-call]
+        num_samples=-1,  # the searcher says when no more come: a trial is one of Tune's each time it goes on
+        max_concurrent_trials=search.plan.concurrency,
+        reuse_actors=True,
+    )
+    run = tune.RunConfig(
+        name="tune",
+        storage_path=str(search.folder.tune.resolve()),
+        failure_config=tune.FailureConfig(max_failures=MAX_WORKER_LOSSES),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        callbacks=[WorkerCallback(searcher)],
+        stop=SearchStopper(search.interrupted, searcher),
+        verbose=0,
+    )
+    return tune.Tuner(_trainable(search, model), param_space={}, tune_config=tuning, run_config=run)
 
 
 def _trainable(search: _Search, model: ModelPlan) -> Any:

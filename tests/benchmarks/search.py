@@ -25,7 +25,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from hpo.trials.ladder import Ladder
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.messages import REPORTS, REQUEST
 from models.names import ACTIVATIONS
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import report
@@ -174,7 +174,8 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
             for lane in left:
                 value, seen = curves[lane][epoch - 1], max(curves[lane][:epoch])
                 state = "stopped" if lane not in kept else "completed" if epoch == EPOCHS else "running"
-                reports[lane] = report(state, (epoch, value), best=seen, epochs=epoch)
+                name = group.trials[lane].trial_id
+                reports[lane] = report(state, (epoch, value), best=seen, epochs=epoch, trial_id=name)
                 best, epochs = max(best, value), epochs + 1
             left = kept
             over = not left or epoch == EPOCHS

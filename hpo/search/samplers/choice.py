@@ -29,8 +29,8 @@ def seed_sampler(study: optuna.Study, sampler: str, seed: int, rungs: Sequence[i
 
 
 def make_sampler(name: str, seed: int, rungs: Sequence[int] = ()) -> BaseSampler:
-    """Makes a sampler: auto, which is Podium's own for one objective, or tpe, random, gp, cmaes or nsgaii, with Optuna's
-    defaults.
+    """Makes a sampler: auto, which is Podium's own for one objective, or tpe, random, gp, cmaes or nsgaii, with the
+    defaults of Optuna.
 
     Optuna's TPE is multivariate for one objective, and independent for several. In both cases it uses a constant liar:
     running trials count as bad ones, so that simultaneous trials differ.

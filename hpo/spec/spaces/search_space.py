@@ -72,23 +72,36 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     distributions = dict(base.distributions)
     if spec.search_widths:
         distributions |= {key: _around(width) for key, width in published_widths(model).items()}
+    distributions |= _from_file(model, spec, base) | _from_flags(spec, base, model)
+    return Space(distributions, {key: move_into(base.default.get(key), d) for key, d in distributions.items()})
+
+
+def _from_file(model: str, spec: SearchSpec, base: Space) -> Distributions:
+    """What the configuration file says of the architecture's space."""
+    found: Distributions = {}
     for key, value in spec.space.get(model, {}).items():
         flag = f"--config: [space.{model}] {key}"
         _check_name(flag, key, [base])
-        distributions[key] = _from_table(flag, key, value, base)
+        found[key] = _from_table(flag, key, value, base)
+    return found
+
+
+def _from_flags(spec: SearchSpec, base: Space, model: str) -> Distributions:
+    """What --range and then --set say of it."""
+    found: Distributions = {}
     # A flag is for every architecture that has such a hyperparameter; one of them must.
     bases = [base, *(base_space(other) for other in spec.model if other != model)]
     for text in spec.ranges:
         key, value = split_assignment("--range", text)
         _check_name(f"--range {text}", key, bases)
         if key in _names(base):
-            distributions[key] = _from_range(f"--range {text}", key, value, base)
+            found[key] = _from_range(f"--range {text}", key, value, base)
     for text in spec.fixed:
         key, value = split_assignment("--set", text)
         _check_name(f"--set {text}", key, bases)
         if key in _names(base):
-            distributions[key] = _fixed(f"--set {text}", key, parse_value(value), base)
-    return Space(distributions, {key: move_into(base.default.get(key), d) for key, d in distributions.items()})
+            found[key] = _fixed(f"--set {text}", key, parse_value(value), base)
+    return found
 
 
 def _around(width: int) -> IntDistribution:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from hpo.search.grouping import group_alike, shape_of
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 from tests.helpers.searching import asked, groups, reports
 
 PARAMS = st.fixed_dictionaries(

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hpo.trials.ladder import Ladder
-from hpo.worker.trial import REPORTS
+from hpo.trials.messages import REPORTS
 from tests.helpers.reports import report
 from tests.helpers.searching import asked, searcher
 
@@ -31,9 +31,14 @@ def train(s: Any, name: str, *values: float, first: int = 1, state: str = "pause
     s.on_trial_complete(name, result)
 
 
-def test_the_first_trial_pauses_nowhere_and_others_at_every_rung(study: optuna.Study) -> None:
-    s = pausing(study)
-    assert [asked(s, name)[0].pauses_at for name in "ab"] == [(), (1, 3)]
+def test_the_first_trial_is_trained_to_its_end_when_nothing_else_is_left(study: optuna.Study) -> None:
+    s = pausing(study, wanted=3, at_once=1)
+    train(s, "a", 0.1)
+    train(s, "b", 0.5)
+    train(s, "c", 0.6)
+    train(s, "d", 0.7, 0.8, first=2)  # the best of three
+    (first,) = asked(s, "e")
+    assert (first.number, first.pauses_at) == (0, ()) and s.suggest("f") is None
 
 
 def test_paused_trials_cost_no_place_and_the_best_of_three_goes_on_first(study: optuna.Study) -> None:

@@ -49,7 +49,7 @@ def test_early_stopping_is_left_out_for_samplers_that_cannot_use_it(sampler: str
 
 WRONG = {
     "--model cnnn": "--model cnnn: unknown (did you mean cnn?); choose from mlp, mlp_small, mlp_wide, cnn, ",
-    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from tpe, random, gp, cmaes, nsgaii",
+    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from auto, tpe, random, gp, cmaes, nsgaii",
     "--objective speed": "--objective speed: unknown; choose from accuracy, parameters, time",
     "--objective time": "--objective time: give accuracy, alone or once with some of parameters, time",
     "--objective accuracy accuracy": "--objective accuracy accuracy: give accuracy, alone or once with some of",
