@@ -25,10 +25,13 @@ def train_epoch(
     precision: str,
     schedule: LRScheduler | None = None,
     counts: Callable[[], bool] = lambda: True,
+    label_smoothing: float = 0.0,
+    update: Callable[[], object] | None = None,
 ) -> tuple[float, float]:
     """Trains on every batch (images, labels) once; returns the epoch's mean loss (nats per image) and accuracy.
 
     counts: called after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
+    update: takes the optimizer's step and what belongs to it; without it, the step alone is taken.
     """
     model.train()
     # Losses and answers stay on the device until the epoch ends: reading one would make the host wait at each step.
@@ -36,9 +39,9 @@ def train_epoch(
     for images, labels in batches:
         with autocast(images, precision):
             logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        (update or optimizer.step)()
         optimizer.zero_grad(set_to_none=True)
         if schedule is not None:
             schedule.step()

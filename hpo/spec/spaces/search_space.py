@@ -48,7 +48,18 @@ _DEFAULTS: dict[str, Any] = {
 _LR_OF_VGG16 = FloatDistribution(1e-5, 1e-2, log=True), 1e-4
 # What keeps its value unless a user says otherwise, by --set, --range or a table.
 _FURTHER: dict[str, Any] = {
-    key: getattr(TrainConfig, key) for key in ("momentum", "schedule", "step_epochs", "step_factor", "augment")
+    key: getattr(TrainConfig, key)
+    for key in (
+        "momentum",
+        "beta1",
+        "schedule",
+        "step_epochs",
+        "step_factor",
+        "augment",
+        "label_smoothing",
+        "ema",
+        "clip_norm",
+    )
 }
 
 
