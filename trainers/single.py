@@ -160,16 +160,14 @@ class SingleTrainer:
         self, model: nn.Module, indices: tuple[Tensor, ...], counts: Callable[[], bool] = lambda: True
     ) -> tuple[float, float]:
         """Trains `model`, this network or what wraps it, on these batches; see `train_epoch`."""
-        return train_epoch(
-            model,
-            self.optimizer,
-            self._batches(indices),
-            self.config.precision,
-            self.schedule,
-            counts,
-            self.config.label_smoothing,
-            self._update,
-        )
+        batches, config = self._batches(indices), self.config
+        return train_epoch(model, batches, config.precision, self._end_step, config.label_smoothing, counts)
+
+    def _end_step(self) -> None:
+        self._update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.schedule:
+            self.schedule.step()
 
     def _train_resident(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
         """Does the same on an accelerator, which the host does not wait for before the epoch's end."""
@@ -191,7 +189,7 @@ class SingleTrainer:
         self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
 
     def _update(self) -> None:
-        """Moves the weights along their gradients."""
+        """Moves the weights along their gradients, and their average after them."""
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()

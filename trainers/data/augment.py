@@ -28,8 +28,8 @@ def make_augmentation(name: str, black: Tensor, generator: Generator) -> Augment
     shift: each image moves by up to two pixels along each axis, all moves being equally likely. shift-flip: the same,
     and every second image is mirrored, left to right; not for what has a reading direction, such as digits.
 
-    black: (channels,), the normalized value of a black pixel, which fills what a rotation or a move uncovers. generator: on the
-    images' device.
+    black: (channels,), the normalized value of a black pixel, which fills what a rotation or a move uncovers.
+    generator: on the images' device.
     """
     if name == "none":
         return None

@@ -2,7 +2,8 @@
 
 A small network leaves an accelerator idle. K of them with the same layers keep it busy (HFTA: Wang et al., MLSys 2021).
 Each trial has its own weights, learning rate, optimizer, dropout, weight decay, label smoothing, gradient clipping,
-weight average, batch order and statistics, and comes out as if it had been trained alone. On a CPU fusing is slower than training one trial after the other.
+weight average, batch order and statistics, and comes out as if it had been trained alone. On a CPU fusing is slower
+than training one trial after the other.
 """
 
 from __future__ import annotations
