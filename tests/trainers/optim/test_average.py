@@ -66,9 +66,14 @@ def test_it_is_applied_in_the_same_memory_and_taken_back() -> None:
         average.update()
     places = {name: value.data_ptr() for name, value in values.items()}
     own = {name: value.detach().clone() for name, value in values.items()}
-    with pytest.raises(KeyboardInterrupt), average.applied():
-        assert all(torch.equal(value, average.averages[name]) for name, value in values.items())
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with average.applied():
+            assert all(torch.equal(value, average.averages[name]) for name, value in values.items())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert all(torch.equal(value, own[name]) for name, value in values.items())
     assert places == {name: value.data_ptr() for name, value in values.items()}
 
