@@ -264,7 +264,7 @@ WRONG = {
     "--lr fast": "--lr",
     "--model mlp --dropout 1.5": "--dropout 1.5: dropout must be at least 0 and under 1",
     "--model compact_7k --dropout 0.2": "--dropout 0.2: compact_7k has no dropout; it has lr, batch_size",
-    "--schedule lines": "--schedule lines: unknown (did you mean linear?); choose from none, step, cosine, one-cycle, wsd",
+    "--schedule lines": "--schedule lines: unknown (did you mean linear?); choose from none, step, cosine, one-cycle",
     "--augment turn": "--augment turn: unknown; choose from none, rotate-crop, shift, shift-flip",
     "--label-smoothing 1": "--label-smoothing 1.0: label_smoothing must be at least 0 and under 1",
     "--ema 1": "--ema 1.0: ema must be at least 0 and under 1; 0 is no average",
