@@ -20,15 +20,15 @@ CPU_EVAL_BATCH_SIZE = 500
 def train_epoch(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
-    update: Callable[[], object],
     precision: str,
+    update: Callable[[], object],
     label_smoothing: float = 0.0,
     counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
     """Trains on every batch (images, labels) once; returns the epoch's mean loss (nats per image) and accuracy.
 
-    update: moves the weights along their gradients, and clears these. counts: called after each batch, tells whether
-    the batch is part of the means; they are 0 where no batch is.
+    update: takes the optimizer's step and removes the gradients. label_smoothing: as in `TrainConfig`. counts: called
+    after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
     """
     model.train()
     # Losses and answers stay on the device until the epoch ends: reading one would make the host wait at each step.

@@ -161,10 +161,9 @@ class SingleTrainer:
     ) -> tuple[float, float]:
         """Trains `model`, this network or what wraps it, on these batches; see `train_epoch`."""
         batches, config = self._batches(indices), self.config
-        return train_epoch(model, batches, self._take_step, config.precision, config.label_smoothing, counts)
+        return train_epoch(model, batches, config.precision, self._end_step, config.label_smoothing, counts)
 
-    def _take_step(self) -> None:
-        """Takes one optimizer step, and what follows it."""
+    def _end_step(self) -> None:
         self._update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.schedule:
@@ -190,7 +189,7 @@ class SingleTrainer:
         self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
 
     def _update(self) -> None:
-        """Moves the weights along their gradients."""
+        """Moves the weights along their gradients, and their average after them."""
         if self.config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()

@@ -13,7 +13,6 @@ from trainers.config import OPTIMIZERS, TrainConfig
 from trainers.data.dataset import load_dataset
 from trainers.data.splits import Split, TrainingData
 from trainers.fit import fit
-from trainers.loop import evaluate
 from trainers.single import SingleTrainer, warm_up
 
 make_lenet = partial(build_model, "lenet5", (1, 28, 28), 10, dropout=0.3)
@@ -126,45 +125,3 @@ def test_a_warm_up_leaves_data_and_random_numbers_alone(data: TrainingData) -> N
 def test_it_keeps_its_one_trial_only(data: TrainingData, trials: list[int]) -> None:
     with pytest.raises(ValueError, match=r"this trainer has one trial, 0"):
         trained(data, 0).keep(trials)
-
-
-RECIPE = {"ema": 0.9, "label_smoothing": 0.1, "clip_norm": 0.5, "beta1": 0.8, "schedule": "linear", "augment": "shift"}
-
-
-def test_a_whole_recipe_goes_on_from_a_checkpoint_as_if_nothing_had_happened(data: TrainingData) -> None:
-    whole, first = trained(data, 4, **RECIPE), trained(data, 2, **RECIPE)
-    second = trained(data, 0, **RECIPE)
-    second.load(first.save())
-    for _ in range(2):
-        second.step()
-    assert same(whole.weights(), second.weights()) and same(whole.save()["model"], second.save()["model"])
-
-
-def test_the_averaged_weights_are_evaluated_and_kept(data: TrainingData) -> None:
-    averaged, plain = trained(data, 2, ema=0.99), trained(data, 2)
-    assert same(averaged.save()["model"], plain.weights())  # training itself is the same
-    assert not same(averaged.weights(), plain.weights())
-    (result,) = averaged.step()
-    model = make_lenet()
-    model.load_state_dict(averaged.weights())
-    assert evaluate(model, data.validation, "float32") == pytest.approx((result.val_loss, result.val_accuracy))
-
-
-def test_a_checkpoint_from_before_there_was_an_average_is_taken_up(data: TrainingData) -> None:
-    state = trained(data, 1).save()
-    assert "average" not in state
-    trainer = trained(data, 0, ema=0.9)
-    trainer.load(state)
-    assert same(trainer.weights(), trainer.save()["model"])
-
-
-def test_a_gradient_is_clipped_as_torch_does_it(data: TrainingData) -> None:
-    network, trainer = make_lenet(), trained(data, 0, optimizer="sgd", momentum=0.0, lr=1.0, clip_norm=0.01)
-    network.load_state_dict(trainer.weights())
-    trainer.model.load_state_dict(network.state_dict())
-    loss = torch.nn.functional.cross_entropy(trainer.model(data.train.images[:64]), data.train.labels[:64])
-    loss.backward()
-    trainer._update()
-    moved = [value - network.state_dict()[name] for name, value in trainer.weights().items()]
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(move) for move in moved]))
-    assert float(norm) == pytest.approx(0.01, rel=1e-3)

@@ -14,7 +14,7 @@ from trainers.config import AUGMENTATIONS
 CROP_SCALE = 22 / 28  # side of a crop over side of the image
 CROP_PROBABILITY = 0.1
 MAX_ROTATION_DEGREES = 15.0
-MAX_SHIFT = 1 / 14  # of the shorter side: 2 pixels of 28 or 32, at least 1
+MAX_SHIFT = 1 / 14  # of the shorter side: 2 pixels of 28 or 32, 1 of 8
 Augmentation = Callable[[Tensor], Tensor]
 
 
@@ -25,10 +25,9 @@ def make_augmentation(name: str, black: Tensor, generator: Generator) -> Augment
     image is rotated by its own angle, uniform in +-15 degrees, by nearest pixels: interpolation would blur nearly all
     training images, but no validation image. Source: the training of the compact networks.
 
-    shift: each image moves along each axis by up to a fourteenth of its shorter side, in whole pixels, all moves being
-    equally likely. shift-flip: the same, and every second image is mirrored, left to right; not for what has a reading
-    direction, such as digits. Source of both: the usual training on CIFAR (He et al., 2016), with 2 pixels of 32 as in
-    airbench (Jordan, 2024).
+    shift: each image moves along each axis by up to a fourteenth of its shorter side, in whole pixels and by one at
+    least, all moves being equally likely. shift-flip: the same, and every second image is mirrored, left to right; not
+    for what has a reading direction, such as digits.
 
     black: (channels,), the normalized value of a black pixel, which fills what a rotation or a move uncovers.
     generator: on the images' device.

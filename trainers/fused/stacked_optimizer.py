@@ -184,7 +184,7 @@ def clip(gradients: Sequence[Tensor], limits: Tensor) -> None:
 def _limits(configs: Sequence[TrainConfig], parameters: Sequence[Tensor]) -> Tensor | None:
     """Returns the largest norm of each trial's gradient, (K,); None where no trial has one."""
     limits = [config.clip_norm for config in configs]
-    return torch.tensor(limits, device=parameters[0].device) if any(limits) else None
+    return torch.tensor(limits, dtype=parameters[0].dtype, device=parameters[0].device) if any(limits) else None
 
 
 def _rule(config: TrainConfig) -> str:

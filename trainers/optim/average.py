@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-WARM_UP = 10  # the newest weights count for at least 1 in (steps / WARM_UP), or nearly so
+WARM_UP = 10  # the average is over a tenth of all steps, or nearly so, as long as the decay would take more
 
 
 class WeightAverage:
@@ -27,7 +27,7 @@ class WeightAverage:
         self.values = {name: value.detach() for name, value in values.items()}
         self.averages = {name: value.clone() for name, value in self.values.items()}
         device = next(iter(self.values.values())).device
-        self.least = 1 - torch.tensor(decays, dtype=torch.float64).to(torch.float32).to(device)
+        self.least = (1 - torch.tensor(decays, dtype=torch.float64)).to(torch.float32).to(device)
         # On the device: a CUDA graph would freeze a number of the host.
         self.steps = torch.zeros((), device=device)
 
@@ -36,11 +36,11 @@ class WeightAverage:
         """Takes up the values after a step."""
         self.steps += 1
         newest = torch.maximum(self.least, WARM_UP / (self.steps + WARM_UP - 1))
-        averages, values = list(self.averages.values()), list(self.values.values())
-        if newest.dim() or newest.is_cuda:
-            torch._foreach_lerp_(averages, values, [self._shaped(newest, value) for value in values])
-        else:
-            torch._foreach_lerp_(averages, values, newest.item())  # a number of the host is faster there
+        kinds = [(value.dim(), value.dtype) for value in self.values.values()]
+        weights = {kind: _shaped(newest, *kind) for kind in set(kinds)}
+        torch._foreach_lerp_(
+            list(self.averages.values()), list(self.values.values()), [weights[kind] for kind in kinds]
+        )
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -49,8 +49,8 @@ class WeightAverage:
         The numbers are copied, so that the tensors stay where a CUDA graph or a flattened layer has them.
         """
         own = {name: value.clone() for name, value in self.values.items()}
-        _copy(self.averages, self.values)
         try:
+            _copy(self.averages, self.values)
             yield
         finally:
             _copy(own, self.values)
@@ -88,12 +88,6 @@ class WeightAverage:
                 _copy(one["averages"], {name: average[trial] for name, average in self.averages.items()})
                 self.steps.fill_(one["steps"])
 
-    @staticmethod
-    def _shaped(weights: Tensor, value: Tensor) -> Tensor:
-        """Returns the weights, one or (K,), in a shape and type that multiplies the value."""
-        weights = weights.to(value.dtype)
-        return weights.view(-1, *[1] * (value.dim() - 1)) if weights.dim() else weights
-
 
 def averaged_values(model: nn.Module) -> dict[str, Tensor]:
     """Returns what training changes in a network: its trained weights, and its buffers of floating point.
@@ -104,6 +98,12 @@ def averaged_values(model: nn.Module) -> dict[str, Tensor]:
     """
     trained = {name: value for name, value in model.named_parameters(remove_duplicate=False) if value.requires_grad}
     return {**trained, **{name: value for name, value in model.named_buffers() if value.is_floating_point()}}
+
+
+def _shaped(weights: Tensor, dimensions: int, dtype: torch.dtype) -> Tensor:
+    """Returns the weights, one or (K,), in a shape and type that multiplies values of so many dimensions."""
+    ones = (1,) * (dimensions - 1) if weights.dim() else ()
+    return weights.to(dtype).view(weights.shape + ones)
 
 
 @torch.no_grad()

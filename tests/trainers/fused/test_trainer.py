@@ -3,86 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models import MODELS, build_model
+from models import MODELS
 from models.layers import Dropout
+from tests.helpers.fusing import (
+    Make,
+    assert_equal,
+    assert_same,
+    configs,
+    digits,
+    digits_in_doubles,
+    fused,
+    in_doubles,
+    make,
+    single,
+)
 from trainers import checkpoint
-from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import load_dataset
-from trainers.data.splits import Split, TrainingData
+from trainers.config import TrainConfig
+from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
-
-Make = Callable[[], nn.Module]
-LOSS, WEIGHT = (
-    1e-5,
-    2e-3,
-)  # what fused trials may differ by: adam moves a weight by lr, whichever sign a gradient of 1e-17 has
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    return load_dataset("digits", Path("x"), train_size=150).training
+    return digits()
 
 
 @pytest.fixture(scope="module")
-def doubles(data: TrainingData) -> TrainingData:
-    train, validation = (Split(s.images.double(), s.labels) for s in (data.train, data.validation))
-    return TrainingData(train, Split(validation.images[:100], validation.labels[:100]), data.black)
-
-
-def make(name: str, **arch: Any) -> Make:
-    if "dropout" in arch and name.startswith("compact"):
-        del arch["dropout"]
-    return partial(build_model, name, (1, 28, 28), 10, **arch)
-
-
-def in_doubles(make_model: Make) -> Make:
-    return lambda: make_model().double()
-
-
-def configs(**shared: Any) -> list[TrainConfig]:
-    """Settings of three trials; optimizer: of all, or "each" with one of its own."""
-    own = [{"lr": 1e-3, "weight_decay": 1e-4}, {"lr": 4e-3, "weight_decay": 1e-2}, {"lr": 2e-4, "weight_decay": 0.0}]
-    if shared.get("optimizer") == "each":
-        shared.pop("optimizer")
-        own = [{**values, "optimizer": name} for values, name in zip(own, ("adam", "sgd", "adamw"), strict=True)]
-    return [TrainConfig(**{"batch_size": 32, **values, **shared}, seed=seed) for seed, values in enumerate(own)]
-
-
-def fused(makes: Sequence[Make], data: TrainingData, settings: Sequence[TrainConfig], epochs: int = 2) -> Any:
-    trainer = FusedTrainer(makes, data, settings)
-    return trainer, [trainer.step() for _ in range(epochs)]
-
-
-def single(make_model: Make, data: TrainingData, config: TrainConfig, epochs: int = 2) -> Any:
-    trainer = SingleTrainer(make_model, data, config)
-    return trainer, [trainer.step()[0] for _ in range(epochs)]
-
-
-def assert_same(fused_weights: dict[str, Tensor], weights: dict[str, Tensor], most: float = WEIGHT) -> None:
-    assert list(fused_weights) == list(weights)
-    for name, value in weights.items():
-        assert fused_weights[name].dtype == value.dtype
-        assert (fused_weights[name] - value).abs().max() <= most, name
-
-
-def assert_equal(curve: Sequence[EpochResult], other: Sequence[EpochResult], most: float = LOSS) -> None:
-    for one, two in zip(curve, other, strict=True):
-        assert (one.epoch, one.images) == (two.epoch, two.images)
-        for name in ("train_loss", "val_loss"):
-            assert getattr(one, name) == pytest.approx(getattr(two, name), abs=most)
-        for name in ("train_accuracy", "val_accuracy"):
-            assert getattr(one, name) == pytest.approx(getattr(two, name), abs=1e-12)
+def doubles() -> TrainingData:
+    return digits_in_doubles()
 
 
 FAST = ("mlp_small", "lenet5", "lenet5_bn")
@@ -114,7 +71,7 @@ def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
         assert_same(trainer.weights(trial), alone.weights(), most=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle", "wsd"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle", "wsd", "linear"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "each"])
 def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
     settings = configs(optimizer=optimizer, schedule=schedule, step_epochs=1, epochs=3)
@@ -124,42 +81,6 @@ def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: T
         alone, curve = single(network, doubles, config, epochs=3)
         assert_equal([epoch[trial] for epoch in results], curve)
         assert_same(trainer.weights(trial), alone.weights())
-
-
-OWN: dict[str, Any] = {
-    "label_smoothing": (0.0, 0.2, 0.1),
-    "ema": (0.9, 0.0, 0.99),
-    "clip_norm": (0.1, 0.0, 1.0),
-}
-
-
-@pytest.mark.parametrize("what", [*OWN, "all"])
-def test_each_trial_has_its_own_smoothing_average_and_clipping(what: str, doubles: TrainingData) -> None:
-    names = list(OWN) if what == "all" else [what]
-    settings = [
-        replace(config, **{name: OWN[name][trial] for name in names})
-        for trial, config in enumerate(configs(optimizer="each", beta1=0.8))
-    ]
-    network = in_doubles(make("lenet5_bn", dropout=0.0))
-    trainer, results = fused([network] * 3, doubles, settings)
-    for trial, config in enumerate(settings):
-        alone, curve = single(network, doubles, config)
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
-    trainer.keep([2, 0])
-    assert_same(trainer.weights(1), single(network, doubles, settings[0])[0].weights())
-
-
-def test_averaged_trials_go_on_from_their_checkpoints(doubles: TrainingData) -> None:
-    settings = [replace(config, ema=0.9) for config in configs(optimizer="adamw", schedule="linear", epochs=3)]
-    network = in_doubles(make("mlp_small"))
-    whole, _ = fused([network] * 3, doubles, settings, epochs=3)
-    first, _ = fused([network] * 3, doubles, settings, epochs=2)
-    second, _ = fused([network] * 3, doubles, settings, epochs=0)
-    second.load(*(first.save(trial) for trial in range(3)))
-    second.step()
-    for trial in range(3):
-        assert_same(whole.weights(trial), second.weights(trial), most=1e-12)
 
 
 def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
@@ -312,6 +233,8 @@ def test_without_validation_images_there_is_no_validation_accuracy(data: Trainin
 def test_trials_of_other_shapes_or_settings_are_refused(data: TrainingData) -> None:
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
-    own = "lr, weight_decay, optimizer, label_smoothing, ema, clip_norm"
-    with pytest.raises(ValueError, match=f"fused trials may differ in {own}, seed and dropout only"):
+    with pytest.raises(
+        ValueError,
+        match="may differ in lr, weight_decay, optimizer, label_smoothing, ema, clip_norm, seed and dropout only",
+    ):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])

@@ -92,5 +92,5 @@ def test_half_of_the_first_trials_are_near_the_best_so_far() -> None:
     for _ in range(200):
         study.sampler._rng = np.random.default_rng(len(study.trials))
         params = study.ask(SPACE).params
-        kept += any(params[name] == value for name, value in (("lr", 1e-2), ("dropout", 0.3)))
-    assert 50 < kept < 150
+        kept += any(params[name] == pytest.approx(value) for name, value in (("lr", 1e-2), ("dropout", 0.3)))
+    assert 30 < kept < 100  # half of them, and of these a good half keep one of the two numbers
