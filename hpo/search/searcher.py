@@ -22,9 +22,9 @@ from ray.tune.search import Searcher
 from hpo.search.asking import AskedTrial
 from hpo.search.grouping import GroupMaker
 from hpo.search.memory_retry import MemoryRetries
-from hpo.search.optuna_private import make_wait, trial_key
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
+from hpo.store.optuna_private import make_wait, trial_key
 from hpo.trials.messages import GroupRequest, TrialRequest
 from hpo.worker.trial import REPORTS, REQUEST
 

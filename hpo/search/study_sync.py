@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from hpo.search.optuna_private import make_wait, trial_key
+from hpo.store.optuna_private import make_wait, trial_key, waiting_trial
 from hpo.trials.objectives import values
 from hpo.trials.records import TrialRecord, TrialState, make_trial_id
 
@@ -58,8 +58,7 @@ def restore(
     for number in range(len(study.get_trials(deepcopy=False)), max((*numbers, *waiting), default=-1) + 1):
         record = numbers.get(number)
         if record is None:
-            fixed = {"fixed_params": waiting.get(number, {})}  # as Study.enqueue_trial has it
-            study.add_trial(create_trial(state=OptunaState.WAITING, system_attrs=fixed))
+            study.add_trial(waiting_trial(waiting.get(number, {})))
             continue
         if set(record.config) != set(distributions) or record.state == TrialState.FAILED:
             study.add_trial(create_trial(state=OptunaState.FAIL))

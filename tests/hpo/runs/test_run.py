@@ -25,6 +25,7 @@ from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
 from hpo.worker.trial import REPORTS, Trial
+from trainers.data.splits import TrainingArrays
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 TIMES = ["rank", "pareto", "images_per_s", "wall_time_s", "queue_s", "setup_s", "train_s", "eval_s"]
@@ -160,7 +161,7 @@ class SpyingTrial(Trial):
             maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
             bounds = [([int(end, 16) for end in m[0].split("-")], m[1], " ".join(m[5:])) for m in maps]
             (home,) = [(mode, file) for (low, high), mode, file in bounds if low <= address < high]
-            result["lanes"][0]["error"] = f"{home[1]} {os.getpid()}"
+            result[REPORTS] = [replace(result[REPORTS][0], error=f"{home[1]} {os.getpid()}")]
         return result
 
 
@@ -173,7 +174,7 @@ def test_the_data_set_is_shared_between_workers_not_copied(tmp_path: Path, monke
     result = run(tmp_path, model=["mlp_small", "lenet5"], trials=3, scheduler="none")
     homes = [words.rpartition(" ")[0] for words in result.frame["error"]]
     assert len(homes) == 6 and all("plasma" in home or "/dev/shm" in home for home in homes), homes
-    assert sum(isinstance(value, dict) and "train_images" in value for value in puts) == 1
+    assert sum(isinstance(value, TrainingArrays) for value in puts) == 1
 
 
 @pytest.mark.parametrize("sampler", ["random", "gp", "cmaes"])

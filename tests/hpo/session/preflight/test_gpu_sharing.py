@@ -138,7 +138,7 @@ def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: p
     monkeypatch.setattr(gpu_sharing, "probe", probe)
     monkeypatch.setattr("ray.remote", lambda **_: lambda task: Task(task))
     monkeypatch.setattr("ray.get", lambda found, **_: found)
-    monkeypatch.setattr("cluster.connect.connect", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(gpu_sharing, "connect", lambda _: contextlib.nullcontext())
     probe_on_ray(made.spec.resources, made.dataset, model, (), device="cpu")
     assert probed["batch_size"] == 512 and probed["largest"] == largest_architecture(model)
     assert probed["make"]["dropout"] == 0.7 and probed["make"]["width_1"] == 32  # the published one

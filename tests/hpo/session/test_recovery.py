@@ -12,9 +12,9 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from hpo.session.recovery import RecoverySource, recovered_trials
 from hpo.store import run_folder
 from hpo.store.csv_tables import curves_frame, trials_frame
-from hpo.store.recovery import RecoverySource, recovered_trials
 from hpo.store.run_folder import RunFolder
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialRecord, TrialState

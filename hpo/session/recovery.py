@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from hpo.store.optuna_private import contains
 from hpo.store.run_folder import RunFolder
 from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id
 
@@ -161,7 +162,7 @@ def _value(text: str, distribution: BaseDistribution) -> Any:
         return value
     number = float(text)
     value = int(number) if isinstance(distribution.low, int) else number  # type: ignore[attr-defined]
-    if not distribution._contains(distribution.to_internal_repr(value)):
+    if not contains(distribution, value):
         raise ValueError(f"{text} is outside {distribution}")
     return value
 
