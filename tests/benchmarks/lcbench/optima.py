@@ -1,6 +1,6 @@
 """The best accuracy known of each task: the highest of all epochs of 20,000 random configurations. Writes optima.csv.
 
-    PODIUM_DATA_DIR=... python -m tests.benchmarks.lcbench.optima
+PODIUM_DATA_DIR=... python -m tests.benchmarks.lcbench.optima
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from hpo.search.optuna_private import trial_key
+from hpo.store.optuna_private import trial_key
 from hpo.store.study_db import seed_sampler
 from hpo.worker.trial import REPORTS
 from tests.benchmarks.lcbench.simulator import Verdict
@@ -41,8 +42,17 @@ class OptunaSampler:
     told again after each further rung, which Optuna ordinarily refuses.
     """
 
-    def __init__(self, space: Space, sampler: BaseSampler, seed: int, pruner: Any = None) -> None:
+    def __init__(
+        self,
+        space: Space,
+        sampler: BaseSampler,
+        seed: int,
+        pruner: BasePruner | None = None,
+        only_complete: bool = False,
+    ) -> None:
+        """only_complete: the sampler learns from complete trials only, and is told every trial as one."""
         self.space, self.storage = dict(space), UpdatableStorage()
+        self.only_complete = only_complete
         self.study = optuna.create_study(
             storage=self.storage,
             direction="maximize",
@@ -62,7 +72,8 @@ class OptunaSampler:
         self.last[trial] = accuracy
 
     def end(self, trial: int, verdict: Verdict) -> None:
-        state = TrialState.COMPLETE if verdict is Verdict.COMPLETE else TrialState.PRUNED
+        is_complete = self.only_complete or verdict is Verdict.COMPLETE
+        state = TrialState.COMPLETE if is_complete else TrialState.PRUNED
         self.storage.set_trial_state_values(trial_key(self.trials[trial]), state, [self.last[trial]])
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import enum
 import heapq
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
-import numpy as np
-
-from tests.benchmarks.lcbench.surrogate import EPOCHS, Curve
+from tests.benchmarks.lcbench.surrogate import Curve
 
 
 class Verdict(enum.Enum):
@@ -56,14 +53,6 @@ class History:
     ends: list[int] = field(default_factory=list)
     """How many epochs were trained when each round of trials was over."""
 
-    def positions(self, axis: str) -> np.ndarray:
-        """Where on an axis, `epochs` or `seconds`, each of its epochs ended."""
-        return np.arange(1, len(self.best) + 1) if axis == "epochs" else np.array(self.seconds)
-
-    def best_at(self, axis: str, positions: np.ndarray) -> np.ndarray:
-        """The best accuracy at positions on an axis; 0 before the first epoch."""
-        return np.array([0.0, *self.best])[np.searchsorted(self.positions(axis), positions, side="right")]
-
 
 class Simulator:
     """Workers that train trials, epoch by epoch. Pausing and resuming take no time."""
@@ -77,12 +66,15 @@ class Simulator:
         self._running: list[tuple[float, int, int]] = []  # when the epoch ends, the order of equals, the trial
         self._order = count()
 
-    def run(self, trials: int, max_epochs: float = math.inf) -> None:
-        """Lets the search begin so many more trials, and trains until nothing is left to do, or for `max_epochs`."""
+    def run(self, trials: int, is_enough: Callable[[History], bool] = lambda _: False) -> None:
+        """Lets the search begin so many more trials, and trains until nothing is left to do, or `is_enough` after an
+        epoch."""
         self.strategy.extend(trials)
         self._hand_out()
-        while self._running and len(self.history.best) < max_epochs:
+        while self._running:
             self._finish_epoch()
+            if is_enough(self.history):
+                return
             self._hand_out()
         self.history.ends.append(len(self.history.best))
 
@@ -102,19 +94,8 @@ class Simulator:
         self._trained[trial] += 1
         accuracy = float(self._curves[trial].accuracies[self._trained[trial] - 1])
         self.history.seconds.append(self.now)
-        self.history.best.append(max(accuracy, *self.history.best[-1:]))
+        self.history.best.append(max([accuracy, *self.history.best[-1:]]))
         if self.strategy.report(trial, self._trained[trial], accuracy) is Verdict.CONTINUE:
             self._begin_epoch(trial)
         else:
             self.free += 1
-
-
-def simulate(
-    strategy: Strategy, curve: Callable[[Mapping[str, Any]], Curve], workers: int, trials: int, rounds: int = 1
-) -> History:
-    """A search of so many trials, extended by as many in each further round, in the epochs of one round of complete
-    trials at most: so the first round is just what a search of `trials` trials is."""
-    simulator = Simulator(strategy, curve, workers)
-    for _ in range(rounds):
-        simulator.run(trials, max_epochs=EPOCHS * trials)
-    return simulator.history

@@ -82,10 +82,13 @@ class Promotion(Rule):
 
 
 class BestOfFirstEpoch(Rule):
-    """One epoch for all, and the best three to the end (Egele et al., 2023, arXiv 2307.15422)."""
+    """One epoch for all, and the best three to the end (Egele et al., 2023, arXiv 2307.15422).
+
+    A search that is extended trains the best three of those that were not trained to the end yet.
+    """
 
     def __init__(self, kept: int = 3) -> None:
-        self.kept, self.trials = kept, 0
+        self.kept, self.trials, self.seen = kept, 0, 0
         self.values: dict[int, float] = {}
         self.waiting: list[int] = []
 
@@ -96,8 +99,11 @@ class BestOfFirstEpoch(Rule):
         if epoch > 1:
             return Verdict.CONTINUE
         self.values[trial] = accuracy
-        if len(self.values) == self.trials:
+        self.seen += 1
+        if self.seen == self.trials:
             self.waiting = sorted(self.values, key=lambda trial: -self.values[trial])[: self.kept]
+            for chosen in self.waiting:
+                del self.values[chosen]
         return Verdict.PAUSE
 
     def promote(self) -> int | None:

@@ -23,6 +23,7 @@ OPTIMA = Path(__file__).with_name("optima.csv")
 INPUTS = ("batch_size", "learning_rate", "momentum", "weight_decay", "num_layers", "max_units", "max_dropout")
 TASK = "OpenML_task_id"
 SECONDS, ACCURACY = 0, 1  # places in the network's output
+DECIMALS = 4  # of accuracies in percent, so that a CSV holds them as they are
 CACHED_CURVES = 20_000
 SPLITS = ("development", "report")
 
@@ -62,7 +63,7 @@ class Surrogate:
         # The network's time falls now and then, by a second or two.
         clock = np.maximum.accumulate(np.maximum(output[:, SECONDS], 0))
         seconds = np.diff(clock[self.first - 1 :], prepend=0)
-        return Curve(output[self.first - 1 :, ACCURACY], seconds)
+        return Curve(output[self.first - 1 :, ACCURACY].round(DECIMALS), seconds)
 
     def _outputs(self, configs: np.ndarray) -> np.ndarray:
         last = self.first + EPOCHS - 1
