@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.distributions import IntDistribution
 
-from tests.benchmarks.lcbench.surrogate import INPUTS, OPTIMA, SPLITS, Surrogate, space, tasks
+from tests.benchmarks.lcbench.surrogate import INPUTS, OPTIMA, SPLITS, Number, Surrogate, space, tasks
 
 CONFIGS, CHUNK = 20_000, 20  # a chunk's layers fit into the processor's cache: three times as fast
 
@@ -30,7 +30,7 @@ def main() -> None:
             file.flush()
 
 
-def draw(distributions: dict[str, BaseDistribution], count: int, random: np.random.Generator) -> np.ndarray:
+def draw(distributions: dict[str, Number], count: int, random: np.random.Generator) -> np.ndarray:
     """Random configurations, one a row, in the order of `INPUTS`."""
     columns = []
     for name in INPUTS:

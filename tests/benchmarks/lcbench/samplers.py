@@ -123,7 +123,8 @@ class RaySampler:
         self.results: dict[int, dict[str, float]] = {}
 
     def ask(self, trial: int) -> Mapping[str, Any]:
-        config: dict[str, Any] = self.search.suggest(str(trial))
+        config = self.search.suggest(str(trial))
+        assert config is not None
         return config
 
     def report(self, trial: int, epoch: int, accuracy: float) -> None:

@@ -7,6 +7,7 @@ To add a sampler, write an Optuna BaseSampler and add a line to `SAMPLERS`. To a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
@@ -97,13 +98,13 @@ def ruled(sampler: str, make_rule: Callable[[], Rule]) -> Maker:
 
 
 def _podium_asha() -> Rule:
-    return TuneStopping(RungScheduler(EPOCHS))  # type: ignore[no-untyped-call]
+    return TuneStopping(RungScheduler(EPOCHS))
 
 
 def _promotions() -> dict[str, Maker]:
     """Every sampler with ASHA by promotion: SAMPLER-promotion-FIRST_RUNG-FACTOR."""
     return {
-        f"{sampler}-promotion-{first}-{factor}": ruled(sampler, lambda f=first, by=factor: Promotion(f, EPOCHS, by))
+        f"{sampler}-promotion-{first}-{factor}": ruled(sampler, partial(Promotion, first, EPOCHS, factor))
         for sampler in SAMPLERS
         for first in (1, 3, 5)
         for factor in (3, 2)

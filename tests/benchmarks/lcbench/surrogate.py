@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 EPOCHS = 50
 OPTIMA = Path(__file__).with_name("optima.csv")
@@ -25,6 +25,7 @@ TASK = "OpenML_task_id"
 SECONDS, ACCURACY = 0, 1  # places in the network's output
 DECIMALS = 4  # of accuracies in percent, so that a CSV holds them as they are
 CACHED_CURVES = 20_000
+Number = IntDistribution | FloatDistribution
 SPLITS = ("development", "report")
 
 
@@ -71,7 +72,8 @@ class Surrogate:
         numbers = np.hstack([epochs, np.repeat(configs, last, axis=0)]).astype(np.float32)
         codes = np.full((len(numbers), 1), self.code, dtype=np.int32)
         (output,) = self.network.run(None, {"x_cat": codes, "x_cont": numbers})
-        return output.reshape(len(configs), last, -1).astype(float)
+        shaped: np.ndarray = output.reshape(len(configs), last, -1).astype(float)
+        return shaped
 
 
 def tasks(folder: Path, split: str) -> list[str]:
@@ -80,7 +82,7 @@ def tasks(folder: Path, split: str) -> list[str]:
     return list(entry["choices"][SPLITS.index(split) :: 2])
 
 
-def space(folder: Path) -> dict[str, BaseDistribution]:
+def space(folder: Path) -> dict[str, Number]:
     """The seven hyperparameters on their documented ranges and scales."""
     entries = {entry["name"]: entry for entry in _hyperparameters(folder)}
     kinds: dict[str, type[Any]] = {"uniform_int": IntDistribution, "uniform_float": FloatDistribution}
