@@ -38,7 +38,8 @@ def _speeds(sides: Mapping[str, Sequence[Run]], reference: str, trials: int) -> 
     """How long each strategy takes until it has the reference's accuracy."""
     title = (
         f"Until the accuracy of {reference} after {trials} trials: times the epochs and seconds that it needs itself, "
-        f"geometric mean with a {CONFIDENCE:.0%} interval; never: on how many tasks not within {MAX_FACTOR:g} times."
+        f"geometric mean with a {CONFIDENCE:.0%} interval. never: on how many tasks not within {MAX_FACTOR:g} times or "
+        f"its own rounds, which counts as {MAX_FACTOR:g} times."
     )
     header = ["strategy", "epochs", "interval", "slower", "never", "seconds", "interval", "slower", "never"]
     rows = []
