@@ -116,10 +116,10 @@ def test_gp_learns_from_paused_trials() -> None:
 
 def test_runs_come_back_from_their_file(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
-    runs = [made_run("today", 0, [1, 3, 2, 4.5, 4], ends=[3, 5]), made_run("tpe", 0, [5], ends=[1])]
+    runs = [made_run("tpe-asha", 0, [1, 3, 2, 4.5, 4], ends=[3, 5]), made_run("tpe", 0, [5], ends=[1])]
     write(path, 1, 50, runs)
     back = read(path, 1, 50)
-    assert [run.key for run in back] == [("1", "today", 0), ("1", "tpe", 0)]
+    assert [run.key for run in back] == [("1", "tpe-asha", 0), ("1", "tpe", 0)]
     assert list(back[0].epochs) == [1, 2, 3, 4, 5] and list(back[0].rounds) == [0, 0, 1, 1, 2]
     assert list(back[0].accuracy) == [1, 3, 3, 4.5, 4.5] and back[0].first_round == 2
     assert back[0].seconds[-1] == 10
@@ -129,7 +129,7 @@ def test_runs_come_back_from_their_file(tmp_path: Path) -> None:
 
 
 def test_measures() -> None:
-    reference = [made_run("today", seed, [1, 2, last, 9], ends=[3]) for seed, last in enumerate((3, 4, 5))]
+    reference = [made_run("tpe-asha", seed, [1, 2, last, 9], ends=[3]) for seed, last in enumerate((3, 4, 5))]
     other = [made_run("tpe", seed, [1, *values], ends=[2]) for seed, values in enumerate(([4.5], [1, 4], [1]))]
     assert measures.goal(reference) == 4
     assert measures.speed(reference, reference, "epochs").factors == pytest.approx([1])

@@ -1,6 +1,6 @@
 """Compares search strategies on LCBench in simulated time.
 
-    PODIUM_DATA_DIR=... python -m tests.benchmarks.lcbench.compare --strategies today,tpe-promotion-3-3 --out x.csv
+    PODIUM_DATA_DIR=... python -m tests.benchmarks.lcbench.compare --strategies tpe-asha,podium --out x.csv
 
 Prints how good each strategy is, and how many epochs and seconds it needs to be as good as each reference is after its
 first --trials trials. A search that is not as good by then goes on with as many trials again, up to --rounds times.

@@ -14,14 +14,9 @@ from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from hpo.store.optuna_private import trial_key
-from hpo.store.study_db import seed_sampler
-from hpo.worker.trial import REPORTS
 from tests.benchmarks.lcbench.simulator import Verdict
-from tests.helpers.reports import report
-from tests.helpers.searching import asked, make_searcher
 
 Space = Mapping[str, BaseDistribution]
-NO_LIMIT = 10**9  # how many trials there are is for the search to say
 
 
 class Sampler(Protocol):
@@ -81,38 +76,6 @@ class UpdatableStorage(InMemoryStorage):
     """Optuna's storage in memory, whose trials take new values after their end."""
 
     def check_trial_is_updatable(self, trial_id: int, trial_state: TrialState) -> None: ...
-
-
-class PodiumSampler:
-    """Podium's own searcher on a study in memory."""
-
-    def __init__(self, space: Space, sampler: str, seed: int) -> None:
-        study = optuna.create_study(study_name="lcbench", direction="maximize")
-        seed_sampler(study, sampler, seed)
-        self.searcher = make_searcher(study, space, NO_LIMIT)
-        self.searcher.set_max_concurrency(NO_LIMIT)
-        self.ids: dict[int, str] = {}
-        self.values: dict[int, list[float]] = {}
-
-    def ask(self, trial: int) -> Mapping[str, Any]:
-        (request,) = asked(self.searcher, str(trial))
-        self.ids[trial], self.values[trial] = request.trial_id, []
-        return request.params
-
-    def report(self, trial: int, epoch: int, accuracy: float) -> None:
-        self.values[trial].append(accuracy)
-        self.searcher.on_trial_result(str(trial), self._result(trial, "running"))
-
-    def end(self, trial: int, verdict: Verdict) -> None:
-        assert verdict is not Verdict.PAUSE, "Podium's searcher knows no paused trials"
-        state = "completed" if verdict is Verdict.COMPLETE else "running"  # what still runs is told as stopped
-        self.searcher.on_trial_complete(str(trial), self._result(trial, state))
-        assert self.searcher.fault is None
-
-    def _result(self, trial: int, state: str) -> dict[str, Any]:
-        values = self.values[trial]
-        last = (len(values), values[-1])
-        return {REPORTS: [report(state, last, best=max(values), epochs=len(values), trial_id=self.ids[trial])]}
 
 
 class RaySampler:

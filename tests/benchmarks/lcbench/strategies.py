@@ -14,10 +14,10 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner
 from optuna.samplers import BaseSampler
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
-from hpo.search.scheduler import RungScheduler
-from hpo.store.study_db import make_sampler
-from tests.benchmarks.lcbench.samplers import OptunaSampler, PodiumSampler, RaySampler, Sampler, Space
-from tests.benchmarks.lcbench.simulator import Job, Verdict
+from hpo.search.samplers.choice import make_sampler
+from tests.benchmarks.lcbench.podium import PodiumSearch
+from tests.benchmarks.lcbench.samplers import OptunaSampler, RaySampler, Sampler, Space
+from tests.benchmarks.lcbench.simulator import Job, Strategy, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion, PrunerStopping, Rule, TuneStopping
 from tests.benchmarks.lcbench.surrogate import EPOCHS
 
@@ -52,27 +52,14 @@ class Search:
         return verdict
 
 
-Maker = Callable[[Space, int], Search]  # makes a strategy for a search space and a seed
-
-
-def today(space: Space, seed: int) -> Search:
-    """Podium's default: its own searcher with TPE, and ASHA that stops trials on the rungs 1, 3, 9 and 27."""
-    return Search(PodiumSampler(space, "tpe", seed), _podium_asha())
+Maker = Callable[[Space, int], Strategy]  # makes a strategy for a search space and a seed
 
 
 def ray(grace_period: int, factor: float) -> Maker:
     """Ray's OptunaSearch and ASHA."""
 
     def make(space: Space, seed: int) -> Search:
-        scheduler = AsyncHyperBandScheduler(
-            time_attr="epochs",
-            metric="value",
-            mode="max",
-            max_t=EPOCHS,
-            grace_period=grace_period,
-            reduction_factor=factor,
-        )
-        return Search(RaySampler(space, seed), TuneStopping(scheduler))
+        return Search(RaySampler(space, seed), TuneStopping(_tunes_asha(grace_period, factor)))
 
     return make
 
@@ -97,8 +84,20 @@ def ruled(sampler: str, make_rule: Callable[[], Rule]) -> Maker:
     return make
 
 
-def _podium_asha() -> Rule:
-    return TuneStopping(RungScheduler(EPOCHS))
+def _stopping() -> Rule:
+    """ASHA as Tune has it: it stops trials on the rungs 1, 3, 9 and 27, and none goes on later."""
+    return TuneStopping(_tunes_asha(grace_period=1, factor=3))
+
+
+def _tunes_asha(grace_period: int, factor: float) -> AsyncHyperBandScheduler:
+    return AsyncHyperBandScheduler(
+        time_attr="epochs",
+        metric="value",
+        mode="max",
+        max_t=EPOCHS,
+        grace_period=grace_period,
+        reduction_factor=factor,
+    )
 
 
 def _promotions() -> dict[str, Maker]:
@@ -120,13 +119,16 @@ ONLY_COMPLETE = {"gp"}
 """Samplers that learn from complete trials only: they are told every trial as complete, with its last value."""
 
 STRATEGIES: dict[str, Maker] = {
-    "today": today,
+    "podium": PodiumSearch,
+    "podium-tpe": partial(PodiumSearch, sampler="tpe"),
+    "podium-random": partial(PodiumSearch, sampler="random"),
+    "tpe-asha": ruled("tpe", _stopping),  # what Podium did before
     # The values of the example in Ray's documentation of ASHA, which trains for 100 epochs, and the default values.
     "ray-optuna-asha": ray(grace_period=10, factor=3),
     "ray-optuna-asha-defaults": ray(grace_period=1, factor=4),
     "optuna-median": pruned(MedianPruner),
     "optuna-hyperband": pruned(lambda: HyperbandPruner(min_resource=1, max_resource=EPOCHS)),
-    "random-asha": ruled("random", _podium_asha),
+    "random-asha": ruled("random", _stopping),
     "one-epoch-top3": ruled("random", BestOfFirstEpoch),
     "tpe-one-epoch-top3": ruled("tpe", BestOfFirstEpoch),
     "tpe": ruled("tpe", Rule),
@@ -134,7 +136,7 @@ STRATEGIES: dict[str, Maker] = {
     **_promotions(),
 }
 REFERENCES = (
-    "today",
+    "tpe-asha",
     "ray-optuna-asha",
     "ray-optuna-asha-defaults",
     "optuna-median",
