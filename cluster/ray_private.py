@@ -126,20 +126,6 @@ def cluster_metadata(address: str, seconds: float) -> bytes | None:
     return found
 
 
-def asha_bracket(scheduler: Any) -> Any:
-    """The only bracket of an AsyncHyperBandScheduler: it holds the values on each rung.
-
-    `on_result(trial, epoch, value)` adds one. Tune has no way to tell a scheduler of results from an earlier run.
-    """
-    (bracket,) = scheduler._brackets
-    return bracket
-
-
-def forget_trial(scheduler: Any, trial_id: str) -> None:
-    """What AsyncHyperBandScheduler.on_trial_complete does, but for putting the last result on a rung."""
-    scheduler._trial_info.pop(trial_id, None)
-
-
 def server_version(client: Any) -> str | None:
     """The version of Ray behind a JobSubmissionClient, which compares it only where it is very old."""
     version: str | None = client._server_ray_version

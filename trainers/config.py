@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("none", "step", "cosine", "one-cycle")
-AUGMENTATIONS = ("none", "rotate-crop")
+SCHEDULES = ("none", "step", "cosine", "one-cycle", "wsd", "linear")
+AUGMENTATIONS = ("none", "rotate-crop", "shift", "shift-flip")
 PRECISIONS = ("float32", "bf16")
 # Settings that may differ between the trials of one fused group, beside the seed and the network's dropout.
-PER_TRIAL_SETTINGS = ("lr", "weight_decay", "optimizer")
+PER_TRIAL_SETTINGS = ("lr", "weight_decay", "optimizer", "label_smoothing", "ema", "clip_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,14 @@ class TrainConfig:
     """L2 penalty for adam and sgd, decoupled decay for adamw (Loshchilov & Hutter, 2019)."""
     momentum: float = 0.9
     """Momentum of sgd; the other optimizers ignore it."""
+    beta1: float = 0.9
+    """Decay of the mean of the gradients in adam and adamw; sgd ignores it."""
+    clip_norm: float = 0.0
+    """Largest norm of the gradient of all weights together; a longer gradient is scaled down to it. 0: no limit."""
+    label_smoothing: float = 0.0
+    """Share of a label that is spread evenly over all classes, in training only (Szegedy et al., 2016)."""
+    ema: float = 0.0
+    """Decay of the exponential moving average of the weights; see trainers/optim/average.py. 0: no average."""
     schedule: str = "none"
     """One of `SCHEDULES`; see trainers/optim/schedule.py."""
     step_epochs: int = 6
@@ -38,7 +46,7 @@ class TrainConfig:
     augment: str = "none"
     """One of `AUGMENTATIONS`; see trainers/data/augment.py."""
     epochs: int = 10
-    """Epochs after which the schedules cosine and one-cycle have ended."""
+    """Epochs after which the schedules cosine, one-cycle, wsd and linear have ended."""
     precision: str = "float32"
     """Forward and backward pass: IEEE float32 (no TF32), or bf16 by autocast. Weights stay float32."""
     device: str = "cpu"
@@ -67,7 +75,7 @@ class EpochResult:
     epoch: int
     """Number of the epoch, from 1."""
     train_loss: float
-    """Mean cross-entropy per image, in nats."""
+    """Mean cross-entropy per image, in nats; with smoothed labels where `label_smoothing` is on."""
     train_accuracy: float
     """Fraction in [0, 1]."""
     val_loss: float

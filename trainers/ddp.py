@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainers.config import EpochResult, TrainConfig
 from trainers.data.splits import Split, TrainingData
-from trainers.loop import evaluate, train_epoch
+from trainers.loop import evaluate
 from trainers.single import SingleTrainer
 
 JOIN_TIMEOUT_S = 120.0  # a process that has not joined by then will not join
@@ -169,16 +169,19 @@ class DistributedTrainer(SingleTrainer):
         return states
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
-        batches, precision = self._batches(indices), self.config.precision
-        loss, accuracy = train_epoch(
-            self.replica, self.optimizer, batches, precision, self.schedule, lambda: self.share > 0
-        )
+        loss, accuracy = self._train_batches(self.replica, indices, lambda: self.share > 0)
         own = sum(len(self._part(batch)) for batch in indices)
-        for buffer in self.model.buffers():
-            if buffer.is_floating_point():
-                dist.all_reduce(buffer)
-                buffer /= self.info.world_size
+        self._share_statistics()
         return self._mean(loss, accuracy, own)
+
+    def _share_statistics(self) -> None:
+        """Replaces BatchNorm's running statistics, and their averages over the steps, by the processes' mean."""
+        averages = self.average.averages if self.average else {}
+        for name, buffer in self.model.named_buffers():
+            if buffer.is_floating_point():
+                for values in (buffer, averages[name]) if averages else (buffer,):
+                    dist.all_reduce(values)
+                    values /= self.info.world_size
 
     def _evaluate(self) -> tuple[float, float]:
         whole = self.data.validation

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.lr_scheduler import LRScheduler
 
 from trainers.data.splits import Split
 
@@ -20,15 +19,16 @@ CPU_EVAL_BATCH_SIZE = 500
 
 def train_epoch(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
     batches: Iterable[tuple[Tensor, Tensor]],
     precision: str,
-    schedule: LRScheduler | None = None,
+    update: Callable[[], object],
+    label_smoothing: float = 0.0,
     counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
     """Trains on every batch (images, labels) once; returns the epoch's mean loss (nats per image) and accuracy.
 
-    counts: called after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
+    update: takes the optimizer's step and removes the gradients. label_smoothing: as in `TrainConfig`. counts: called
+    after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
     """
     model.train()
     # Losses and answers stay on the device until the epoch ends: reading one would make the host wait at each step.
@@ -36,12 +36,9 @@ def train_epoch(
     for images, labels in batches:
         with autocast(images, precision):
             logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if schedule is not None:
-            schedule.step()
+        update()
         if not counts():
             continue
         losses.append(loss.detach())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from trainers.data.splits import Split, TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, evaluate, sum_dtype, train_epoch, use_ieee_float32
+from trainers.optim.average import WeightAverage, averaged_values
 from trainers.optim.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule
 
@@ -55,6 +57,7 @@ class SingleTrainer:
         self.augment = make_augmentation(config.augment, torch.tensor(data.black, device=config.device), self.noise)
         self.optimizer = make_optimizer(self.model.parameters(), config)
         self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
+        self.average = WeightAverage(averaged_values(self.model), config.ema) if config.ema else None
         self.epoch = 0
         self._prepare()
 
@@ -76,7 +79,8 @@ class SingleTrainer:
         with seeded(self.config.seed * 10007 + self.epoch, self.config.device):
             loss, accuracy = self._train(indices)
         trained = time.perf_counter()
-        val_loss, val_accuracy = self._evaluate()
+        with self._averaged():
+            val_loss, val_accuracy = self._evaluate()
         self.epoch += 1
         result = EpochResult(
             epoch=self.epoch,
@@ -91,18 +95,23 @@ class SingleTrainer:
         return [result]
 
     def weights(self, trial: int = 0) -> dict[str, Tensor]:
-        """Returns a copy of the network's state_dict on the CPU."""
+        """Returns a copy of the network's state_dict on the CPU: of its averaged weights, where they are averaged."""
+        with self._averaged():
+            return self._newest_weights()
+
+    def _newest_weights(self) -> dict[str, Tensor]:
         return {name: value.detach().to("cpu", copy=True) for name, value in self.model.state_dict().items()}
 
     def save(self, trial: int = 0) -> dict[str, Any]:
         """Returns all that `load` needs to go on as if nothing had happened: tensors and plain values."""
         return {
             "epoch": self.epoch,
-            "model": self.weights(),
+            "model": self._newest_weights(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if self.schedule else None,
             "order": self.order.get_state(),
             "noise": self.noise.get_state(),
+            **({"average": self.average.save()} if self.average else {}),
         }
 
     def load(self, *states: dict[str, Any]) -> str:
@@ -115,6 +124,8 @@ class SingleTrainer:
         load_optimizer(self.optimizer, state["optimizer"])
         if self.schedule:
             self.schedule.load_state_dict(state["schedule"])
+        if self.average:
+            self.average.load(state.get("average"))
         self.order.set_state(state["order"])
         self.epoch = state["epoch"]
         warning = restore_generator(self.noise, state["noise"], self.noise_seed, self.epoch)
@@ -128,7 +139,7 @@ class SingleTrainer:
 
     def close(self) -> None:
         """Frees the accelerator's memory, so that the next trial of this process finds it free."""
-        del self.model, self.optimizer, self.schedule, self.augment, self.steps
+        del self.model, self.optimizer, self.schedule, self.average, self.augment, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -143,8 +154,20 @@ class SingleTrainer:
         """Trains on these batches; returns the mean loss and accuracy."""
         if self.config.device.startswith("cuda"):
             return self._train_resident(indices)
-        precision = self.config.precision
-        return train_epoch(self.model, self.optimizer, self._batches(indices), precision, self.schedule)
+        return self._train_batches(self.model, indices)
+
+    def _train_batches(
+        self, model: nn.Module, indices: tuple[Tensor, ...], counts: Callable[[], bool] = lambda: True
+    ) -> tuple[float, float]:
+        """Trains `model`, this network or what wraps it, on these batches; see `train_epoch`."""
+        batches, config = self._batches(indices), self.config
+        return train_epoch(model, batches, config.precision, self._end_step, config.label_smoothing, counts)
+
+    def _end_step(self) -> None:
+        self._update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.schedule:
+            self.schedule.step()
 
     def _train_resident(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
         """Does the same on an accelerator, which the host does not wait for before the epoch's end."""
@@ -160,10 +183,18 @@ class SingleTrainer:
         images, labels = self._images(batch)
         with autocast(images, self.config.precision):
             logits = self.model(images).float()
-        loss = F.cross_entropy(logits, labels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self._update()
         self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
+
+    def _update(self) -> None:
+        """Moves the weights along their gradients, and their average after them."""
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
 
     def _after(self, done: float) -> None:
         """Ends a step. done: fraction of the epoch."""
@@ -175,7 +206,13 @@ class SingleTrainer:
         """Returns every tensor that a step changes, by name."""
         states = enumerate(self.optimizer.state.values())
         kept = {f"{n}.{key}": value for n, state in states for key, value in state.items() if value is not None}
-        return {"sums": self.sums, **dict(self.model.named_parameters()), **dict(self.model.named_buffers()), **kept}
+        average = self.average.changed() if self.average else {}
+        own = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        return {"sums": self.sums, **own, **kept, **average}
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Gives the network its averaged weights within the context, if there are any."""
+        return self.average.applied() if self.average else nullcontext()
 
     def _evaluate(self) -> tuple[float, float]:
         """Returns the loss and accuracy on the validation split."""

@@ -14,11 +14,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from hpo.search.patience import Patience
+from hpo.search.samplers.choice import alike
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
-from hpo.store.study_db import alike
 from hpo.trials.messages import TrialRequest
 
-MAX_REJECTED_IN_A_ROW = 100
+MAX_REJECTED_IN_A_ROW = 100  # after which the space is taken to hold nothing that fits
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class AskedTrial:
     def in_group_of(self, size: int) -> AskedTrial:
         """The same, with how many trials its group begins with."""
         return replace(self, request=replace(self.request, lanes=size))
+
+    def that_pauses_at(self, rungs: Sequence[int]) -> AskedTrial:
+        """The same, with the epochs after which it pauses."""
+        return replace(self, request=replace(self.request, pauses_at=tuple(rungs)))
 
 
 class Asker:

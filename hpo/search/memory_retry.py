@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from hpo.search.asking import AskedTrial
 from hpo.search.telling import Teller
 
 Item = TypeVar("Item")
+SHARE_GROWTH = 2  # so many times the memory for each trial of a group that ran out of it
 
 
 class MemoryRetries:
@@ -39,9 +41,10 @@ def larger_shares(trials: Sequence[Item], gpus: float) -> list[tuple[list[Item],
     Twice the share of a GPU, or on a whole one half as many trials; none where neither is possible.
     """
     if trials and 0 < gpus < 1:
-        return [(list(trials), min(1.0, 2 * gpus))]
-    half = (len(trials) + 1) // 2
-    return [(list(trials[:half]), gpus), (list(trials[half:]), gpus)] if len(trials) > 1 else []
+        return [(list(trials), min(1.0, SHARE_GROWTH * gpus))]
+    size = math.ceil(len(trials) / SHARE_GROWTH)
+    parts = [list(trials[start : start + size]) for start in range(0, len(trials), size)] if len(trials) > 1 else []
+    return [(part, gpus) for part in parts]
 
 
 def _describe(trials: int, gpus: float) -> str:

@@ -13,7 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from hpo.system.text import single_line
 
 T = TypeVar("T")
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+FIRST_PAUSE_S = 0.5  # enough for a connection that was dropped
+LONGEST_PAUSE_S = 8.0  # up to which pauses double, so that a server that starts anew is not flooded with calls
+MAX_LOGGED_CHARS = 200  # of an error: SQLAlchemy's go on with the whole statement
 logger = logging.getLogger(__name__)
 
 
@@ -37,6 +39,6 @@ class Patience:
             except (StorageInternalError, SQLAlchemyError) as error:
                 if self.seconds < 0 or time.monotonic() + pause > until:
                     raise
-                logger.warning("the storage failed and is tried again: %s", single_line(str(error))[:200])
+                logger.warning("the storage failed and is tried again: %s", single_line(str(error))[:MAX_LOGGED_CHARS])
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)

@@ -22,11 +22,12 @@ from ray.tune.search import Searcher
 from hpo.search.asking import AskedTrial
 from hpo.search.grouping import GroupMaker
 from hpo.search.memory_retry import MemoryRetries
+from hpo.search.promotion import Promotions
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
-from hpo.store.optuna_private import make_wait, trial_key
-from hpo.trials.messages import GroupRequest, TrialRequest
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.store.optuna_private import PausedAsPruned, make_wait, trial_key
+from hpo.trials.ladder import Ladder
+from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 
 MAX_ASK_S = 60.0  # in which a driver has given the trial that it asks for its name
 T = TypeVar("T")
@@ -42,16 +43,21 @@ class StudySearcher(Searcher):
         teller: Teller,
         *,
         gpus: float = 0.0,
+        ladder: Ladder | None = None,
         rungs: Sequence[int] = (),
         deadline: float = math.inf,
     ) -> None:
-        """gpus: of each of a trial's workers. rungs: where a group needs to know how other trials did there. deadline:
-        time.time() after which no trial is handed out."""
-        super().__init__(metric="value", mode="max")
+        """gpus: of each of a trial's workers. ladder: the rungs on which trials pause; without it none does. rungs:
+        where a group of fused trials needs to know how others did there. deadline: time.time() after which no trial is
+        handed out."""
+        super().__init__(metric=VALUE, mode="max")
         self.groups, self.asker, self.teller = groups, groups.asker, teller
         self.study, self.patience = self.asker.study, self.asker.patience
         self.gpus, self.rungs, self.deadline = gpus, rungs, deadline
         self.retries = MemoryRetries(teller)
+        self.promotions = Promotions(teller, ladder or Ladder(()))
+        if self.promotions.is_on:
+            self.study.sampler = PausedAsPruned(self.study.sampler, self.promotions.numbers)
         self.fault: Exception | None = None
         self.max_concurrent = 1
         self.live: dict[str, list[AskedTrial]] = {}  # groups by Tune's name for them
@@ -80,8 +86,8 @@ class StudySearcher(Searcher):
             return None
         if any(gpus > self.gpus and name not in self._running for name, gpus in self._gpus.items()):
             return None  # one that needs more of a GPU waits for it: what others leave is for that one
-        if not (self.retries.waiting or self.groups.has_more):
-            return None if self.live and self.gpus else Searcher.FINISHED
+        if not (self.retries.waiting or self.promotions.has_any or self.groups.has_more):
+            return self._wait_or_finish()
         return self._guarded(partial(self._hand_out, trial_id)) or Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -121,7 +127,9 @@ class StudySearcher(Searcher):
     def release(self) -> None:
         """Hands the trials that still run back to the study, to be resumed: nothing is left running."""
         again = [group for group, _ in self.retries.waiting]
-        for group in [*self.live.values(), *self.groups.waiting, *again]:
+        if time.time() >= self.deadline and not self.fault:
+            self._guarded(self.promotions.end)
+        for group in [*self.live.values(), *self.groups.waiting, *again, self.promotions.waiting]:
             for asked in group:
                 if not self.teller.is_over(asked):
                     self._guarded(partial(make_wait, self.study, trial_key(asked.optuna_trial)))
@@ -144,8 +152,15 @@ class StudySearcher(Searcher):
         # Tune pickles its searcher next to its results: no storage, and so no password, may be in there.
         return {}
 
+    def _wait_or_finish(self) -> str | None:
+        """Nothing is left to hand out, unless what still runs leaves something: a trial to run again, or to go on."""
+        if self.live and (self.gpus or self.promotions.is_on):
+            return None
+        self._guarded(self.promotions.end)
+        return Searcher.FINISHED
+
     def _hand_out(self, trial_id: str) -> dict[str, Any]:
-        group, gpus = self.retries.waiting.pop(0) if self.retries.waiting else (self.groups.next_group(), self.gpus)
+        group, gpus = self._next_group()
         group = [asked.in_group_of(len(group)) for asked in group]
         numbers = {asked.request.number for asked in group}
         known = self.asker.known_values(self.rungs, besides=numbers) if self.rungs else {}
@@ -154,16 +169,28 @@ class StudySearcher(Searcher):
             self.teller.started(asked)
         return {REQUEST: GroupRequest(trials=tuple(asked.request for asked in group), gpus=gpus, known=known)}
 
+    def _next_group(self) -> tuple[list[AskedTrial], float]:
+        """The trials to train next, and their GPUs: those that run again, those that go on, then new ones."""
+        if self.retries.waiting:
+            return self.retries.waiting.pop(0)
+        if self.promotions.has_next:
+            return [self.promotions.take_next()], self.gpus
+        if self.groups.has_more:
+            return [self.promotions.begin(asked) for asked in self.groups.next_group()], self.gpus
+        return [self.promotions.take_first()], self.gpus
+
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
-        for asked, report in zip(self.live.get(trial_id, []), result[REPORTS], strict=False):
-            if not self.teller.is_over(asked):
+        reports = {report.trial_id: report for report in result[REPORTS]}
+        for asked in self._left(trial_id):
+            if report := reports.get(asked.trial_id):
+                self.promotions.saw(report)
                 self.teller.report(asked, report)
 
     def _finish(self, trial_id: str, end: Callable[[AskedTrial], None]) -> None:
         """Tune's trial is over: what is left of the group is, or runs again with more memory."""
         left, gpus = self._left(trial_id), self._gpus.pop(trial_id, 0.0)
         self.live.pop(trial_id, None)
-        for asked in self.retries.take_over(left, gpus):
+        for asked in self.promotions.take_paused(self.retries.take_over(left, gpus)):
             end(asked)
 
     def _left(self, trial_id: str) -> list[AskedTrial]:

@@ -57,24 +57,26 @@ def restore(
     waiting = {_number(name): params for name, params in (cut_short or {}).items()}
     for number in range(len(study.get_trials(deepcopy=False)), max((*numbers, *waiting), default=-1) + 1):
         record = numbers.get(number)
-        if record is None:
-            study.add_trial(waiting_trial(waiting.get(number, {})))
-            continue
-        if set(record.config) != set(distributions) or record.state == TrialState.FAILED:
-            study.add_trial(create_trial(state=OptunaState.FAIL))
-            continue
-        done = record.state == TrialState.COMPLETED
-        told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
-        curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
-        study.add_trial(
-            create_trial(
-                state=OptunaState.COMPLETE if done else rejected(study),
-                values=told if done else None,  # type: ignore[arg-type]
-                params=record.config,
-                distributions=distributions,
-                intermediate_values={k: v for k, v in curve.items() if v is not None and math.isfinite(v)},
-            )
-        )
+        known = _as_known(study, record, distributions, objective) if record else None
+        study.add_trial(known or waiting_trial(waiting.get(number, {})))
+
+
+def _as_known(
+    study: optuna.Study, record: TrialRecord, distributions: dict[str, BaseDistribution], objective: Sequence[str]
+) -> FrozenTrial:
+    """The trial of a record as the study would have it."""
+    if set(record.config) != set(distributions) or record.state == TrialState.FAILED:
+        return create_trial(state=OptunaState.FAIL)
+    done = record.state == TrialState.COMPLETED
+    told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
+    curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
+    return create_trial(
+        state=OptunaState.COMPLETE if done else rejected(study),
+        values=told if done else None,  # type: ignore[arg-type]
+        params=record.config,
+        distributions=distributions,
+        intermediate_values={k: v for k, v in curve.items() if v is not None and math.isfinite(v)},
+    )
 
 
 def _number(name: str) -> int:

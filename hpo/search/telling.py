@@ -65,6 +65,15 @@ class Teller:
         last = self._last.get(asked.trial_id)
         return last is not None and last.state == TrialState.OUT_OF_MEMORY
 
+    def is_paused(self, asked: AskedTrial) -> bool:
+        """Whether its last report says that it waits on a rung."""
+        last = self._last.get(asked.trial_id)
+        return last is not None and last.state == TrialState.PAUSED
+
+    def epochs(self, asked: AskedTrial) -> int:
+        """The epochs of its last report."""
+        return self._last[asked.trial_id].epochs
+
     def report(self, asked: AskedTrial, report: TrialReport) -> None:
         """Passes on what a worker says after an epoch; ends the trial where that is its last."""
         last = self._last.get(asked.trial_id)
@@ -75,7 +84,7 @@ class Teller:
         self.listener.reported(asked.request, report)
         if len(self.study.directions) == 1:  # with several objectives Optuna takes no intermediate values
             self._report_values(asked.optuna_trial, report)
-        if report.state not in (TrialState.RUNNING, TrialState.OUT_OF_MEMORY):
+        if report.state not in (TrialState.RUNNING, TrialState.PAUSED, TrialState.OUT_OF_MEMORY):
             self.end(asked)
 
     def runs_again(self, asked: AskedTrial, why: str) -> None:
@@ -91,10 +100,10 @@ class Teller:
         self._retries[asked.trial_id] = retries
 
     def end(self, asked: AskedTrial) -> None:
-        """The trial is over, with what it reported last: what still ran was stopped by the scheduler."""
+        """The trial is over, with what it reported last: what still ran, or waited on a rung, was stopped."""
         retries = self._retries.pop(asked.trial_id, 0)
         last = self._last.get(asked.trial_id) or TrialReport(trial_id=asked.trial_id, state=TrialState.OUT_OF_MEMORY)
-        if last.state == TrialState.RUNNING:
+        if last.state in (TrialState.RUNNING, TrialState.PAUSED):
             last = replace(last, state=TrialState.STOPPED)
         elif last.state == TrialState.OUT_OF_MEMORY:
             last = replace(last, state=TrialState.FAILED, error=last.error or NO_EPOCH)

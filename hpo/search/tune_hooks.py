@@ -14,7 +14,7 @@ from ray import tune
 from cluster.worker_end import how_it_ended
 from hpo.search.searcher import StudySearcher
 from hpo.system.text import MAX_ERROR_CHARS, single_line
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 
 WORKER_START_S = 30.0  # a worker takes no longer to start where there is room for it
 logger = logging.getLogger(__name__)

@@ -15,19 +15,19 @@ import optuna
 import ray
 from optuna.exceptions import OptunaError
 from ray import tune
-from ray.tune.schedulers import TrialScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
 from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
-from hpo.search.scheduler import InOrder, make_scheduler
+from hpo.search.samplers.choice import seed_sampler
+from hpo.search.scheduler import InOrder
 from hpo.search.searcher import StudySearcher
-from hpo.search.study_sync import Value, reconcile, unfinished
+from hpo.search.study_sync import Value, reconcile
 from hpo.search.telling import Teller
 from hpo.search.tune_hooks import SearchStopper, WorkerCallback
-from hpo.search.worker_settings import make_search_settings
+from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_search_settings
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.spaces.parameter_budget import within_budget
@@ -37,18 +37,19 @@ from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
-from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+from hpo.store.study_db import open_storage, open_study, quiet_optuna
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.asha import rungs
-from hpo.trials.messages import GroupRequest, TrialListener
+from hpo.trials.ladder import Ladder
+from hpo.trials.messages import REQUEST, GroupRequest, TrialListener
 from hpo.trials.objectives import directions, values
 from hpo.trials.records import TrialRecord
-from hpo.worker.trial import REQUEST, Trial
+from hpo.worker.trial import Trial
 
 SERVER_PATIENCE_S = 30.0  # for a database server that does not answer
 MAX_TUNERS_IN_A_ROW = 3  # that Ray ends before a trial is finished
-MAX_FAILURES = 2  # a trial whose worker dies is started again this often, from its last checkpoint
+DRIVER_SEEDS = 2**20  # so many seeds are shared among the drivers of a study; two of them rarely get the same one
 logger = logging.getLogger(__name__)
 
 
@@ -81,37 +82,53 @@ def run_search(
     Ends early, with what is finished, when `interrupted` is set or the time budget is over. Raises
     SearchFault if the storage or the disk fails for good.
     """
-    journal = Journal(folder.journal)
-    records = read_records(folder.journal)
-    output = plan.spec.output
+    output, journal = plan.spec.output, Journal(folder.journal)
     trackers = make_trackers(folder.path, tensorboard=output.tensorboard, mlflow=output.mlflow)
-    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
     with quiet_optuna():
-        search = _Search(
-            plan=plan,
-            folder=folder,
-            storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
-            recorder=Recorder(records, journal, checkpoints, [table, progress, *trackers], plan.rank_by),
-            interrupted=interrupted,
-            deadline=time.time() + plan.spec.search.budget_s,
-            resume=output.resume is not None,
-            checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
-            data=ray.put(plan.dataset.training.to_arrays()),
-        )
+        search = _make_search(plan, folder, checkpoints, journal, [progress, *trackers], interrupted)
         try:
-            for model in plan.models:
-                if not interrupted.is_set():
-                    _search_model(search, model)
-        except (OptunaError, SQLAlchemyError) as error:
-            logger.exception("the storage failed")
-            raise _fault(error) from error
+            _search_all(search)
         finally:
             for tracker in trackers:
                 tracker.close()
             journal.close()
             search.storage.remove_session()
             search.storage.engine.dispose()
-    return records
+    return search.recorder.records
+
+
+def _make_search(
+    plan: Plan,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    journal: Journal,
+    listeners: Sequence[TrialListener],
+    interrupted: threading.Event,
+) -> _Search:
+    records = read_records(folder.journal)
+    table = LiveTrials(folder.trials_csv, records, plan.rank_by)
+    return _Search(
+        plan=plan,
+        folder=folder,
+        storage=plan.storage or open_storage(f"sqlite:///{folder.study_db}"),
+        recorder=Recorder(records, journal, checkpoints, [table, *listeners], plan.rank_by),
+        interrupted=interrupted,
+        deadline=time.time() + plan.spec.search.budget_s,
+        resume=plan.spec.output.resume is not None,
+        checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
+        data=ray.put(plan.dataset.training.to_arrays()),
+    )
+
+
+def _search_all(search: _Search) -> None:
+    """Searches one architecture after another. Raises SearchFault as run_search does."""
+    try:
+        for model in search.plan.models:
+            if not search.interrupted.is_set():
+                _search_model(search, model)
+    except (OptunaError, SQLAlchemyError) as error:
+        logger.exception("the storage failed")
+        raise _fault(error) from error
 
 
 def for_workers(storage: CheckpointStorage, is_cluster: bool) -> CheckpointStorage:
@@ -145,10 +162,8 @@ def _tune(search: _Search, model: ModelPlan, resume: bool) -> Exception | None:
     study = _open_study(search, model, done, resume)
     if spec.trials <= len(done):
         return None
-    searcher = _make_searcher(search, model, study, wanted=spec.trials - len(done))
-    early = spec.stops_early and model.group_size == 1
-    scheduler = make_scheduler(spec.epochs, done, unfinished(study)) if early else InOrder()  # type: ignore[no-untyped-call]
-    lost = _fit(search, model, searcher, scheduler)
+    searcher = _make_searcher(search, model, study, done)
+    lost = _fit(search, model, searcher)
     searcher.release()
     if searcher.fault:
         raise _fault(searcher.fault) from searcher.fault
@@ -167,7 +182,8 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if spec.trials > len(done) and not study.get_trials(deepcopy=False):
         study.enqueue_trial(model.space.default)
     # Drivers that begin at the same moment are not to try the same configurations.
-    seed_sampler(study, spec.sampler, spec.seed + (crc32(driver.encode()) % 2**20 if driver else 0))
+    seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
+    seed_sampler(study, spec.sampler, seed, rungs(spec.epochs) if spec.stops_early else ())
     return study
 
 
@@ -176,7 +192,9 @@ def _driver(search: _Search) -> str | None:
     return search.folder.run_id if search.plan.spec.search.study is not None else None
 
 
-def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wanted: int) -> StudySearcher:
+def _make_searcher(
+    search: _Search, model: ModelPlan, study: optuna.Study, done: Sequence[TrialRecord]
+) -> StudySearcher:
     plan, spec = search.plan, search.plan.spec.search
     is_fused = model.group_size > 1
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
@@ -185,7 +203,7 @@ def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wante
     asker = Asker(
         study,
         model.space.distributions,
-        wanted=wanted,
+        wanted=spec.trials - len(done),
         fits=within_budget(model.name, shape, classes, spec.max_parameters),
         driver=_driver(search),
         patience=patience,
@@ -199,8 +217,23 @@ def _make_searcher(search: _Search, model: ModelPlan, study: optuna.Study, wante
         seed=spec.seed,
     )
     teller = Teller(study, ReportRecorder(search.recorder, columns), spec.objective, patience)
-    known = rungs(spec.epochs) if is_fused and spec.stops_early else ()
-    return StudySearcher(groups, teller, gpus=plan.gpus_per_trial, rungs=known, deadline=search.deadline)
+    stops = rungs(spec.epochs) if spec.stops_early else ()
+    return StudySearcher(
+        groups,
+        teller,
+        gpus=plan.gpus_per_trial,
+        ladder=_make_ladder(() if is_fused else stops, done),
+        rungs=stops if is_fused else (),
+        deadline=search.deadline,
+    )
+
+
+def _make_ladder(stops: Sequence[int], done: Sequence[TrialRecord]) -> Ladder:
+    """The rungs, with what the trials of earlier sessions reached on them."""
+    ladder = Ladder(stops)
+    for record in done:
+        ladder.add(record.trial_id, {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve})
+    return ladder
 
 
 def _value(record: TrialRecord, objective: Sequence[str]) -> Value:
@@ -215,28 +248,9 @@ def _fault(error: BaseException) -> SearchFault:
     return SearchFault(describe_error(error))
 
 
-def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: TrialScheduler) -> Exception | None:
+def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
-    tuner = tune.Tuner(
-        _trainable(search, model),
-        param_space={},
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=2 * searcher.wanted,  # one that runs out of memory may be asked for twice
-            max_concurrent_trials=search.plan.concurrency,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(search.folder.tune.resolve()),
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[WorkerCallback(searcher)],
-            stop=SearchStopper(search.interrupted, searcher),
-            verbose=0,
-        ),
-    )
+    tuner = _make_tuner(search, model, searcher)
     try:
         tuner.fit()
     except OSError as error:
@@ -244,6 +258,26 @@ def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher, scheduler: 
     except Exception as error:
         return error  # not only TuneError: a lost node leaves fit() as whatever Ray raised
     return None
+
+
+def _make_tuner(search: _Search, model: ModelPlan, searcher: StudySearcher) -> tune.Tuner:
+    tuning = tune.TuneConfig(
+        search_alg=searcher,
+        scheduler=InOrder(),  # type: ignore[no-untyped-call]
+        num_samples=-1,  # the searcher says when no more come: a trial is one of Tune's each time it goes on
+        max_concurrent_trials=search.plan.concurrency,
+        reuse_actors=True,
+    )
+    run = tune.RunConfig(
+        name="tune",
+        storage_path=str(search.folder.tune.resolve()),
+        failure_config=tune.FailureConfig(max_failures=MAX_WORKER_LOSSES),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        callbacks=[WorkerCallback(searcher)],
+        stop=SearchStopper(search.interrupted, searcher),
+        verbose=0,
+    )
+    return tune.Tuner(_trainable(search, model), param_space={}, tune_config=tuning, run_config=run)
 
 
 def _trainable(search: _Search, model: ModelPlan) -> Any:

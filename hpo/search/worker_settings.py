@@ -11,6 +11,10 @@ from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.trials.asha import REDUCTION_FACTOR, rungs
 from hpo.worker.settings import SearchSettings, WorkerSettings
 
+# What a worker trains is started again this often after the worker has died, each time from its last checkpoint. Twice:
+# a node may be lost by chance, but what ends every worker that takes it up is to fail at last.
+MAX_WORKER_LOSSES = 2
+
 
 def make_worker_settings(plan: Plan, model: str, precision: str, checkpoints: CheckpointStorage) -> WorkerSettings:
     """Makes the settings for networks of one architecture; checkpoints: as the workers see them."""

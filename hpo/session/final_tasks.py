@@ -14,15 +14,15 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.worker_end import how_it_ended
-from hpo.search.worker_settings import make_worker_settings
+from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_worker_settings
 from hpo.spec.plan import Plan
 from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.system.text import describe_error
+from hpo.trials.messages import FinalOutcome, FinalRequest
 from hpo.trials.records import TrialRecord
-from hpo.worker.final import FinalOutcome, FinalRequest, train_network
+from hpo.worker.final import train_network
 from hpo.worker.worker_group import cause_of
 
-MAX_RETRIES = 2  # a network whose worker dies is trained again this often, from its last checkpoint
 LISTEN_S = 0.2  # for Ctrl-C
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class FinalTasks:
         train = ray.remote(max_calls=1 if gpus else 0)(train_network).options(
             num_cpus=resources.cpus_per_trial,
             num_gpus=gpus,
-            max_retries=MAX_RETRIES,
+            max_retries=MAX_WORKER_LOSSES,
             scheduling_strategy=PlacementGroupSchedulingStrategy(reserved, placement_group_bundle_index=0),
         )
         # In a list, so that what arrives is the reference: further workers take it too.

@@ -25,9 +25,9 @@ from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.system.text import describe_error
 from hpo.trials.finalists import final_seeds
+from hpo.trials.messages import FinalOutcome
 from hpo.trials.records import TrialRecord
 from hpo.views.formats import plural, seconds
-from hpo.worker.final import FinalOutcome
 from models import build_model
 from trainers import checkpoint
 from trainers.config import split_config

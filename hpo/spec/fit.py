@@ -32,15 +32,26 @@ class Hyperparameters:
     """Weight decay: an L2 penalty with adam and sgd, decoupled from the gradient with adamw."""
     momentum: float | None = None
     """Momentum of the optimizer sgd."""
+    beta1: float | None = None
+    """Decay of the mean of the gradients in the optimizers adam and adamw. It is what momentum is for sgd."""
     schedule: str | None = None
-    """Schedule of the learning rate: none, step, cosine or one-cycle."""
+    """Schedule of the learning rate: none, step, cosine, one-cycle, wsd or linear. wsd rises within the first 5 % of
+    the steps, stays, and falls to 0 within the last 30 %. linear rises in the same way and then falls to 0."""
     step_epochs: int | None = None
     """Number of epochs between two steps of --schedule step."""
     step_factor: float | None = None
     """Factor that each step of --schedule step multiplies the learning rate by."""
     augment: str | None = None
-    """Augmentation: none or rotate-crop. rotate-crop turns every image by up to 15 degrees and crops one in ten to its
-    middle."""
+    """Augmentation: none, rotate-crop, shift or shift-flip. rotate-crop turns every image by up to 15 degrees and crops
+    one in ten to its middle. shift moves every image by up to a fourteenth of its side. shift-flip also mirrors every
+    second image."""
+    label_smoothing: float | None = None
+    """Share of each label that is spread evenly over all classes, in training only. [default: 0, none]"""
+    ema: float | None = None
+    """Decay of the exponential moving average of the weights, such as 0.998. The averaged weights are evaluated and
+    kept. [default: 0, no average]"""
+    clip_norm: float | None = None
+    """Largest norm of the gradient. A longer gradient is scaled down to it. [default: 0, no limit]"""
     dropout: float | None = None
     """Share of units to drop, for architectures with dropout."""
     activation: str | None = None

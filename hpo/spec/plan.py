@@ -112,7 +112,8 @@ class Plan:
         stops = rungs(search.epochs) if search.stops_early else ()
         if not stops:
             return "no early stopping"
-        return f"asha stops weak trials at epoch{'s' if len(stops) > 1 else ''} {', '.join(map(str, stops))}"
+        epochs = f"epoch{'s' if len(stops) > 1 else ''} {', '.join(map(str, stops))}"
+        return f"asha: the best third goes on after {epochs}"
 
     def _resources(self) -> str:
         resources = self.spec.resources

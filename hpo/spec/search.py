@@ -16,7 +16,7 @@ from hpo.trials.objectives import OBJECTIVES, SEVERAL
 from models import MODELS, is_known
 from models.own import check_own, is_file
 
-SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsgaii")
+SAMPLERS = ("auto", "tpe", "random", "gp", "cmaes", "nsgaii")
 SCHEDULERS = ("auto", "asha", "none")
 OWN = ", or give MODULE:NAME or FILE.py:NAME"
 
@@ -35,11 +35,12 @@ class SearchSpec:
     """Epochs of a trial that is not stopped early."""
     objective: Annotated[tuple[str, ...], MANY] = ("accuracy",)
     """What the search improves: accuracy, or accuracy together with parameters, time or both. [default: accuracy]"""
-    sampler: str = "tpe"
-    """Optuna's sampler: tpe, random, gp, cmaes or nsgaii."""
+    sampler: str = "auto"
+    """Who draws configurations: auto is Podium's own sampler, or tpe for several objectives; tpe, random, gp, cmaes and
+    nsgaii are Optuna's."""
     scheduler: str = "auto"
-    """Early stopping: asha compares trials after 1, 3, 9, ... epochs and stops the worse ones; none stops no trial.
-    auto is asha for the samplers tpe and random, otherwise none."""
+    """Early stopping: asha pauses each trial after 2, 6, 18, ... epochs, and the best third of all that came there goes
+    on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
     seed: int = 0
     """Seed of the sampler. Trial number n trains with this seed plus n."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
@@ -112,7 +113,7 @@ class SearchSpec:
         """
         if len(self.objective) > 1:
             return False
-        return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("tpe", "random"))
+        return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("auto", "tpe", "random"))
 
 
 def _checked_models(models: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The Optuna side of a run: storage, studies and samplers."""
+"""The Optuna side of a run: storage and studies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import sqlite3
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -16,15 +15,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import optuna
-from optuna.samplers import (
-    BaseSampler,
-    CmaEsSampler,
-    GPSampler,
-    NSGAIISampler,
-    PartialFixedSampler,
-    RandomSampler,
-    TPESampler,
-)
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
@@ -160,38 +150,6 @@ def check_unused(storage: RDBStorage, url: str, names: list[str]) -> None:
     """Raises UserError when the database contains one of these studies, which then belongs to another run."""
     for name in sorted(set(names) & set(optuna.get_all_study_names(storage))):
         raise UserError(f"--storage {masked(url)}: already contains a study {name}; choose another --name")
-
-
-def seed_sampler(study: optuna.Study, sampler: str, seed: int) -> None:
-    """Gives the study its sampler. The seed depends on the number of trials: with the plain seed, a resumed study would
-    repeat its first configurations."""
-    study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)))
-
-
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """Makes a sampler: tpe, random, gp, cmaes or nsgaii, with Optuna's defaults.
-
-    Optuna's TPE is multivariate for one objective, and independent for several. In both cases it uses a constant liar:
-    running trials count as bad ones, so that simultaneous trials differ.
-    """
-    makers: dict[str, Any] = {
-        "tpe": lambda: TPESampler(seed=seed),
-        "random": lambda: RandomSampler(seed=seed),
-        "gp": lambda: GPSampler(seed=seed, warn_independent_sampling=False),
-        "nsgaii": lambda: NSGAIISampler(seed=seed),
-        "cmaes": lambda: CmaEsSampler(seed=seed, warn_independent_sampling=False),
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler: BaseSampler = makers[name]()
-    return sampler
-
-
-def alike(shared: dict[str, Any], sampler: BaseSampler) -> BaseSampler:
-    """Makes the sampler keep the `shared` hyperparameters at their values, and sample only the others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return PartialFixedSampler(shared, sampler)
 
 
 @contextmanager

@@ -96,18 +96,7 @@ class MLflow:
 
         run = self.client.create_run(self.experiment, run_name=record.trial_id)
         now = run.info.start_time
-        metrics = [
-            Metric(name, epoch[name], now, epoch["epoch"])
-            for epoch in record.curve
-            for name in _SCALARS
-            if _is_finite(epoch[name])
-        ]
-        last = {
-            "best_val_accuracy": record.val_accuracy,
-            "parameters": record.parameters,
-            "wall_time_s": record.wall_time_s,
-        }
-        metrics += [Metric(name, value, now, record.epochs) for name, value in last.items() if _is_finite(value)]
+        metrics = [Metric(name, value, now, epoch) for name, value, epoch in _metrics(record)]
         tags = {"model": record.model, "state": record.state.value, "dataset": record.dataset, "error": record.error}
         for some in _chunks(metrics, 1000):
             self.client.log_batch(run.info.run_id, metrics=some)
@@ -120,6 +109,18 @@ class MLflow:
         self.client.set_terminated(run.info.run_id, "FINISHED" if ended_well else "FAILED")
 
     def close(self) -> None: ...
+
+
+def _metrics(record: TrialRecord) -> list[tuple[str, float, int]]:
+    """(name, value, epoch) of what MLflow shows of a trial: its curve, and what it came to."""
+    curve = [(name, epoch[name], epoch["epoch"]) for epoch in record.curve for name in _SCALARS]
+    last = {
+        "best_val_accuracy": record.val_accuracy,
+        "parameters": record.parameters,
+        "wall_time_s": record.wall_time_s,
+    }
+    found = [*curve, *((name, value, record.epochs) for name, value in last.items())]
+    return [(name, value, epoch) for name, value, epoch in found if _is_finite(value)]
 
 
 def make_trackers(folder: Path, *, tensorboard: bool, mlflow: str | None) -> list[Tracker]:

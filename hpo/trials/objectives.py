@@ -11,7 +11,7 @@ OBJECTIVES = {
     "parameters": ("minimize", "parameters"),
     "time": ("minimize", "wall_time_s"),
 }
-SEVERAL = ("tpe", "nsgaii", "random")  # the samplers for more than one objective
+SEVERAL = ("auto", "tpe", "nsgaii", "random")  # the samplers for more than one objective
 
 
 def directions(names: Sequence[str]) -> list[str]:

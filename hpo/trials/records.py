@@ -9,11 +9,13 @@ from typing import Any
 
 
 class TrialState(StrEnum):
-    """What has become of a trial. The first two are never in a row of trials.csv."""
+    """What has become of a trial. The first three are never in a row of trials.csv."""
 
     RUNNING = "running"
     OUT_OF_MEMORY = "out of memory"
     """It may run again, with a larger share of a GPU."""
+    PAUSED = "paused"
+    """It waits on a rung of early stopping, without a worker, and may go on."""
     COMPLETED = "completed"
     """It trained all its epochs."""
     STOPPED = "stopped"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hpo.trials.asha import REDUCTION_FACTOR
-
-_PRIOR_TRIALS = 5  # the expectation of ASHA's stopping weighs as much as this many finished trials
 
 
 @dataclass(frozen=True)
@@ -19,20 +17,22 @@ class Work:
     epochs: int
     """Epochs of a trial that is not stopped early."""
     rungs: tuple[int, ...] = ()
-    """Epochs at which weak trials are stopped."""
+    """Epochs after which one trial in `REDUCTION_FACTOR` goes on."""
     networks: int = 0
     """Networks that the finals train."""
     budget_s: float = math.inf
     """Seconds after which the search ends; no finals follow then."""
 
-    def search_epochs(self, over: int, over_epochs: int, running: Iterable[int]) -> float:
+    def search_epochs(self, over: int, over_epochs: int, begun: Sequence[int]) -> float:
         """Estimates the epochs that the search still has to train.
 
-        `over` trials have finished, after `over_epochs` epochs in all; `running` has the epochs so far of each trial
-        that runs.
+        `over` trials have finished, after `over_epochs` epochs in all; `begun` has the epochs so far of each trial
+        that runs or is paused.
         """
-        each = self._epochs_each(over, over_epochs)
-        return max(0.0, (self.trials - over) * each - sum(min(epochs, each) for epochs in running))
+        if not self.rungs:
+            return max(0.0, (self.trials - over) * self.epochs - sum(begun))
+        left = self.trials * self._epochs_each() - over_epochs - sum(begun)
+        return max(left, (self.trials - over - len(begun)) * self.rungs[0], 0.0)
 
     def eta_s(self, search_epochs: float, best_epoch: int, epoch_s: float, elapsed_s: float) -> float:
         """Estimates the seconds left.
@@ -44,14 +44,7 @@ class Work:
         finals_s = self.networks * best_epoch * epoch_s
         return search_s + finals_s if search_s <= budget_s else max(0.0, budget_s)
 
-    def _epochs_each(self, over: int, over_epochs: int) -> float:
-        """Expected epochs of a trial that is still to come.
-
-        The mean of the epochs so far and of what they would be if each rung let one trial in `REDUCTION_FACTOR` pass.
-        The first trials pass more often, because they have few others to be compared with.
-        """
-        if not self.rungs:
-            return self.epochs
+    def _epochs_each(self) -> float:
+        """Returns the mean epochs of a trial where each rung lets one in `REDUCTION_FACTOR` pass."""
         steps = zip((0, *self.rungs), (*self.rungs, self.epochs), strict=True)
-        expected = sum((end - start) / REDUCTION_FACTOR**n for n, (start, end) in enumerate(steps))
-        return float(over_epochs + _PRIOR_TRIALS * expected) / (over + _PRIOR_TRIALS)
+        return math.fsum((end - start) / REDUCTION_FACTOR**n for n, (start, end) in enumerate(steps))

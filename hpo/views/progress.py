@@ -39,6 +39,7 @@ class Progress:
         self.counts = dict.fromkeys(FINISHED_STATES, 0)
         self.best: TrialRecord | None = None
         self.running: dict[str, TrialReport | None] = {}
+        self.paused: dict[str, TrialReport | None] = {}  # wait on a rung of early stopping
         self.began, self.before = time.monotonic(), len(done)
         self.over_epochs, self.before_epochs = 0, sum(record.epochs for record in done)
         self.first: float | None = None  # when this session's first trial was asked for
@@ -54,14 +55,17 @@ class Progress:
 
     def started(self, request: TrialRequest) -> None:
         self.first = self.first or time.monotonic()
-        self.running[request.trial_id] = None
+        self.running[request.trial_id] = self.paused.pop(request.trial_id, None)
 
     def reported(self, request: TrialRequest, report: TrialReport) -> None:
         self.running[request.trial_id] = report
+        if report.state == TrialState.PAUSED:
+            self.paused[request.trial_id] = self.running.pop(request.trial_id)
 
     def finished(self, record: TrialRecord) -> None:
         """Counts a trial that has ended."""
         self.running.pop(record.trial_id, None)
+        self.paused.pop(record.trial_id, None)
         self._count(record)
 
     @property
@@ -81,16 +85,29 @@ class Progress:
     def eta_s(self) -> float | None:
         """Estimates the seconds left at the pace so far; None before the first trial of this session has finished.
 
-        Running trials count by the epochs they have done: several at once are all nearly finished when the first one
-        is.
+        Trials that run or are paused count by the epochs they have done: several at once are all nearly finished when
+        the first one is.
         """
-        running = [report.epochs if report else 0 for report in dict(self.running).values()]
-        done = self.over_epochs - self.before_epochs + sum(running)
+        begun = self._epochs_begun()
+        done = self.over_epochs - self.before_epochs + sum(begun)
         if self.finished_count <= self.before or not done:
             return None
-        left = self.work.search_epochs(self.finished_count, self.over_epochs, running)
+        left = self.work.search_epochs(self.finished_count, self.over_epochs, begun)
         best_epoch = (self.best.best_epoch if self.best else None) or self.epochs
         return self.work.eta_s(left, best_epoch, (self.elapsed_s - self.started_s) / done, self.elapsed_s)
+
+    def share_done(self) -> float:
+        """Estimates the share of the search's epochs that are trained, from 0 to 1."""
+        begun = self._epochs_begun()
+        done = self.over_epochs + sum(begun)
+        left = self.work.search_epochs(self.finished_count, self.over_epochs, begun)
+        return done / (done + left) if done else 0.0
+
+    def _epochs_begun(self) -> list[int]:
+        """The epochs so far of each trial that runs or is paused."""
+        return [
+            report.epochs if report else 0 for report in [*dict(self.running).values(), *dict(self.paused).values()]
+        ]
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
@@ -101,7 +118,13 @@ class Progress:
 
 
 class LineProgress(Progress):
-    """Prints one line per finished trial, for logs and pipes."""
+    """Prints one line per finished trial, and one where a trial pauses, for logs and pipes."""
+
+    def reported(self, request: TrialRequest, report: TrialReport) -> None:
+        super().reported(request, report)
+        if report.state == TrialState.PAUSED:
+            reached = f"{accuracy(report.val_accuracy)}, {plural(report.epochs, 'epoch')}"
+            say(f"[{self.finished_count}/{self.total}] {request.trial_id} paused: {reached}")
 
     def finished(self, record: TrialRecord) -> None:
         super().finished(record)
@@ -139,7 +162,7 @@ class LiveProgress(Progress):
         eta = self.eta_s()
         spent = duration(self.elapsed_s)
         times = f"{spent} of about {duration(self.elapsed_s + eta)}, {duration(eta)} left" if eta else spent
-        bar = ProgressBar(total=self.total, completed=self.finished_count, width=30)
+        bar = ProgressBar(total=1.0, completed=self.share_done(), width=30)
         head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
         running = sorted(dict(self.running))
         more = [Text(f"  and {len(running) - MAX_LINES} more", style="dim")] if len(running) > MAX_LINES else []
@@ -147,6 +170,8 @@ class LiveProgress(Progress):
 
     def _states(self) -> Text:
         line = Text(f"  {len(self.running)} running")
+        if self.paused:
+            line.append(f", {len(self.paused)} paused")
         for state, count in self.counts.items():
             if count or state == TrialState.COMPLETED:
                 line.append(f", {count} {state}", style=_STYLES[state])

@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import ray
 
-from hpo.store.checkpoints import Checkpoints
+from hpo.store.checkpoints import Checkpoints, is_due
 from hpo.system.text import describe_error
-from hpo.trials.asha import rungs
+from hpo.trials.messages import FinalOutcome, FinalRequest
 from hpo.worker.last_words import trains
 from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from hpo.worker.trainer_factory import make_trainer, take_up
 from hpo.worker.worker_group import WorkerGroup
-
-if TYPE_CHECKING:
-    from trainers.single import SingleTrainer
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinalRequest:
-    """A network to train for the finals."""
-
-    name: str
-    """Such as cnn-0007-seed-1000000: of its checkpoints, and of what its worker trains."""
-    params: Mapping[str, Any]
-    """Hyperparameters by name."""
-    seed: int
-    epochs: int
-    """To train: the best epoch of its trial."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinalOutcome:
-    """What became of it."""
-
-    weights: Mapping[str, Any] | None = None
-    """None where it could not be trained."""
-    error: str = ""
-    epochs: int = 0
-    train_s: float = 0.0
-    diverged: bool = False
-    """Whether its loss stopped being finite. It is tested all the same, because a configuration that breaks with some
-    seeds is as good as it is with all of them."""
-    warning: str = ""
-
-    def row(self) -> dict[str, Any]:
-        """Its entry in finals.jsonl."""
-        if self.error:
-            return {"error": self.error}
-        names = ("epochs", "train_s", "diverged", "warning")
-        return {name: getattr(self, name) for name in names}
+from trainers.single import SingleTrainer
 
 
 def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, request: FinalRequest) -> FinalOutcome:
@@ -95,7 +57,7 @@ def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoin
         (result,) = trainer.step()
         train_s += result.train_s
         finite = bool(np.isfinite(result.train_loss))
-        if trainer.epoch in rungs(request.epochs):
+        if is_due(trainer.epoch) and trainer.epoch < request.epochs:
             with suppress(OSError):  # an insurance only
                 checkpoints.save(request.name, trainer.epoch, {"trainer": trainer.save(), "train_s": train_s})
     outcome = FinalOutcome(weights=trainer.weights(), epochs=trainer.epoch, train_s=train_s, diverged=not finite)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hpo.system.import_path import add_folder
 from hpo.worker.last_words import write_last_words
 from hpo.worker.settings import WorkerSettings
 from trainers.cpu.memory import keep_freed_memory
-
-if TYPE_CHECKING:
-    from trainers.data.splits import TrainingArrays, TrainingData
+from trainers.data.dataset import seal
+from trainers.data.splits import TrainingArrays, TrainingData
 
 
 def prepare(arrays: TrainingArrays, settings: WorkerSettings) -> TrainingData:
@@ -18,9 +15,6 @@ def prepare(arrays: TrainingArrays, settings: WorkerSettings) -> TrainingData:
 
     No test split opens in this process from now on, and a user's own architecture is found where the driver found it.
     """
-    from trainers.data.dataset import seal
-    from trainers.data.splits import TrainingData
-
     write_last_words()
     seal()
     keep_freed_memory()

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from hpo.store.checkpoint_stores import CheckpointStorage
 from models import build_model
 from trainers.config import TrainConfig, split_config
-
-if TYPE_CHECKING:
-    from torch.nn import Module
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +41,8 @@ class WorkerSettings:
     checkpoints: CheckpointStorage
     """As this process sees it."""
 
-    def network(self, params: Mapping[str, Any]) -> Callable[[], Module]:
+    def network(self, params: Mapping[str, Any]) -> Callable[[], nn.Module]:
         """What makes a network with these hyperparameters."""
-
         _, arch = split_config(params)
         return partial(build_model, self.model, self.input_shape, self.num_classes, **arch)
 
@@ -60,7 +58,7 @@ class SearchSettings(WorkerSettings):
     """What the workers of a search must know beside."""
 
     rungs: tuple[int, ...] = ()
-    """Epochs after which a checkpoint is written and a weak trial may be stopped."""
+    """Epochs after which weak trials of a fused group are stopped, and a checkpoint is written."""
     deadline: float = math.inf
     """The time.time() at which running trials end."""
     trial_timeout: float | None = None

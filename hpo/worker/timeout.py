@@ -14,6 +14,8 @@ from hpo.worker.last_words import last_words_file, leave
 from hpo.worker.running_trial import RunningTrial
 
 HANG_GRACE_S = 10.0  # so long after its time a trial that has not ended by itself is taken to hang
+LOCKED_GRACE_S = 2 * HANG_GRACE_S  # where not even Python's own threads run: these have had their time by then
+EXIT_HUNG = 1  # exit code of a worker whose trial hung, as faulthandler's own
 
 
 class Timeout:
@@ -46,7 +48,7 @@ class Timeout:
         self.timer.daemon = True
         self.timer.start()
         # A thread of C's: it also fires where Python's own waits for a lock that is never freed.
-        faulthandler.dump_traceback_later(self.left + 2 * HANG_GRACE_S, exit=True, file=last_words_file())
+        faulthandler.dump_traceback_later(self.left + LOCKED_GRACE_S, exit=True, file=last_words_file())
 
     def __exit__(self, *_: object) -> None:
         if self.seconds is not None:
@@ -59,4 +61,4 @@ class Timeout:
             for mark in self.marks:
                 mark()
         faulthandler.dump_traceback(last_words_file(), all_threads=True)
-        leave(1)
+        leave(EXIT_HUNG)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from hpo.system.text import describe_error
 from hpo.trials.messages import TrialRequest
 from hpo.worker.settings import SearchSettings, WorkerSettings
+from hpo.worker.worker_group import WorkerGroup
+from trainers.data.splits import TrainingData
+from trainers.faults import breaks_device, is_out_of_memory
 from trainers.fit import Trainer
+from trainers.fused.trainer import FusedTrainer
+from trainers.single import SingleTrainer
 
-if TYPE_CHECKING:
-    from hpo.worker.worker_group import WorkerGroup
-    from trainers.data.splits import TrainingData
-    from trainers.fused.trainer import FusedTrainer
-    from trainers.single import SingleTrainer
-
-AnyTrainer = TypeVar("AnyTrainer", bound="Trainer")
+AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
+MAX_WARNING_CHARS = 200  # of an error in a row's warning: torch's name every weight that does not fit
 # What a trainer raises where it makes nothing of a state.
 _STATE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
@@ -25,8 +25,6 @@ def make_trainer(
     data: TrainingData, settings: WorkerSettings, params: Mapping[str, Any], seed: int, peers: WorkerGroup | None
 ) -> SingleTrainer:
     """Makes the trainer of one network; `peers` share its batches, where there are any."""
-    from trainers.single import SingleTrainer
-
     make, config = settings.network(params), settings.train_config(params, seed)
     return peers.lead(make, data, config) if peers else SingleTrainer(make, data, config)
 
@@ -35,8 +33,6 @@ def make_group_trainer(
     data: TrainingData, settings: SearchSettings, requests: Sequence[TrialRequest], peers: WorkerGroup | None
 ) -> SingleTrainer | FusedTrainer:
     """Makes the trainer of these trials: of a single one, or of any number that are fused and so have one shape."""
-    from trainers.fused.trainer import FusedTrainer
-
     if not settings.is_fused:
         (request,) = requests
         return make_trainer(data, settings, request.params, settings.seed + request.number, peers)
@@ -63,10 +59,8 @@ def take_up(
             raise
     if peers:
         peers.close()
-    return make(), f"its checkpoint is of no use ({describe_error(cause, 200)}): it begins anew", False
+    return make(), f"its checkpoint is of no use ({describe_error(cause, MAX_WARNING_CHARS)}): it begins anew", False
 
 
 def _is_state_error(error: Exception) -> bool:
-    from trainers.faults import breaks_device, is_out_of_memory
-
     return isinstance(error, _STATE_ERRORS) and not (is_out_of_memory(error) or breaks_device(error))

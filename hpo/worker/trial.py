@@ -15,7 +15,7 @@ import torch
 from ray import tune
 
 from hpo.system.text import describe_error
-from hpo.trials.messages import GroupRequest, TrialReport
+from hpo.trials.messages import DONE, EPOCHS, REPORTS, REQUEST, VALUE, GroupRequest, TrialReport
 from hpo.trials.records import TrialState
 from hpo.worker.last_words import leave, trains
 from hpo.worker.process import prepare
@@ -26,8 +26,8 @@ from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.single import warm_up
 
-REQUEST = "request"  # the only key of a trial's configuration in Tune: a GroupRequest
-REPORTS = "reports"  # of its results: a TrialReport of each trial of the group
+NO_VALUE = -1.0  # below every accuracy: for schedulers, which take no None
+NODE_ID_CHARS = 8  # enough to tell the nodes of a cluster apart
 
 
 class Trial(tune.Trainable):
@@ -67,10 +67,10 @@ class Trial(tune.Trainable):
         values = [report.values[-1][1] for report in reports if report.values]
         return {
             REPORTS: reports,
-            "value": max(values, default=-1.0),
+            VALUE: max(values, default=NO_VALUE),
             # On no rung where this is not the last result, so that no scheduler ends the trial, and keeps the process.
-            "epochs": 0 if self.broken else max((report.epochs for report in reports), default=0),
-            "done": not self.broken and all(report.state != TrialState.RUNNING for report in reports),
+            EPOCHS: 0 if self.broken else max((report.epochs for report in reports), default=0),
+            DONE: not self.broken and all(report.state != TrialState.RUNNING for report in reports),
         }
 
     def cleanup(self) -> None:
@@ -78,7 +78,6 @@ class Trial(tune.Trainable):
 
     def _warm_up(self) -> None:
         """What a worker does once is no trial's time: it counts as waiting (queue_s), not as wall time."""
-
         warm_up(self._prepared(), self.settings.train_config())
 
     def _prepared(self) -> TrainingData:
@@ -141,4 +140,4 @@ class Trial(tune.Trainable):
 def _node(is_cluster: bool) -> str:
     """The machine's name; on a cluster also the node's id, because several nodes can share a machine."""
     name = os.uname().nodename
-    return f"{name}/{ray.get_runtime_context().get_node_id()[:8]}" if is_cluster else name
+    return f"{name}/{ray.get_runtime_context().get_node_id()[:NODE_ID_CHARS]}" if is_cluster else name

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, begin_anew
+from hpo.store.checkpoints import Checkpoints, begin_anew, is_due
 from hpo.trials.asha import survivors
 from hpo.trials.messages import GroupRequest, TrialReport
 from hpo.trials.records import TrialState
@@ -49,7 +49,7 @@ class TrialGroup:
     @property
     def epochs(self) -> int:
         """How many are trained."""
-        return len(self.left[0].fitted.curve) if self.left else self.settings.epochs
+        return self.left[0].epochs if self.left else self.settings.epochs
 
     def step(self) -> list[TrialReport]:
         """Trains one epoch; returns a report of each trial, also of those that are over.
@@ -62,7 +62,9 @@ class TrialGroup:
 
     def fail(self, state: TrialState, error: str, traceback: str) -> list[TrialReport]:
         """Ends all trials that are still trained, because of an error; returns a report of each."""
-        return [trial.report(state, error, traceback) for trial in self.trials]
+        for trial in self.trials:
+            trial.end(state, error, traceback)
+        return [trial.report() for trial in self.trials]
 
     def close(self) -> None:
         self.trainer.close()
@@ -82,29 +84,37 @@ class TrialGroup:
 
     def _step(self) -> list[TrialReport]:
         # What was finished when its worker died has nothing left to train.
-        if self.left and self.epochs < self.settings.epochs:
+        if self.left and self.epochs < self.settings.epochs and not self._pauses:
             for place, (trial, result) in enumerate(zip(self.left, self.trainer.step(), strict=True)):
-                trial.fitted.add(result, partial(self.trainer.weights, place))
-        states = self._judge()
+                trial.add_epoch(result, partial(self.trainer.weights, place))
+        self._judge()
         self._share_time()
-        reports = [trial.report(*states.get(id(trial), (TrialState.RUNNING, ""))) for trial in self.trials]
+        reports = [trial.report() for trial in self.trials]
         self._keep([trial for trial in self.left if not trial.is_over])
         return reports
 
-    def _judge(self) -> dict[int, tuple[TrialState, str]]:
-        """Says what becomes of each trial that is left: its state, and an error."""
+    def _judge(self) -> None:
+        """Saves the trials that are left, where that is due, and ends those that train no more."""
         is_late = time.time() >= self.settings.deadline
         on_rung, is_last = self.epochs in self.settings.rungs, self.epochs >= self.settings.epochs
-        sound = [trial for trial in self.left if not trial.fitted.diverged]
-        if is_late or is_last or on_rung:
+        sound = [trial for trial in self.left if not trial.has_diverged]
+        if is_late or is_last or on_rung or self._pauses or is_due(self.epochs):
             self._save(sound)
         going_on = self._survivors(sound) if on_rung and self.settings.halving else sound
-        states = {id(t): (TrialState.DIVERGED, f"loss is not finite in epoch {self.epochs}") for t in self.left}
-        for trial in sound:
-            stopped = is_late or trial not in going_on
-            ended = TrialState.COMPLETED if is_last else TrialState.STOPPED if stopped else TrialState.RUNNING
-            states[id(trial)] = ended, ""
-        return states
+        for trial in self.left:
+            if trial.has_diverged:
+                trial.end(TrialState.DIVERGED, f"loss is not finite in epoch {trial.epochs}")
+            elif is_last:
+                trial.end(TrialState.COMPLETED)
+            elif is_late or trial not in going_on:
+                trial.end(TrialState.STOPPED)
+            elif self._pauses:
+                trial.end(TrialState.PAUSED)
+
+    @property
+    def _pauses(self) -> bool:
+        """Whether the trial has come to an epoch after which it pauses; fused ones are stopped instead."""
+        return not self.settings.is_fused and self.epochs in self.request.trials[0].pauses_at
 
     def _save(self, sound: list[RunningTrial]) -> None:
         for place, trial in enumerate(self.left):
@@ -112,7 +122,7 @@ class TrialGroup:
                 trial.save(self.trainer.save(place))
 
     def _survivors(self, trials: list[RunningTrial]) -> list[RunningTrial]:
-        accuracies = [trial.fitted.curve[-1].val_accuracy for trial in trials]
+        accuracies = [trial.accuracy for trial in trials]
         places = survivors(accuracies, self.request.known.get(self.epochs, ()), self.settings.halving)
         return [trials[place] for place in places]
 

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch import nn
 
 from hpo.worker.last_words import leave
 from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from trainers.config import TrainConfig
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from trainers.data.splits import TrainingArrays, TrainingData
-    from trainers.ddp import RankInfo
-    from trainers.single import SingleTrainer
+from trainers.data.splits import TrainingArrays, TrainingData
+from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
+from trainers.single import SingleTrainer
 
 MEMBER_END_S = 5.0  # for a peer to end its trial, or its process, by itself
-EXIT_LOST_MEMBER = (
-    75  # exit code of a worker that has lost a peer: it is started again, with new ones, like one that died
-)
+# Exit code of a worker that has lost a peer: it is started again, with new ones, like one that died. EX_TEMPFAIL of
+# sysexits.h: try again.
+EXIT_LOST_MEMBER = 75
 
 
 class GroupMember:
@@ -43,8 +40,6 @@ class GroupMember:
 
     def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: RankInfo) -> None:
         """Trains a network until its leader closes."""
-        from trainers.ddp import DistributedTrainer
-
         assert self.data is not None
         DistributedTrainer(make, self.data, config, seat).serve()
 
@@ -60,8 +55,6 @@ class WorkerGroup:
 
     def lead(self, make: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> SingleTrainer:
         """The trainer of a network, which all peers follow until it closes."""
-        from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
-
         ray.get([actor.prepare.remote() for actor in self.actors])
         host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         rendezvous = open_rendezvous(host)

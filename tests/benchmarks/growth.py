@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hpo.trials.messages import TrialReport
+from hpo.trials.messages import REPORTS, TrialReport
 from hpo.trials.records import TrialState
-from hpo.worker.trial import REPORTS
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import epoch as an_epoch
 from tests.helpers.searching import asked, make_searcher
@@ -33,13 +32,14 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     The end of a run, its ranking and files, is shared out over all trials.
     """
     from hpo.search.recorder import Recorder, ReportRecorder, SharedColumns
+    from hpo.search.samplers.choice import seed_sampler
     from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
     from hpo.store.checkpoint_stores import FolderStorage
     from hpo.store.checkpoints import Checkpoints
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
     from hpo.store.journal import Journal
-    from hpo.store.study_db import open_storage, open_study, quiet_optuna, seed_sampler
+    from hpo.store.study_db import open_storage, open_study, quiet_optuna
     from hpo.system.files import write_atomically
     from hpo.trials.ranking import rank
     from hpo.views.estimate import Work
@@ -109,9 +109,9 @@ def ask(sampler: str, trials: int) -> float:
     import optuna
     from optuna.trial import create_trial
 
+    from hpo.search.samplers.choice import seed_sampler
     from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
-    from hpo.store.study_db import seed_sampler
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = search_space("cnn", StudySpec.of(model="cnn").search).distributions

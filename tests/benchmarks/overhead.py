@@ -24,9 +24,10 @@ from hpo.store.checkpoint_stores import FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.run_folder import create
 from hpo.system.interrupt import interruptible
+from hpo.trials.messages import DONE, EPOCHS, REPORTS, REQUEST, VALUE
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
-from hpo.worker.trial import REPORTS, REQUEST, Trial
+from hpo.worker.trial import Trial
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import report
 
@@ -40,7 +41,7 @@ class NoopTrial(Trial):
 
     def step(self) -> dict[str, Any]:
         told = report("completed", (1, 0.5), trial_id=self.asked.trial_id)
-        return {REPORTS: [told], "value": 0.5, "epochs": 1, "done": True}
+        return {REPORTS: [told], VALUE: 0.5, EPOCHS: 1, DONE: True}
 
 
 def podium(trials: int) -> float:

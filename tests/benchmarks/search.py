@@ -17,21 +17,42 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from ray.tune.schedulers import AsyncHyperBandScheduler
 
-from hpo.trials.messages import TrialReport
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.trials.ladder import Ladder
+from hpo.trials.messages import REPORTS, REQUEST
+from models.names import ACTIVATIONS
 from tests.benchmarks.table import Row, row
 from tests.helpers.reports import report
-from tests.helpers.searching import asked, make_searcher
+from tests.helpers.searching import make_searcher
 
 TABLE = Path(__file__).with_name("surrogate.csv")
 EPOCHS, TRIALS, NEIGHBOURS = 9, 50, 5
 LANES = 16  # the most that --fuse auto takes of so many trials
+RUNGS = (2, 6)
 CONTINUOUS, CHOICES = ("lr", "dropout", "batch_size", "weight_decay"), ("activation", "optimizer")
+# The space that the table's configurations were drawn from, and the configuration that every searcher begins with.
+SPACE: dict[str, BaseDistribution] = {
+    "lr": FloatDistribution(1e-4, 1e-1, log=True),
+    "dropout": FloatDistribution(0.0, 0.6),
+    "batch_size": CategoricalDistribution((32, 64, 128, 256)),
+    "activation": CategoricalDistribution(ACTIVATIONS),
+    "optimizer": CategoricalDistribution(("adam", "adamw", "sgd")),
+    "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
+}
+DEFAULT = {
+    "lr": 1e-3,
+    "dropout": 0.0,
+    "batch_size": 64,
+    "activation": "relu",
+    "optimizer": "adam",
+    "weight_decay": 1e-6,
+}
 
 
 class Surrogate:
@@ -60,47 +81,19 @@ class Surrogate:
         return np.array([*numbers, *words])
 
 
-class Side(Protocol):
-    """A searcher: a configuration, and what is told of it. `ended`: whether early stopping ended it."""
-
-    def ask(self, name: str) -> dict[str, Any]: ...
-
-    def report(self, name: str, epoch: int, value: float) -> None: ...
-
-    def end(self, name: str, epoch: int, value: float, ended: bool) -> None: ...
-
-
 class Podium:
+    """Podium's own searcher, which also says who pauses and who goes on."""
+
     def __init__(self, sampler: str, seed: int, **options: Any) -> None:
         """options: of `make_searcher`."""
         import optuna
 
-        from hpo.store.study_db import seed_sampler
+        from hpo.search.samplers.choice import seed_sampler
 
         self.study = optuna.create_study(study_name="mlp_small", direction="maximize")
-        space = _space()
-        self.study.enqueue_trial(space.default)
+        self.study.enqueue_trial(DEFAULT)
         seed_sampler(self.study, sampler, seed)
-        self.searcher = make_searcher(self.study, space.distributions, TRIALS, **options)
-        self.best = 0.0
-
-    def ask(self, name: str) -> dict[str, Any]:
-        self.best = 0.0
-        (self.asked,) = asked(self.searcher, name)
-        return dict(self.asked.params)
-
-    def report(self, name: str, epoch: int, value: float) -> None:
-        self.best = max(self.best, value)
-        self.searcher.on_trial_result(name, {REPORTS: [self._report(epoch, value, "running")]})
-
-    def end(self, name: str, epoch: int, value: float, ended: bool) -> None:
-        self.best = max(self.best, value)
-        report = self._report(epoch, value, "running" if ended else "completed")
-        self.searcher.on_trial_complete(name, {REPORTS: [report]})
-        assert self.searcher.fault is None
-
-    def _report(self, epoch: int, value: float, state: str) -> TrialReport:
-        return report(state, (epoch, value), best=self.best, epochs=epoch, trial_id=self.asked.trial_id)
+        self.searcher = make_searcher(self.study, SPACE, TRIALS, **options)
 
 
 class RayOptuna:
@@ -109,11 +102,7 @@ class RayOptuna:
     def __init__(self, seed: int) -> None:
         from ray.tune.search.optuna import OptunaSearch
 
-        space = _space()  # Podium's, and where Podium begins too
-        first = {key: space.default[key] for key in space.distributions}
-        self.search = OptunaSearch(
-            space.distributions, metric="accuracy", mode="max", seed=seed, points_to_evaluate=[first]
-        )
+        self.search = OptunaSearch(dict(SPACE), metric="accuracy", mode="max", seed=seed, points_to_evaluate=[DEFAULT])
 
     def ask(self, name: str) -> dict[str, Any]:
         config: dict[str, Any] = self.search.suggest(name)
@@ -126,11 +115,9 @@ class RayOptuna:
         self.search.on_trial_complete(name, {"accuracy": value, "training_iteration": epoch})
 
 
-def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
-    """The best accuracy that a study of `TRIALS` trials saw, and how many epochs it trained."""
-    from hpo.search.scheduler import RungScheduler
-
-    (bracket,) = RungScheduler(EPOCHS)._brackets  # type: ignore[no-untyped-call]
+def study(side: RayOptuna, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
+    """The best accuracy that a study of `TRIALS` trials saw under Tune's ASHA, and how many epochs it trained."""
+    (bracket,) = AsyncHyperBandScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=3)._brackets
     best, epochs = 0.0, 0
     for number in range(TRIALS):
         name = f"t{number}"
@@ -138,7 +125,7 @@ def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
         for epoch, value in enumerate(curve, 1):
             best, epochs = max(best, value), epochs + 1
             trial: Any = SimpleNamespace(trial_id=name)
-            stopped = asha and epoch in (1, 3) and bracket.on_result(trial, epoch, value) == "STOP"
+            stopped = asha and epoch in RUNGS and bracket.on_result(trial, epoch, value) == "STOP"
             if stopped or epoch == EPOCHS:
                 side.end(name, epoch, value, stopped)
                 break
@@ -146,11 +133,33 @@ def study(side: Side, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     return best, epochs
 
 
+def podium_study(sampler: str, seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
+    """The same of Podium, whose trials pause on the rungs."""
+    searcher = Podium(sampler, seed, ladder=Ladder(RUNGS if asha else ())).searcher
+    trained: dict[str, int] = {}
+    best, number = 0.0, 0
+    while isinstance(handed_out := searcher.suggest(f"t{number}"), dict):
+        (request,) = handed_out[REQUEST].trials
+        curve = surrogate.curve(dict(request.params))
+        for epoch in range(trained.get(request.trial_id, 0) + 1, EPOCHS + 1):
+            state = "completed" if epoch == EPOCHS else "paused" if epoch in request.pauses_at else "running"
+            seen = max(curve[:epoch])
+            said = report(state, (epoch, curve[epoch - 1]), best=seen, epochs=epoch, trial_id=request.trial_id)
+            best, trained[request.trial_id] = max(best, seen), epoch
+            tell = searcher.on_trial_result if state == "running" else searcher.on_trial_complete
+            tell(f"t{number}", {REPORTS: [said]})
+            if state != "running":
+                break
+        number += 1
+    assert searcher.fault is None
+    return best, sum(trained.values())
+
+
 def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int]:
     """The same of Podium with `LANES` trials at a time, which share a shape."""
     from hpo.trials.asha import survivors
 
-    searcher = Podium("tpe", seed, size=LANES, rungs=(1, 3) if asha else ()).searcher
+    searcher = Podium("tpe", seed, size=LANES, rungs=RUNGS if asha else ()).searcher
     best, epochs, number = 0.0, 0, 0
     while isinstance(handed_out := searcher.suggest(f"t{number}"), dict):
         group = handed_out[REQUEST]
@@ -165,7 +174,8 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
             for lane in left:
                 value, seen = curves[lane][epoch - 1], max(curves[lane][:epoch])
                 state = "stopped" if lane not in kept else "completed" if epoch == EPOCHS else "running"
-                reports[lane] = report(state, (epoch, value), best=seen, epochs=epoch)
+                name = group.trials[lane].trial_id
+                reports[lane] = report(state, (epoch, value), best=seen, epochs=epoch, trial_id=name)
                 best, epochs = max(best, value), epochs + 1
             left = kept
             over = not left or epoch == EPOCHS
@@ -183,8 +193,8 @@ def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
 
     surrogate = Surrogate()
     sides: dict[str, Callable[[int, bool], tuple[float, int]]] = {
-        "random": lambda seed, asha: study(Podium("random", seed), surrogate, asha),
-        "podium": lambda seed, asha: study(Podium("tpe", seed), surrogate, asha),
+        "random": lambda seed, asha: podium_study("random", seed, surrogate, asha),
+        "podium": lambda seed, asha: podium_study("tpe", seed, surrogate, asha),
         f"podium, {LANES} fused": lambda seed, asha: fused_study(seed, surrogate, asha),
         "OptunaSearch": lambda seed, asha: study(RayOptuna(seed), surrogate, asha),
     }
@@ -209,13 +219,6 @@ def tabulate(run: Path) -> pd.DataFrame:
     accuracies = curves.pivot(index="trial_id", columns="epoch", values="val_accuracy").add_prefix("epoch_")
     names = [*CONTINUOUS, *CHOICES]
     return trials[names].join(accuracies).fillna(0.1).sort_index().reset_index(drop=True)
-
-
-def _space() -> Any:
-    from hpo.spec.spaces.search_space import search_space
-    from hpo.spec.study import StudySpec
-
-    return search_space("mlp_small", StudySpec.of(model="mlp_small").search)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 
 from models import MODELS
 from tests.benchmarks.peers.torch_loop import plain_model
-from tests.benchmarks.search import EPOCHS, Podium, RayOptuna, Surrogate, study
+from tests.benchmarks.search import EPOCHS, RayOptuna, Surrogate, podium_study, study
 from tests.benchmarks.table import draw, markdown, merge, row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,8 +69,7 @@ def test_the_surrogate_gives_back_what_is_in_its_table() -> None:
 def test_both_searchers_run_the_same_studies() -> None:
     surrogate = Surrogate()
     for asha in (False, True):
-        for side in (Podium("tpe", 0), RayOptuna(0)):
-            best, epochs = study(side, surrogate, asha)
+        for best, epochs in (podium_study("tpe", 0, surrogate, asha), study(RayOptuna(0), surrogate, asha)):
             assert 0.8 < best < 1 and (epochs < 250 if asha else epochs == 450)
 
 

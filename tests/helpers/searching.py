@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -12,11 +12,11 @@ from optuna.trial import TrialState
 from hpo.search.asking import Asker
 from hpo.search.grouping import GroupMaker
 from hpo.search.patience import Patience
+from hpo.search.samplers.choice import seed_sampler
 from hpo.search.searcher import StudySearcher
 from hpo.search.telling import ReportListener, Teller
-from hpo.store.study_db import open_study, seed_sampler
-from hpo.trials.messages import GroupRequest, TrialReport, TrialRequest
-from hpo.worker.trial import REPORTS, REQUEST
+from hpo.store.study_db import open_study
+from hpo.trials.messages import DONE, REPORTS, REQUEST, GroupRequest, TrialReport, TrialRequest
 from tests.helpers.reports import report
 
 
@@ -89,8 +89,9 @@ def gpus(s: StudySearcher, name: str) -> float:
     return request.gpus
 
 
-def result(state: str, *values: tuple[int, float], best: float | None = None) -> dict[str, Any]:
-    return {REPORTS: [report(state, *values, best=best)], "done": state != "running"}
+def result(state: str, *values: tuple[int, float], best: float | None = None, number: int = 0) -> dict[str, Any]:
+    """Of one trial, by its number in the study."""
+    return {REPORTS: [report(state, *values, best=best, trial_id=name_of(number))], DONE: state != "running"}
 
 
 MIXED: Any = {
@@ -105,7 +106,15 @@ def groups(study: optuna.Study, size: int = 4, wanted: int = 10, **options: Any)
     return searcher(study, wanted, MIXED, at_once=9, size=size, **options)
 
 
-def reports(*states: tuple[str, int, float]) -> dict[str, Any]:
-    """One for each trial: its state, and the one epoch with its value that is new."""
-    each = [report(state, (at, value), epochs=at) for state, at, value in states]
-    return {REPORTS: each, "done": all(state != "running" for state, *_ in states)}
+def reports(*states: tuple[str, int, float], numbers: Sequence[int] | None = None) -> dict[str, Any]:
+    """One for each trial: its state, and the one epoch with its value that is new. numbers: the trials'; 0, 1, ..."""
+    each = [
+        report(state, (at, value), epochs=at, trial_id=name_of(number))
+        for number, (state, at, value) in zip(numbers or range(len(states)), states, strict=True)
+    ]
+    return {REPORTS: each, DONE: all(state != "running" for state, *_ in states)}
+
+
+def name_of(number: int) -> str:
+    """The id of a trial of the study that `made` opens."""
+    return f"cnn-{number:04d}"

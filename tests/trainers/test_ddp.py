@@ -46,8 +46,21 @@ def test_the_same_seed_gives_the_same_training_as_one_process(optimizer: str, ba
 
 
 @pytest.mark.slow
+def test_smoothing_clipping_and_averages_are_those_of_one_process() -> None:
+    config = TrainConfig(
+        optimizer="sgd", lr=0.05, batch_size=33, schedule="wsd", epochs=3, label_smoothing=0.1, clip_norm=0.2, ema=0.95
+    )
+    alone = SingleTrainer(make(), digits(), config)
+    expected = epochs(alone)
+    found, weights = led(make(), config, lambda trainer: (epochs(trainer), trainer.weights()))
+    for one, other in zip(expected, found, strict=True):
+        assert (other.train_loss, other.val_loss) == pytest.approx((one.train_loss, one.val_loss), abs=1e-4)
+    assert max((weights[name] - value).abs().max() for name, value in alone.weights().items()) < 1e-3
+
+
+@pytest.mark.slow
 def test_with_dropout_and_batchnorm_it_learns_and_its_processes_stay_alike(tmp_path: Path) -> None:
-    config = TrainConfig(lr=3e-3, batch_size=32, augment="rotate-crop", schedule="cosine", epochs=8)
+    config = TrainConfig(lr=3e-3, batch_size=32, augment="rotate-crop", schedule="cosine", epochs=8, ema=0.9)
 
     def work(trainer: DistributedTrainer) -> tuple[list[EpochResult], dict[str, Any]]:
         return epochs(trainer, 8), trainer.save()

@@ -86,6 +86,22 @@ def test_a_checkpoint_changes_its_device(optimizer: str, data: TrainingData, tmp
         assert result.epoch == 2 and result.finite
 
 
+@pytest.mark.parametrize("schedule", ["wsd", "linear"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_graph_does_what_its_steps_do(schedule: str, fused: bool, data: TrainingData) -> None:
+    own = config(
+        schedule=schedule, augment="shift-flip", label_smoothing=0.1, clip_norm=0.3, ema=0.9, optimizer="sgd", lr=0.01
+    )
+    results = []
+    for capture in (True, False):
+        others = [own, replace(own, seed=1, label_smoothing=0.0, clip_norm=0.0, ema=0.0)]
+        trainer = FusedTrainer([MAKE] * 2, data, others) if fused else SingleTrainer(MAKE, data, own)
+        trainer.steps.capture = capture
+        results.append([[result.val_loss for result in trainer.step()] for _ in range(3)])
+        assert trainer.steps.capture is capture and (trainer.steps.graph is not None) is capture
+    assert results[0] == [pytest.approx(epoch, abs=1e-3) for epoch in results[1]]
+
+
 def test_trials_change_their_device(data: TrainingData, tmp_path: Path) -> None:
     def trainer(device: str) -> FusedTrainer:
         return FusedTrainer([MAKE] * 2, data, [config(device), replace(config(device), seed=1, optimizer="sgd")])

@@ -31,8 +31,7 @@ def test_the_means_of_an_epoch_are_those_of_its_images(split: Split) -> None:
     model[3] = nn.Identity()  # type: ignore[index]
     logits = model(split.images)
     expected = F.cross_entropy(logits, split.labels).item(), (logits.argmax(1) == split.labels).double().mean().item()
-    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
-    assert train_epoch(model, frozen, batches(split, 4), "float32") == pytest.approx(expected)
+    assert train_epoch(model, batches(split, 4), "float32", model.zero_grad) == pytest.approx(expected)
 
 
 def test_batches_that_do_not_count_are_trained_on_and_not_measured(split: Split) -> None:
@@ -42,18 +41,26 @@ def test_batches_that_do_not_count_are_trained_on_and_not_measured(split: Split)
     expected = F.cross_entropy(model(images), labels).item()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    loss, _ = train_epoch(model, optimizer, batches(split, 4), "float32", counts=lambda: next(answers))
+    loss, _ = train_epoch(model, batches(split, 4), "float32", optimizer.step, counts=lambda: next(answers))
     assert loss == pytest.approx(expected)
     assert all(not torch.equal(one, other) for one, other in zip(before, model.parameters(), strict=True))
-    assert train_epoch(model, optimizer, batches(split, 4), "float32", counts=lambda: False) == (0.0, 0.0)
+    assert train_epoch(model, batches(split, 4), "float32", optimizer.step, counts=lambda: False) == (0.0, 0.0)
 
 
-def test_a_schedule_is_stepped_after_every_batch(split: Split) -> None:
-    model = network()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)
-    train_epoch(model, optimizer, batches(split, 4), "float32", schedule)
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_an_update_finds_the_gradients_of_its_batch(smoothing: float, split: Split) -> None:
+    model, found = network(), []
+    model[3] = nn.Identity()  # type: ignore[index]
+
+    def update() -> None:
+        found.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
+        model.zero_grad()
+
+    loss, _ = train_epoch(model, batches(split, 4), "float32", update, smoothing)
+    losses = [F.cross_entropy(model(images), labels, label_smoothing=smoothing) for images, labels in batches(split, 4)]
+    assert loss == pytest.approx(sum(one.item() * size for one, size in zip(losses, (4, 4, 3), strict=True)) / 11)
+    for one, expected in zip(found, losses, strict=True):
+        torch.testing.assert_close(one, list(torch.autograd.grad(expected, list(model.parameters()))))
 
 
 @pytest.mark.parametrize("size", [1, 4, 11, 500])

@@ -14,6 +14,7 @@ from trainers.config import AUGMENTATIONS
 CROP_SCALE = 22 / 28  # side of a crop over side of the image
 CROP_PROBABILITY = 0.1
 MAX_ROTATION_DEGREES = 15.0
+MAX_SHIFT = 1 / 14  # of the shorter side: 2 pixels of 28 or 32, 1 of 8
 Augmentation = Callable[[Tensor], Tensor]
 
 
@@ -24,13 +25,21 @@ def make_augmentation(name: str, black: Tensor, generator: Generator) -> Augment
     image is rotated by its own angle, uniform in +-15 degrees, by nearest pixels: interpolation would blur nearly all
     training images, but no validation image. Source: the training of the compact networks.
 
-    black: (channels,), the normalized value of a black pixel, which fills what a rotation uncovers. generator: on the
-    images' device.
+    shift: each image moves along each axis by up to a fourteenth of its shorter side, in whole pixels and by one at
+    least, all moves being equally likely. shift-flip: the same, and every second image is mirrored, left to right; not
+    for what has a reading direction, such as digits.
+
+    black: (channels,), the normalized value of a black pixel, which fills what a rotation or a move uncovers.
+    generator: on the images' device.
     """
     if name == "none":
         return None
     if name == "rotate-crop":
         return lambda images: rotate_crop(images, black, generator)
+    if name == "shift":
+        return lambda images: shift(images, black, generator)
+    if name == "shift-flip":
+        return lambda images: flip(shift(images, black, generator), generator)
     raise ValueError(f"augment {name!r}: choose from {', '.join(AUGMENTATIONS)}")
 
 
@@ -59,6 +68,30 @@ def rotate(images: Tensor, angles: Tensor, black: Tensor) -> Tensor:
     level = black.view(1, -1, 1, 1)
     # grid_sample pads with zeros: shift black to zero and back.
     return F.grid_sample(images - level, grid, mode="nearest", padding_mode="zeros", align_corners=False) + level
+
+
+def shift(images: Tensor, black: Tensor, generator: Generator) -> Tensor:
+    """Moves each of the images (N, channels, height, width) by its own number of pixels; see `make_augmentation`."""
+    edge = max(1, round(min(images.shape[2:]) * MAX_SHIFT))
+    down, right = torch.randint(2 * edge + 1, (2, len(images)), generator=generator, device=images.device)
+    return move(images, down - edge, right - edge, edge, black)
+
+
+def move(images: Tensor, down: Tensor, right: Tensor, edge: int, black: Tensor) -> Tensor:
+    """Moves image i by down[i] and right[i] pixels, at most `edge`; what is uncovered is `black`."""
+    count, channels, height, width = images.shape
+    framed = images.new_empty(count, channels, height + 2 * edge, width + 2 * edge)
+    framed[:] = black.view(1, -1, 1, 1)
+    framed[:, :, edge : edge + height, edge : edge + width] = images
+    # A view of all places that an image can be cut out at; one copy takes each image's own.
+    places = framed.unfold(2, height, 1).unfold(3, width, 1)
+    return places[torch.arange(count, device=images.device), :, edge - down, edge - right]
+
+
+def flip(images: Tensor, generator: Generator) -> Tensor:
+    """Mirrors half of the images, left to right."""
+    flipped = (_uniform(images, generator) < 0.5).view(-1, 1, 1, 1)
+    return torch.where(flipped, images.flip(3), images)
 
 
 def _uniform(images: Tensor, generator: Generator) -> Tensor:

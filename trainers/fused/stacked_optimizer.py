@@ -15,13 +15,14 @@ from trainers.optim.schedule import make_schedule
 
 
 class StackedOptimizer:
-    """Applies adam, adamw or sgd, and the schedule, to each of K trials.
+    """Applies adam, adamw or sgd, the limit of the gradient's norm and the schedule to each of K trials.
 
-    parameters: stacked, (K, ...) each. configs: one per trial; they share the schedule and the momentum.
+    parameters: stacked, (K, ...) each. configs: one per trial; they share the schedule, the momentum and beta1.
     """
 
     def __init__(self, parameters: Sequence[Tensor], configs: Sequence[TrainConfig], steps_per_epoch: int) -> None:
         self.parameters, self.configs = list(parameters), list(configs)
+        self.limits = _limits(self.configs, self.parameters)
         by_rule: dict[str, list[int]] = {}
         for trial, config in enumerate(configs):
             by_rule.setdefault(_rule(config), []).append(trial)
@@ -30,6 +31,8 @@ class StackedOptimizer:
     @torch.no_grad()
     def step(self) -> None:
         """Moves the parameters and removes their gradients."""
+        if self.limits is not None:
+            clip([parameter.grad for parameter in self.parameters if parameter.grad is not None], self.limits)
         for group in self.groups:
             group.step(self.parameters)
         self.clear()
@@ -48,6 +51,7 @@ class StackedOptimizer:
     def keep(self, trials: Sequence[int], parameters: Sequence[Tensor]) -> None:
         """Goes on with these trials; `parameters` are theirs only."""
         self.parameters, self.configs = list(parameters), [self.configs[trial] for trial in trials]
+        self.limits = _limits(self.configs, self.parameters)
         self.groups = [group for group in self.groups if not set(group.trials).isdisjoint(trials)]
         for group in self.groups:
             group.keep(trials, parameters, self.configs)
@@ -165,6 +169,24 @@ class _RuleGroup:
         return [self.inner.state.get(move, {}) for move in self.moves]
 
 
+def clip(gradients: Sequence[Tensor], limits: Tensor) -> None:
+    """Scales each trial's part of stacked gradients, (K, ...) each, down to the norm limits[k]; 0: no limit.
+
+    The norm is that of all gradients of a trial together, as in torch.nn.utils.clip_grad_norm_.
+    """
+    norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
+    factors = (limits / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
+    factors = torch.where(limits > 0, factors, 1.0)  # also where a norm is not finite
+    for gradient in gradients:
+        gradient.mul_(_shaped(factors, gradient))
+
+
+def _limits(configs: Sequence[TrainConfig], parameters: Sequence[Tensor]) -> Tensor | None:
+    """Returns the largest norm of each trial's gradient, (K,); None where no trial has one."""
+    limits = [config.clip_norm for config in configs]
+    return torch.tensor(limits, dtype=parameters[0].dtype, device=parameters[0].device) if any(limits) else None
+
+
 def _rule(config: TrainConfig) -> str:
     """Returns the rule of the moves: adam for adamw too, whose decay is applied apart from it."""
     return "adam" if config.optimizer == "adamw" else config.optimizer
@@ -172,9 +194,12 @@ def _rule(config: TrainConfig) -> str:
 
 def _per_trial(values: Sequence[float], parameters: Sequence[Tensor]) -> list[Tensor]:
     """Returns one number per trial, (K, 1, ...), in a shape that multiplies each parameter."""
-    return [
-        torch.tensor(values, device=parameter.device).view(-1, *[1] * (parameter.dim() - 1)) for parameter in parameters
-    ]
+    return [_shaped(torch.tensor(values, device=parameter.device), parameter) for parameter in parameters]
+
+
+def _shaped(numbers: Tensor, values: Tensor) -> Tensor:
+    """Returns one number per trial, (K,), in a shape that multiplies stacked values (K, ...)."""
+    return numbers.view(-1, *[1] * (values.dim() - 1))
 
 
 def _part(value: Tensor, trials: Any) -> Tensor:

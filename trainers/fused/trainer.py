@@ -1,8 +1,9 @@
 """The trainer of fused trials: networks of one shape, stacked into one.
 
 A small network leaves an accelerator idle. K of them with the same layers keep it busy (HFTA: Wang et al., MLSys 2021).
-Each trial has its own weights, learning rate, optimizer, dropout, weight decay, batch order and statistics, and comes
-out as if it had been trained alone. On a CPU fusing is slower than training one trial after the other.
+Each trial has its own weights, learning rate, optimizer, dropout, weight decay, label smoothing, gradient clipping,
+weight average, batch order and statistics, and comes out as if it had been trained alone. On a CPU fusing is slower
+than training one trial after the other.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +27,7 @@ from trainers.fused.stacked_optimizer import StackedOptimizer
 from trainers.generators import restore_generator, seeded
 from trainers.gpu.graphs import StepRunner
 from trainers.loop import CPU_EVAL_BATCH_SIZE, autocast, batches_per_epoch, sum_dtype, use_ieee_float32
+from trainers.optim.average import WeightAverage
 from trainers.optim.optimizer import has_capturable_optimizer
 
 EVAL_BATCH_SIZE = 8000  # images at once on an accelerator, of all trials together
@@ -41,7 +44,7 @@ class FusedTrainer:
     def __init__(
         self, make_models: Sequence[Callable[[], nn.Module]], data: TrainingData, configs: Sequence[TrainConfig]
     ) -> None:
-        self.config = _shared(configs)
+        self.config, self.configs = _shared(configs), list(configs)
         device = self.config.device
         torch.set_num_threads(self.config.threads)
         self.data = data.to(device)
@@ -52,6 +55,8 @@ class FusedTrainer:
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
         self.augment = make_augmentation(self.config.augment, torch.tensor(data.black, device=device), self.noise)
         self.optimizer = StackedOptimizer(list(self.net.parameters.values()), configs, self.steps_per_epoch)
+        decays = [config.ema for config in configs]
+        self.average = WeightAverage(self._averaged_values(), decays) if any(decays) else None
         self.epoch = 0
         self._prepare()
 
@@ -70,7 +75,8 @@ class FusedTrainer:
         started, trials = time.perf_counter(), self.net.trials
         losses, accuracies, images = self._train()
         trained = time.perf_counter()
-        val_losses, val_accuracies = self._evaluate()
+        with self._averaged():
+            val_losses, val_accuracies = self._evaluate()
         evaluated = time.perf_counter()
         self.epoch += 1
         return [
@@ -90,22 +96,26 @@ class FusedTrainer:
     def keep(self, trials: Sequence[int]) -> None:
         """Goes on with these trials only, in this order: the stacked tensors shrink to them."""
         self.orders = [self.orders[trial] for trial in trials]
+        self.configs = [self.configs[trial] for trial in trials]
         self.net.keep(trials)
+        if self.average:
+            self.average.keep(trials, self._averaged_values())
         self.optimizer.keep(trials, list(self.net.parameters.values()))
         self._prepare()
 
     def weights(self, trial: int = 0) -> dict[str, Tensor]:
-        """Returns a copy of the trial's weights on the CPU, as its network's state_dict."""
-        return self.net.state(trial)
+        """Returns a copy of the trial's weights on the CPU, as its network's state_dict: averaged, if it has that."""
+        return {**self.net.state(trial), **(self.average.state(trial) if self.average else {})}
 
     def save(self, trial: int = 0) -> dict[str, Any]:
         """Returns what `load` needs to go on with this trial, among any others of the same epoch."""
         return {
             "epoch": self.epoch,
-            "stacked": self.weights(trial),
+            "stacked": self.net.state(trial),
             "optimizer": self.optimizer.state(trial),
             "order": self.orders[trial].get_state(),
             "noise": self.noise.get_state(),
+            **({"average": self.average.save(trial)} if self.average and self.configs[trial].ema else {}),
         }
 
     def load(self, *states: dict[str, Any]) -> str:
@@ -117,6 +127,8 @@ class FusedTrainer:
             self.net.load(trial, state["stacked"])
             self.orders[trial].set_state(state["order"])
         self.optimizer.load([state["optimizer"] for state in states])
+        if self.average:
+            self.average.load_trials([state.get("average") for state in states])
         self.epoch = states[0]["epoch"]
         warning = restore_generator(self.noise, states[0]["noise"], self.config.seed, self.epoch)
         self._prepare()
@@ -124,7 +136,7 @@ class FusedTrainer:
 
     def close(self) -> None:
         """Frees the accelerator's memory, so that the next trials of this process find it free."""
-        del self.net, self.optimizer, self.augment, self.steps
+        del self.net, self.optimizer, self.average, self.augment, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -132,6 +144,8 @@ class FusedTrainer:
         """Makes the sums and the step runner anew, for trials that have just been made, loaded or kept."""
         device = self.config.device
         self.sums = torch.zeros(2, self.net.trials, dtype=sum_dtype(device), device=device)
+        smoothing = [config.label_smoothing for config in self.configs]
+        self.smoothing = torch.tensor(smoothing, device=device).view(-1, 1) if any(smoothing) else None
         self.steps = StepRunner(self._train_on, self._changed, self.noise, has_capturable_optimizer(self.config))
 
     def _train(self) -> tuple[list[float], list[float], int]:
@@ -153,9 +167,11 @@ class FusedTrainer:
             images = self.augment(images)
         with autocast(images, self.config.precision):
             logits = self.net(images.view(batch.shape[1], -1, *images.shape[2:]), training=True).float()
-        losses = _losses(logits, labels)
+        losses = _losses(logits, labels, self.smoothing)
         losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        if self.average:
+            self.average.update()
         self._add(losses.detach(), logits, labels)
 
     @torch.no_grad()
@@ -184,7 +200,17 @@ class FusedTrainer:
             **self.net.parameters,
             **self.net.buffers,
             **self.optimizer.changed(),
+            **(self.average.changed() if self.average else {}),
         }
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Gives the trials their averaged weights within the context, if any trial has them."""
+        return self.average.applied() if self.average else nullcontext()
+
+    def _averaged_values(self) -> dict[str, Tensor]:
+        """Returns what is averaged; see `averaged_values`."""
+        stacked = {**self.net.parameters, **self.net.buffers}
+        return {name: value for name, value in stacked.items() if value.is_floating_point()}
 
 
 def _shared(configs: Sequence[TrainConfig]) -> TrainConfig:
@@ -203,6 +229,11 @@ def _made(make: Callable[[], nn.Module], config: TrainConfig) -> nn.Module:
         return make().to(config.device)
 
 
-def _losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns the cross-entropies (K, N) of logits (K, N, classes)."""
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+def _losses(logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:
+    """Returns the cross-entropies (K, N) of logits (K, N, classes). smoothing: (K, 1), of the labels."""
+    plain = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+    if smoothing is None:
+        return plain
+    # With a label that is spread evenly over all classes.
+    even = -F.log_softmax(logits, 2).mean(2)
+    return plain + smoothing * (even - plain)

@@ -13,20 +13,22 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from trainers.config import OPTIMIZERS, TrainConfig
 
+ADAM_BETA2 = 0.999  # torch's default
 _METHODS_WITH_COMPILER_WRAPPER = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
 
 
 def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Optimizer:
     """Makes adam, adamw or sgd with momentum, as `config` says; raises ValueError for another name."""
+    betas = config.beta1, ADAM_BETA2
     options: dict[str, Any] = {"lr": config.lr, "weight_decay": config.weight_decay, "fused": True}
     adams: dict[str, Any] = {}
     if has_capturable_optimizer(config):
         # A graph reads the address that it captured, so a schedule must write the new rate to the same memory.
         options["lr"], adams = torch.tensor(config.lr, device=config.device), {"capturable": True}
     if config.optimizer == "adam":
-        return _uncompiled(Adam)(parameters, **options, **adams)
+        return _uncompiled(Adam)(parameters, betas=betas, **options, **adams)
     if config.optimizer == "adamw":
-        return _uncompiled(AdamW)(parameters, **options, **adams)
+        return _uncompiled(AdamW)(parameters, betas=betas, **options, **adams)
     if config.optimizer == "sgd":
         return _uncompiled(SGD)(parameters, momentum=config.momentum, **options)
     raise ValueError(f"optimizer {config.optimizer!r}: choose from {', '.join(OPTIMIZERS)}")

@@ -19,7 +19,7 @@ from hpo.session.preflight.resources import (
     find_resources,
     joins_cluster,
 )
-from hpo.session.preflight.resume_rules import check_same_data, taken_over
+from hpo.session.preflight.resume_rules import check_same_data, spaces_it_began_with, taken_over
 from hpo.spec.plan import Plan
 from hpo.spec.search import SearchSpec
 from hpo.spec.settings import DataSpec
@@ -51,6 +51,8 @@ def preflight(spec: StudySpec, stored: Mapping[str, Any] | None = None, *, is_dr
 
 def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -> Plan:
     spaces = {name: search_space(name, spec.search) for name in spec.search.model}
+    if stored:
+        spaces = spaces_it_began_with(spaces, stored, spec.output.resume)
     dataset = _load(spec.data)
     if stored:
         check_same_data(dataset, stored)

@@ -9,6 +9,8 @@ from typing import Any
 
 from hpo.spec.checks import difference
 from hpo.spec.groups import changeable_settings
+from hpo.spec.spaces.search_space import Space
+from hpo.spec.spaces.stored import stored_space
 from hpo.spec.study import StudySpec
 from hpo.store.study_file import WAY_ON, check_whole
 from hpo.system.errors import UserError
@@ -45,6 +47,16 @@ def check_same_data(dataset: Dataset, stored: Mapping[str, Any]) -> None:
     changed = [part for part, value in dataset.hashes.items() if hashes.get(part) != value]
     if changed:
         raise UserError(f"--dataset {dataset.name}: its {', '.join(changed)} split is not the one of the run")
+
+
+def spaces_it_began_with(spaces: Mapping[str, Space], stored: Mapping[str, Any], name: str | None) -> dict[str, Space]:
+    """Returns the spaces of a resumed run, by architecture, as they were when it began: a newer Podium may have others
+    by default. Raises UserError where study.json is damaged."""
+    begun = {model: entry.get("space") for model, entry in stored.get("models", {}).items()}
+    try:
+        return {model: stored_space(space, begun.get(model) or {}) for model, space in spaces.items()}
+    except (AttributeError, ValueError) as error:
+        raise UserError(f"--resume {name}: its study.json is damaged ({error}); {WAY_ON}") from error
 
 
 def _check_data_set(spec: StudySpec, known: tuple[str, str]) -> None:

@@ -20,36 +20,13 @@ from optuna.distributions import (
 from hpo.spec.checks import unknown
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
+from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_VGG16, RECIPE, SEARCHED
 from hpo.spec.spaces.domains import check_value
 from hpo.system.errors import UserError
 from models import MODELS, REQUIRED, hyperparameters, is_known, published_widths
-from models.names import ACTIVATIONS
-from trainers.config import OPTIMIZERS, TrainConfig, split_config
+from trainers.config import split_config
 
 Distributions = dict[str, BaseDistribution]
-
-_COMMON: Distributions = {
-    "lr": FloatDistribution(1e-4, 1e-1, log=True),
-    "dropout": FloatDistribution(0.0, 0.6),
-    "batch_size": CategoricalDistribution((32, 64, 128, 256)),
-    "activation": CategoricalDistribution(ACTIVATIONS),
-    "optimizer": CategoricalDistribution(OPTIMIZERS),
-    "weight_decay": FloatDistribution(1e-6, 1e-2, log=True),
-}
-_DEFAULTS: dict[str, Any] = {
-    "lr": 1e-3,
-    "dropout": 0.0,
-    "batch_size": 64,
-    "activation": "relu",
-    "optimizer": "adam",
-    "weight_decay": 1e-6,
-}
-# VGG16 has no BatchNorm: above 1e-2 it does not train.
-_LR_OF_VGG16 = FloatDistribution(1e-5, 1e-2, log=True), 1e-4
-# What keeps its value unless a user says otherwise, by --set, --range or a table.
-_FURTHER: dict[str, Any] = {
-    key: getattr(TrainConfig, key) for key in ("momentum", "schedule", "step_epochs", "step_factor", "augment")
-}
 
 
 @dataclass(frozen=True)
@@ -76,15 +53,12 @@ def base_space(model: str) -> Space:
     }
     values = {key: None if value is REQUIRED else value for key, value in plain.items()}
     without = [key for key in ("dropout", "activation") if key not in values]
-    kept = {key: distribution for key, distribution in _COMMON.items() if key not in without}
-    default = {**_DEFAULTS, **_FURTHER, **values}
+    fixed = {key: CategoricalDistribution((value,)) for key, value in FIXED.items()}
+    kept = {key: distribution for key, distribution in {**SEARCHED, **fixed}.items() if key not in without}
+    default = {**RECIPE, **FURTHER, **values}
     if model == "vgg16":
-        kept["lr"], default["lr"] = _LR_OF_VGG16
+        kept["lr"], default["lr"] = LR_OF_VGG16
     return Space(kept, default)
-
-
-def _can_be_set(default: Any) -> bool:
-    return default is REQUIRED or isinstance(default, bool | int | float | str)
 
 
 def search_space(model: str, spec: SearchSpec) -> Space:
@@ -98,23 +72,36 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     distributions = dict(base.distributions)
     if spec.search_widths:
         distributions |= {key: _around(width) for key, width in published_widths(model).items()}
+    distributions |= _from_file(model, spec, base) | _from_flags(spec, base, model)
+    return Space(distributions, {key: move_into(base.default.get(key), d) for key, d in distributions.items()})
+
+
+def _from_file(model: str, spec: SearchSpec, base: Space) -> Distributions:
+    """What the configuration file says of the architecture's space."""
+    found: Distributions = {}
     for key, value in spec.space.get(model, {}).items():
         flag = f"--config: [space.{model}] {key}"
         _check_name(flag, key, [base])
-        distributions[key] = _from_table(flag, key, value, base)
+        found[key] = _from_table(flag, key, value, base)
+    return found
+
+
+def _from_flags(spec: SearchSpec, base: Space, model: str) -> Distributions:
+    """What --range and then --set say of it."""
+    found: Distributions = {}
     # A flag is for every architecture that has such a hyperparameter; one of them must.
     bases = [base, *(base_space(other) for other in spec.model if other != model)]
     for text in spec.ranges:
         key, value = split_assignment("--range", text)
         _check_name(f"--range {text}", key, bases)
         if key in _names(base):
-            distributions[key] = _from_range(f"--range {text}", key, value, base)
+            found[key] = _from_range(f"--range {text}", key, value, base)
     for text in spec.fixed:
         key, value = split_assignment("--set", text)
         _check_name(f"--set {text}", key, bases)
         if key in _names(base):
-            distributions[key] = _fixed(f"--set {text}", key, parse_value(value), base)
-    return Space(distributions, {key: _default(base.default.get(key), d) for key, d in distributions.items()})
+            found[key] = _fixed(f"--set {text}", key, parse_value(value), base)
+    return found
 
 
 def _around(width: int) -> IntDistribution:
@@ -192,8 +179,8 @@ def _fixed(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
 
 def _names(base: Space) -> list[str]:
     """Every hyperparameter of an architecture: searched, its own, and those that keep their value otherwise."""
-    own = [key for key in base.default if key not in _DEFAULTS and key not in _FURTHER]
-    return list(dict.fromkeys((*base.distributions, *own, *_FURTHER)))
+    own = [key for key in base.default if key not in RECIPE and key not in FURTHER]
+    return list(dict.fromkeys((*base.distributions, *own, *FURTHER)))
 
 
 def _check_name(flag: str, key: str, bases: list[Space]) -> None:
@@ -206,8 +193,8 @@ def _is_integer(key: str, base: Space) -> bool:
     return isinstance(base.default.get(key), int) and not isinstance(base.default.get(key), bool)
 
 
-def _default(value: Any, distribution: BaseDistribution) -> Any:
-    """The default value, moved into a narrowed distribution where it fell out of it."""
+def move_into(value: Any, distribution: BaseDistribution) -> Any:
+    """Returns the default value, moved into a distribution where it lies outside it."""
     if isinstance(distribution, CategoricalDistribution):
         return value if value in distribution.choices else distribution.choices[0]
     assert isinstance(distribution, FloatDistribution | IntDistribution)

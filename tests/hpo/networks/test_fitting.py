@@ -73,12 +73,20 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> Non
         ("lr", 0.02),
         ("batch_size", 32),
         ("optimizer", "sgd"),
-        ("weight_decay", 0.01),
+        ("weight_decay", 0.05),
         ("momentum", 0.5),
         ("schedule", "cosine"),
         ("step_factor", 0.5),
         ("step_epochs", 2),
+        ("beta1", 0.5),
         ("augment", "rotate-crop"),
+        ("augment", "none"),
+        ("augment", "shift-flip"),
+        ("schedule", "wsd"),
+        ("schedule", "none"),
+        ("label_smoothing", 0.0),
+        ("ema", 0.0),
+        ("clip_norm", 0.1),
         ("dropout", 0.4),
         ("activation", "gelu"),
         ("precision", "bf16"),
@@ -88,14 +96,14 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> Non
     ],
 )
 def test_every_flag_changes_the_training(flag: str, value: object, tmp_path: Path) -> None:
-    # What only sgd or a step schedule looks at is compared where these are on.
+    # What only sgd, adam or a step schedule looks at is compared where these are on.
     base = {"model": "lenet5", "epochs": 2, "train_size": 200, "lr": 0.05, "schedule": "step", "step_epochs": 1}
-    base |= {"optimizer": "sgd"} if flag != "optimizer" else {}
+    base |= {"optimizer": "sgd"} if flag not in ("optimizer", "beta1") else {}
     losses = []
     for name, settings in (("plain", base), ("changed", {**base, flag: value})):
         line = " ".join(f"--{key.replace('_', '-')} {item}" for key, item in settings.items())
-        losses.append(pd.read_csv(train(tmp_path, line, name) / "curves.csv")["train_loss"].tolist())
-    assert losses[0] != losses[1]
+        losses.append(pd.read_csv(train(tmp_path, line, name) / "curves.csv")[["train_loss", "val_loss"]])
+    assert not losses[0].equals(losses[1])
 
 
 def test_a_recipe_is_taken_and_flags_come_first(tmp_path: Path) -> None:
@@ -256,8 +264,12 @@ WRONG = {
     "--lr fast": "--lr",
     "--model mlp --dropout 1.5": "--dropout 1.5: dropout must be at least 0 and under 1",
     "--model compact_7k --dropout 0.2": "--dropout 0.2: compact_7k has no dropout; it has lr, batch_size",
-    "--schedule linear": "--schedule linear: unknown; choose from none, step, cosine, one-cycle",
-    "--augment flip": "--augment flip: unknown; choose from none, rotate-crop",
+    "--schedule lines": "--schedule lines: unknown (did you mean linear?); choose from none, step, cosine, one-cycle",
+    "--augment turn": "--augment turn: unknown; choose from none, rotate-crop, shift, shift-flip",
+    "--label-smoothing 1": "--label-smoothing 1.0: label_smoothing must be at least 0 and under 1",
+    "--ema 1": "--ema 1.0: ema must be at least 0 and under 1; 0 is no average",
+    "--clip-norm -1": "--clip-norm -1.0: clip_norm must be at least 0 and finite; 0 is no clipping",
+    "--beta1 1": "--beta1 1.0: beta1 must be at least 0 and under 1",
     "--pretrained head": "--pretrained head: cnn has no pretrained; it has lr",
     "--epochs 0": "--epochs 0: must be at least 1",
     "--seed -1": "--seed -1: must be at least 0",

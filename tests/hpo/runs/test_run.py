@@ -21,10 +21,11 @@ from hpo.run import main
 from hpo.search import tuning as search_module
 from hpo.session import result_files, session
 from hpo.store.journal import read_journal
+from hpo.trials.messages import REPORTS
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
 from hpo.views.progress import Progress
-from hpo.worker.trial import REPORTS, Trial
+from hpo.worker.trial import Trial
 from trainers.data.splits import TrainingArrays
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
@@ -140,7 +141,7 @@ def test_several_architectures_share_one_ranking(tmp_path: Path, capsys: pytest.
     result = run(tmp_path, model=["mlp_small", "lenet5", "cnn"], trials=3, max_parameters=50_000, quiet=False)
     out = capsys.readouterr().out
     assert "left out by --max-parameters 50000: cnn has 429,258" in out
-    assert "trials:  6 (3 for each of 2), 3 epochs, tpe, asha stops weak trials at epoch 1\n" in out
+    assert "trials:  6 (3 for each of 2), 3 epochs, auto, asha: the best third goes on after epoch 2\n" in out
     assert sorted(result.frame["model"]) == ["lenet5"] * 3 + ["mlp_small"] * 3
     assert list(result.frame["rank"]) == list(range(1, 7))
     assert dict(zip(result.frame["model"], result.frame["parameters"], strict=True)) == {

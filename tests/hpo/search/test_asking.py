@@ -15,8 +15,9 @@ from tests.helpers.searching import asked, made, result, searcher
 def test_what_does_not_fit_is_pruned_and_asked_for_again(study: optuna.Study) -> None:
     s = searcher(study, wanted=3, fits=lambda params: params["lr"] < 0.005)
     for name in "abc":
-        assert asked(s, name)[0].params["lr"] < 0.005
-        s.on_trial_complete(name, result("completed", (1, 0.5)))
+        (request,) = asked(s, name)
+        assert request.params["lr"] < 0.005
+        s.on_trial_complete(name, result("completed", (1, 0.5), number=request.number))
     assert s.suggest("d") == Searcher.FINISHED and s.fault is None  # three were wanted, and three there were
     states = [t.state.name for t in study.trials]
     assert states.count("COMPLETE") == 3 and set(states) == {"COMPLETE", "PRUNED"}
@@ -39,6 +40,7 @@ def test_a_resumed_study_does_not_repeat_its_configurations(tmp_path: Path) -> N
     for _ in range(2):
         s = searcher(made(storage, 7))
         for name in "ab":
-            lrs.append(asked(s, name)[0].params["lr"])
-            s.on_trial_complete(name, result("completed", (1, 0.5)))
+            (request,) = asked(s, name)
+            lrs.append(request.params["lr"])
+            s.on_trial_complete(name, result("completed", (1, 0.5), number=request.number))
     assert len(set(lrs)) == 4

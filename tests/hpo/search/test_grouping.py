@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ray.tune.search import Searcher
 
 from hpo.search.grouping import group_alike, shape_of
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 from tests.helpers.searching import asked, groups, reports
 
 PARAMS = st.fixed_dictionaries(
@@ -25,7 +25,11 @@ PARAMS = st.fixed_dictionaries(
 
 def test_a_shape_is_what_trials_of_a_group_share() -> None:
     params = {"lr": 0.1, "weight_decay": 0.0, "dropout": 0.2, "optimizer": "adam", "width_1": 4, "batch_size": 64}
-    assert shape_of(params) == {"width_1": 4, "batch_size": 64}
+    assert shape_of({**params, "label_smoothing": 0.1, "ema": 0.0, "clip_norm": 1.0}) == {
+        "width_1": 4,
+        "batch_size": 64,
+    }
+    assert shape_of({"beta1": 0.9, "schedule": "wsd", "ema": 0.9}) == {"beta1": 0.9, "schedule": "wsd"}
 
 
 @given(st.lists(PARAMS, max_size=30), st.integers(1, 6))

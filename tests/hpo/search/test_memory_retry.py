@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
 from hpo.search.memory_retry import larger_shares
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 from tests.helpers.searching import asked, gpus, groups, reports
 
 
@@ -55,16 +55,16 @@ def test_out_of_memory_is_tried_once_more_with_twice_the_share(study: optuna.Stu
 def test_trials_with_memory_enough_are_not_run_again(study: optuna.Study) -> None:
     s = groups(study, size=1, wanted=3, gpus=0.5)
     for name in "abc":
-        assert len(asked(s, name)) == 1
-        s.on_trial_complete(name, reports(("completed", 1, 0.7)))
+        (request,) = asked(s, name)
+        s.on_trial_complete(name, reports(("completed", 1, 0.7), numbers=[request.number]))
     assert s.suggest("d") == Searcher.FINISHED and len(study.trials) == 3
 
 
 def test_its_row_says_so(study: optuna.Study) -> None:
     s = groups(study, size=1, wanted=2, gpus=0.5)
     for name, states in (("a", OOM), ("b", ("completed", 1, 0.7)), ("c", OOM), ("d", OOM)):
-        s.suggest(name)
-        s.on_trial_complete(name, reports(states))
+        (request,) = asked(s, name)
+        s.on_trial_complete(name, reports(states, numbers=[request.number]))
     assert [(r.state, r.retries) for r in s.teller.listener.reports] == [("completed", 1), ("failed", 1)]
     assert all(r.error.startswith("out of memory on 0.5 GPUs, run again on 1 GPU") for r in s.teller.listener.reports)
     assert [t.state for t in study.trials] == [TrialState.COMPLETE, TrialState.FAIL]
@@ -78,7 +78,7 @@ def test_an_array_that_runs_out_of_memory_is_halved(study: optuna.Study) -> None
     s.on_trial_complete("a", reports(OOM, ("stopped", 1, 0.2), OOM, OOM))
     halves = [asked(s, name) for name in "bc"]
     assert [[lane.number for lane in half] for half in halves] == [[0, 2], [3]]
-    s.on_trial_complete("b", reports(("completed", 1, 0.7), ("completed", 1, 0.8)))
-    s.on_trial_complete("c", reports(OOM))
+    s.on_trial_complete("b", reports(("completed", 1, 0.7), ("completed", 1, 0.8), numbers=(0, 2)))
+    s.on_trial_complete("c", reports(OOM, numbers=[3]))
     assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "COMPLETE", "FAIL"]
     assert s.suggest("d") == Searcher.FINISHED

@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from hpo.worker.trial import REPORTS
+from hpo.trials.messages import REPORTS
 from tests.helpers.searching import asked, groups, reports, result, searcher
 
 
@@ -23,7 +23,7 @@ def test_no_more_run_at_once_and_no_more_are_asked_than_wanted(study: optuna.Stu
     assert s.suggest("c") is None
     s.on_trial_complete("a", result("completed", (1, 0.5)))
     assert s.suggest("c")
-    s.on_trial_complete("b", result("completed", (1, 0.5)))
+    s.on_trial_complete("b", result("completed", (1, 0.5), number=1))
     assert s.suggest("d") == Searcher.FINISHED
     assert len(study.trials) == 3
 
@@ -94,8 +94,17 @@ def test_a_worker_that_died_goes_on_with_the_lanes_that_are_left(study: optuna.S
     s.suggest("a")
     s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), ("running", 1, 0.4)))
     assert [left.number for left in s.restart("a", 1)] == [0, 2]
-    s.on_trial_complete("a", reports(("completed", 2, 0.6), ("completed", 2, 0.7)))
+    s.on_trial_complete("a", reports(("completed", 2, 0.6), ("completed", 2, 0.7), numbers=(0, 2)))
     assert [t.value for t in study.trials] == [0.6, 0.2, 0.7]
+
+
+def test_reports_are_their_trials_in_whatever_order_they_come(study: optuna.Study) -> None:
+    s = groups(study, size=3, wanted=3)
+    s.suggest("a")
+    s.on_trial_result("a", reports(("running", 1, 0.4), ("stopped", 1, 0.2), ("running", 1, 0.9), numbers=(2, 1, 7)))
+    assert [t.intermediate_values for t in study.trials] == [{}, {1: 0.2}, {1: 0.4}]
+    s.on_trial_complete("a", reports(("completed", 2, 0.7), ("completed", 2, 0.6), numbers=(2, 0)))
+    assert [t.value for t in study.trials] == [0.6, 0.2, 0.7] and s.fault is None
 
 
 def test_what_an_interrupted_array_leaves_waits_in_the_study(study: optuna.Study) -> None:
@@ -103,7 +112,7 @@ def test_what_an_interrupted_array_leaves_waits_in_the_study(study: optuna.Study
         study.enqueue_trial({"lr": 1e-2, "dropout": 0.1, "batch_size": size, "activation": "relu"})
     s = groups(study, size=3, wanted=3)
     s.suggest("a")
-    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2)))
+    s.on_trial_result("a", reports(("running", 1, 0.5), ("stopped", 1, 0.2), numbers=(0, 2)))
     s.release()
     states = [t.state for t in study.trials]
     assert states == [TrialState.WAITING, TrialState.WAITING, TrialState.PRUNED]

@@ -10,10 +10,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from hpo.search.samplers.choice import seed_sampler
 from hpo.search.study_sync import restore
-from hpo.store.study_db import open_storage, open_study, seed_sampler
+from hpo.store.study_db import open_storage, open_study
+from hpo.trials.messages import REPORTS
 from hpo.trials.records import TrialState as TrialRecordState
-from hpo.worker.trial import REPORTS
 from tests.helpers.reports import report
 from tests.helpers.searching import SPACE, asked, result, searcher
 
@@ -42,7 +43,7 @@ def test_a_diverged_trial_is_pruned_after_its_finite_reports(study: optuna.Study
     s.on_trial_result("a", result("running", (1, 0.4)))
     s.on_trial_complete("a", result("diverged", (2, math.nan)))
     s.suggest("b")
-    s.on_trial_complete("b", result("diverged", (1, math.inf)))
+    s.on_trial_complete("b", result("diverged", (1, math.inf), number=1))
     first, second = study.trials
     assert (first.state, first.intermediate_values) == (TrialState.PRUNED, {1: 0.4})
     assert (second.state, second.intermediate_values) == (TrialState.PRUNED, {})
@@ -97,8 +98,8 @@ def test_several_objectives_are_told_together(tmp_path: Path) -> None:
     seed_sampler(study, "nsgaii", 0)
     s = searcher(study, objective=("accuracy", "parameters"))
     for name, state in {"a": "completed", "b": "stopped", "c": "diverged"}.items():
-        s.suggest(name)
-        told = {REPORTS: [report(state, (1, 0.4), (2, 0.6), parameters=70)]}
+        (request,) = asked(s, name)
+        told = {REPORTS: [report(state, (1, 0.4), (2, 0.6), parameters=70, trial_id=request.trial_id)]}
         s.on_trial_result(name, told)
         s.on_trial_complete(name, told)
     assert s.fault is None

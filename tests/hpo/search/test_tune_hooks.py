@@ -13,7 +13,7 @@ import pytest
 from cluster.worker_end import KILLED
 from hpo.search import tune_hooks
 from hpo.search.tune_hooks import WORKER_START_S, SearchStopper, WorkerCallback, why_it_was_lost
-from hpo.worker.trial import REQUEST
+from hpo.trials.messages import REQUEST
 from tests.helpers.searching import asked, groups, reports, result, searcher
 
 

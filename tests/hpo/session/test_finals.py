@@ -20,7 +20,7 @@ from hpo.store.finals_file import packed
 from hpo.store.journal import read_journal
 from hpo.store.run_folder import RunFolder
 from hpo.trials.finalists import FIRST_SEED
-from hpo.worker.final import FinalOutcome
+from hpo.trials.messages import FinalOutcome
 from models import build_model
 from tests.helpers.records import record
 from trainers.data.dataset import load_dataset

@@ -19,7 +19,7 @@ def test_study_json_tells_what_was_run(tmp_path: Path) -> None:
     assert study["data"]["sizes"] == {"train": 1150, "validation": 288, "test": 359}
     assert {"torch", "ray", "optuna", "python"} <= set(study["versions"])
     assert study["models"]["mlp"]["parameters"] == 109_386
-    assert study["early_stopping"] == {"scheduler": "asha", "rungs": [1, 3, 9]}
+    assert study["early_stopping"] == {"scheduler": "asha", "rungs": [2, 6]}
     assert study["spec"]["storage"] == url
 
 

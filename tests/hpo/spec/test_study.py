@@ -22,7 +22,7 @@ def parse(line: str) -> StudySpec:
 def test_the_defaults_are_the_documented_ones() -> None:
     search = parse("").search
     assert (search.model, search.trials, search.epochs, search.seed) == (("cnn",), 50, 10, 0)
-    assert (search.sampler, search.stops_early) == ("tpe", True)
+    assert (search.sampler, search.stops_early) == ("auto", True)
 
 
 def test_models_repeat_and_all_takes_every_one() -> None:
@@ -34,6 +34,7 @@ def test_models_repeat_and_all_takes_every_one() -> None:
 @pytest.mark.parametrize(
     ("sampler", "scheduler", "stops"),
     [
+        ("auto", "auto", True),
         ("tpe", "auto", True),
         ("gp", "auto", False),
         ("cmaes", "auto", False),
@@ -48,7 +49,7 @@ def test_early_stopping_is_left_out_for_samplers_that_cannot_use_it(sampler: str
 
 WRONG = {
     "--model cnnn": "--model cnnn: unknown (did you mean cnn?); choose from mlp, mlp_small, mlp_wide, cnn, ",
-    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from tpe, random, gp, cmaes, nsgaii",
+    "--sampler tp": "--sampler tp: unknown (did you mean tpe?); choose from auto, tpe, random, gp, cmaes, nsgaii",
     "--objective speed": "--objective speed: unknown; choose from accuracy, parameters, time",
     "--objective time": "--objective time: give accuracy, alone or once with some of parameters, time",
     "--objective accuracy accuracy": "--objective accuracy accuracy: give accuracy, alone or once with some of",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hpo.store.checkpoint_stores import CheckpointStorage, FolderStorage
-from hpo.store.checkpoints import Checkpoints
+from hpo.store.checkpoints import Checkpoints, is_due
 
 
 def test_a_trial_keeps_its_two_newest(storage: CheckpointStorage) -> None:
@@ -72,3 +72,7 @@ def test_trials_that_continue_together_continue_from_one_epoch(tmp_path: Path) -
     states, warnings = checkpoints.load_alike(["a", "b"])
     assert states == [None, None] and all("of another epoch" in warning for warning in warnings)
     assert checkpoints.load_alike(["new", "newer"]) == ([None, None], ["", ""])
+
+
+def test_checkpoints_are_due_after_epochs_that_triple() -> None:
+    assert [epoch for epoch in range(100) if is_due(epoch)] == [1, 3, 9, 27, 81]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
 
 from hpo.run import main
 from hpo.session.preflight.planning import preflight
@@ -18,12 +17,10 @@ from hpo.store import run_folder
 from hpo.store.study_db import (
     check_no_runs_file,
     check_unused,
-    make_sampler,
     open_storage,
     open_study,
     quiet_optuna,
 )
-from tests.helpers.searching import SPACE
 
 
 @pytest.fixture
@@ -90,16 +87,6 @@ def test_a_database_beside_the_runs_is_shared_as_before(run_a: Path) -> None:
     assert optuna.get_all_study_names("sqlite:///results/A/study.db") == ["mlp"]
 
 
-@pytest.mark.parametrize("name", ["tpe", "random", "gp", "cmaes"])
-def test_every_sampler_works_without_a_warning(name: str, recwarn: pytest.WarningsRecorder) -> None:
-    study = optuna.create_study(sampler=make_sampler(name, 0), direction="maximize")
-    space = {**SPACE, "activation": optuna.distributions.CategoricalDistribution(("relu", "gelu"))}
-    for number in range(14):
-        trial = study.ask(space)
-        study.tell(trial, number / 20 + trial.params["lr"])
-    assert [str(w.message) for w in recwarn.list] == []
-
-
 def test_sqlite_has_a_write_ahead_log(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path}/study.db")
     with storage.engine.connect() as connection:
@@ -133,15 +120,3 @@ def test_two_runs_never_share_a_study(tmp_path: Path) -> None:
         ValueError, match=r"--storage sqlite:///x: already contains a study a/cnn; choose another --name"
     ):
         check_unused(storage, "sqlite:///x", ["a/cnn", "a/mlp"])
-
-
-@pytest.mark.parametrize(("directions", "together"), [(["maximize"], {"x", "y"}), (["maximize", "minimize"], set())])
-def test_tpe_draws_all_hyperparameters_together_for_one_objective_alone(
-    directions: list[str], together: set[str]
-) -> None:
-    study = optuna.create_study(sampler=make_sampler("tpe", 0), directions=directions)
-    space = {name: FloatDistribution(0.0, 1.0) for name in ("x", "y")}
-    for _ in range(3):
-        study.tell(study.ask(fixed_distributions=dict(space)), [0.5] * len(directions))
-    waiting = study.ask()._cached_frozen_trial
-    assert set(study.sampler.infer_relative_search_space(study, waiting)) == together

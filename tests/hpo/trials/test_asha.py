@@ -3,12 +3,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.trials.asha import cutoff, survivors
+from hpo.trials.asha import cutoff, rungs, survivors
 
 ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, max_size=40)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "at"),
+    [(1, ()), (2, ()), (3, (2,)), (8, (2,)), (9, (2, 6)), (10, (2, 6)), (50, (2, 6, 18)), (81, (2, 6, 18, 54))],
+)
+def test_rungs_triple_until_less_than_a_third_is_left(epochs: int, at: tuple[int, ...]) -> None:
+    assert rungs(epochs) == at
 
 
 def test_the_best_third_goes_on() -> None:

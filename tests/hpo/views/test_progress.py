@@ -64,6 +64,23 @@ def test_trials_that_run_count_by_their_epochs(monkeypatch: pytest.MonkeyPatch) 
     assert progress.eta_s() == pytest.approx(540.0)
 
 
+def test_paused_trials_are_lines_and_count_by_their_epochs(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(Work(3, 4, rungs=(1,)))
+    for number, state in ((0, "running"), (1, "paused"), (2, "paused")):
+        progress.started(request(f"cnn-{number:04d}"))
+        progress.reported(request(f"cnn-{number:04d}"), report(state, epochs=1, val_accuracy=0.5))
+    assert capsys.readouterr().out.splitlines() == [
+        "[0/3] cnn-0001 paused: 0.5000, 1 epoch",
+        "[0/3] cnn-0002 paused: 0.5000, 1 epoch",
+    ]
+    assert list(progress.running) == ["cnn-0000"] and list(progress.paused) == ["cnn-0001", "cnn-0002"]
+    assert progress.share_done() == 3 / 6
+    progress.started(request("cnn-0002"))
+    progress.finished(finished_trial(1, epochs=1))
+    assert sorted(progress.running) == ["cnn-0000", "cnn-0002"] and not progress.paused
+    assert progress.share_done() == 3 / 6
+
+
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
     progress.started(request("cnn-0003"))

@@ -11,6 +11,7 @@ import torch
 
 from hpo.store.checkpoint_stores import FolderStorage
 from hpo.store.checkpoints import Checkpoints
+from hpo.trials.messages import FinalOutcome, FinalRequest
 from hpo.worker import final
 from hpo.worker.settings import WorkerSettings
 from trainers import checkpoint
@@ -19,7 +20,7 @@ from trainers.data.splits import TrainingData
 
 
 @pytest.fixture
-def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], final.FinalOutcome]:
+def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], FinalOutcome]:
     """Trains one network of three epochs, as a worker does, in this process."""
     arrays = load_dataset("digits", Path("x"), train_size=150).training.joined().to_arrays()
     monkeypatch.setattr(final.ray, "get", lambda reference: reference)
@@ -37,14 +38,14 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], final
         threads=1,
     )
     params = {"lr": 1e-3, "dropout": 0.2, "batch_size": 32, "activation": "relu", "optimizer": "adam"}
-    request = final.FinalRequest(name="mlp-0001-seed-7", params=params, seed=7, epochs=3)
+    request = FinalRequest(name="mlp-0001-seed-7", params=params, seed=7, epochs=3)
     return lambda: final.train_network([arrays], settings, request)  # type: ignore[list-item]
 
 
 @pytest.fixture
 def cut_short(
-    train: Callable[[], final.FinalOutcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[Path, final.FinalOutcome]:
+    train: Callable[[], FinalOutcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, FinalOutcome]:
     """The checkpoint of the first epoch, from where the network's worker died; and what it comes to as a whole."""
     whole = train()
     monkeypatch.setattr(Checkpoints, "remove", lambda *_: None)
@@ -53,18 +54,18 @@ def cut_short(
     return tmp_path / "mlp-0001-seed-7@000001.pt", whole
 
 
-def equal(one: final.FinalOutcome, other: final.FinalOutcome) -> bool:
+def equal(one: FinalOutcome, other: FinalOutcome) -> bool:
     return all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
 
 
-def test_a_network_that_was_cut_short_goes_on(train: Any, cut_short: tuple[Path, final.FinalOutcome]) -> None:
+def test_a_network_that_was_cut_short_goes_on(train: Any, cut_short: tuple[Path, FinalOutcome]) -> None:
     assert checkpoint.load(cut_short[0])["trainer"]["epoch"] == 1
     again = train()
     assert again.warning == "" and again.epochs == 3 and equal(again, cut_short[1])
 
 
 def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
-    train: Any, cut_short: tuple[Path, final.FinalOutcome]
+    train: Any, cut_short: tuple[Path, FinalOutcome]
 ) -> None:
     path, whole = cut_short
     state = checkpoint.load(path)
@@ -82,7 +83,7 @@ def test_a_networks_checkpoint_of_another_device_goes_on_and_says_so(
     ],
 )
 def test_a_networks_checkpoint_of_no_use_means_from_the_beginning(
-    state: dict[str, Any], words: str, train: Any, cut_short: tuple[Path, final.FinalOutcome]
+    state: dict[str, Any], words: str, train: Any, cut_short: tuple[Path, FinalOutcome]
 ) -> None:
     path, whole = cut_short
     checkpoint.save(path, state)

@@ -1,31 +1,21 @@
+"""What a worker makes of its settings and a trial's hyperparameters."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
-from hpo.search.worker_settings import make_search_settings, make_worker_settings
-from hpo.session.preflight.planning import preflight
-from hpo.spec.study import StudySpec
-from hpo.store.checkpoint_stores import FolderStorage
-from models import trainable_parameters
+from models import count_parameters, trainable_parameters
+from tests.helpers.workers import settings
+
+PARAMS = {"lr": 0.01, "batch_size": 32, "activation": "gelu", "dropout": 0.0}
 
 
-def test_they_are_what_was_asked_for(tmp_path: Path) -> None:
-    spec = StudySpec.of(model="mlp", dataset="digits", epochs=9, seed=5, trial_timeout="2m", precision="float32")
-    plan, storage = preflight(spec), FolderStorage(tmp_path)
-    settings = make_search_settings(plan, plan.models[0], storage, deadline=7.0)
-    assert (settings.epochs, settings.rungs, settings.trial_timeout, settings.deadline) == (9, (1, 3), 120.0, 7.0)
-    assert not settings.is_fused and settings.halving == 0 and not settings.is_cluster
-    params = {"lr": 0.01, "batch_size": 32, "activation": "gelu", "dropout": 0.0}
-    config = settings.train_config(params, seed=6)
+def test_hyperparameters_of_the_training_are_in_its_config(tmp_path: Path) -> None:
+    config = settings(tmp_path, epochs=9).train_config(PARAMS, seed=6)
     assert (config.lr, config.batch_size, config.epochs, config.seed, config.precision) == (0.01, 32, 9, 6, "float32")
-    assert trainable_parameters(settings.network(params)()) == plan.models[0].parameters
-    shared = make_worker_settings(plan, "mlp", "bf16", storage)
-    assert shared.precision == "bf16" and shared.input_shape == settings.input_shape == (1, 28, 28)
 
 
-def test_fused_trials_stop_one_another_where_the_search_stops_early(tmp_path: Path) -> None:
-    settings = {"model": "mlp", "dataset": "digits", "epochs": 9, "fuse": 4, "trials": 8}
-    for scheduler, halving in (("asha", 3), ("none", 0)):
-        plan = preflight(StudySpec.of(scheduler=scheduler, **settings))
-        made = make_search_settings(plan, plan.models[0], FolderStorage(tmp_path), deadline=7.0)
-        assert made.is_fused and made.halving == halving
+def test_hyperparameters_of_the_architecture_are_in_its_network(tmp_path: Path) -> None:
+    network = settings(tmp_path, num_classes=7).network(PARAMS)()
+    assert trainable_parameters(network) == count_parameters("mlp", (1, 28, 28), 7)
+    assert "GELU" in repr(network)

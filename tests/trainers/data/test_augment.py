@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvisions
 
-from trainers.data.augment import crop, make_augmentation, rotate, rotate_crop
+from trainers.data.augment import crop, flip, make_augmentation, move, rotate, rotate_crop, shift
 
 BLACK = torch.tensor([-0.5])
 
@@ -81,7 +81,62 @@ def test_draws_are_the_generators() -> None:
     assert torch.equal(first, second) and not torch.equal(first, images())
 
 
+def moved_by_hand(image: torch.Tensor, down: int, right: int, black: torch.Tensor) -> torch.Tensor:
+    _channels, height, width = image.shape
+    result = black.view(-1, 1, 1).repeat(1, height, width)
+    for y in range(height):
+        for x in range(width):
+            if 0 <= y - down < height and 0 <= x - right < width:
+                result[:, y, x] = image[:, y - down, x - right]
+    return result
+
+
+def test_each_image_moves_by_its_own_pixels_and_leaves_black() -> None:
+    moves = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]
+    before, black = torch.rand(len(moves), 3, 7, 6), torch.tensor([-0.5, -1.0, -1.5])
+    down, right = torch.tensor(moves).unbind(1)
+    expected = torch.stack([moved_by_hand(image, *by, black) for image, by in zip(before, moves, strict=True)])
+    assert torch.equal(move(before, down, right, 2, black), expected)
+
+
+def test_all_moves_of_up_to_two_pixels_are_equally_likely() -> None:
+    dot = torch.zeros(5000, 1, 28, 28)
+    dot[:, :, 14, 14] = 1
+    shifted = shift(dot, torch.zeros(1), torch.Generator().manual_seed(0))
+    assert (shifted.sum((1, 2, 3)) == 1).all()
+    counts = shifted.sum((0, 1))[12:17, 12:17]
+    assert counts.min() > 140 and counts.max() < 260  # 200 on average
+
+
+def test_every_second_image_is_mirrored() -> None:
+    before = torch.arange(6.0).view(1, 1, 2, 3).repeat(4000, 1, 1, 1)
+    after = flip(before, torch.Generator().manual_seed(0))
+    flipped = (after == before.flip(3)).all(3).all(2).all(1)
+    assert ((after == before).all(3).all(2).all(1) | flipped).all() and 0.47 < flipped.double().mean() < 0.53
+
+
+@pytest.mark.parametrize("name", ["shift", "shift-flip"])
+def test_shifts_are_the_generators_and_keep_the_type(name: str) -> None:
+    before = images(50).double()
+    first, second = (
+        made(before)
+        for made in (make_augmentation(name, BLACK, torch.Generator().manual_seed(1)) for _ in range(2))
+        if made
+    )
+    assert torch.equal(first, second) and first.dtype == before.dtype and not torch.equal(first, before)
+
+
 def test_names() -> None:
     assert make_augmentation("none", BLACK, torch.Generator()) is None
-    with pytest.raises(ValueError, match="augment 'flip': choose from none, rotate-crop"):
+    with pytest.raises(ValueError, match="augment 'flip': choose from none, rotate-crop, shift, shift-flip"):
         make_augmentation("flip", BLACK, torch.Generator())
+
+
+@pytest.mark.parametrize(("side", "most"), [(8, 1), (28, 2), (32, 2)])
+def test_a_shift_is_by_a_fourteenth_of_the_side_at_most(side: int, most: int) -> None:
+    before, middle = torch.zeros(300, 1, side, side), side // 2
+    before[:, :, middle, middle] = 1.0
+    after = shift(before, torch.zeros(1), torch.Generator().manual_seed(0))
+    places = [divmod(int(place), side) for place in after.flatten(1).argmax(1)]
+    for axis in (0, 1):
+        assert {place[axis] - middle for place in places} == set(range(-most, most + 1))

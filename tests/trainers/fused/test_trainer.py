@@ -3,85 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models import MODELS, build_model
+from models import MODELS
 from models.layers import Dropout
+from tests.helpers.fusing import (
+    Make,
+    assert_equal,
+    assert_same,
+    configs,
+    digits,
+    digits_in_doubles,
+    fused,
+    in_doubles,
+    make,
+    single,
+)
 from trainers import checkpoint
-from trainers.config import EpochResult, TrainConfig
-from trainers.data.dataset import load_dataset
-from trainers.data.splits import Split, TrainingData
+from trainers.config import TrainConfig
+from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
-
-Make = Callable[[], nn.Module]
-LOSS, WEIGHT = (
-    1e-5,
-    2e-3,
-)  # what fused trials may differ by: adam moves a weight by lr, whichever sign a gradient of 1e-17 has
 
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    return load_dataset("digits", Path("x"), train_size=150).training
+    return digits()
 
 
 @pytest.fixture(scope="module")
-def doubles(data: TrainingData) -> TrainingData:
-    train, validation = (Split(s.images.double(), s.labels) for s in (data.train, data.validation))
-    return TrainingData(train, Split(validation.images[:100], validation.labels[:100]), data.black)
-
-
-def make(name: str, **arch: Any) -> Make:
-    if "dropout" in arch and name.startswith("compact"):
-        del arch["dropout"]
-    return partial(build_model, name, (1, 28, 28), 10, **arch)
-
-
-def in_doubles(make_model: Make) -> Make:
-    return lambda: make_model().double()
-
-
-def configs(**shared: Any) -> list[TrainConfig]:
-    """Settings of three trials; optimizer: of all, or "each" with one of its own."""
-    own = [{"lr": 1e-3, "weight_decay": 1e-4}, {"lr": 4e-3, "weight_decay": 1e-2}, {"lr": 2e-4, "weight_decay": 0.0}]
-    if shared.get("optimizer") == "each":
-        shared.pop("optimizer")
-        own = [{**values, "optimizer": name} for values, name in zip(own, ("adam", "sgd", "adamw"), strict=True)]
-    return [TrainConfig(**{"batch_size": 32, **values, **shared}, seed=seed) for seed, values in enumerate(own)]
-
-
-def fused(makes: Sequence[Make], data: TrainingData, settings: Sequence[TrainConfig], epochs: int = 2) -> Any:
-    trainer = FusedTrainer(makes, data, settings)
-    return trainer, [trainer.step() for _ in range(epochs)]
-
-
-def single(make_model: Make, data: TrainingData, config: TrainConfig, epochs: int = 2) -> Any:
-    trainer = SingleTrainer(make_model, data, config)
-    return trainer, [trainer.step()[0] for _ in range(epochs)]
-
-
-def assert_same(fused_weights: dict[str, Tensor], weights: dict[str, Tensor], most: float = WEIGHT) -> None:
-    assert list(fused_weights) == list(weights)
-    for name, value in weights.items():
-        assert fused_weights[name].dtype == value.dtype
-        assert (fused_weights[name] - value).abs().max() <= most, name
-
-
-def assert_equal(curve: Sequence[EpochResult], other: Sequence[EpochResult], most: float = LOSS) -> None:
-    for one, two in zip(curve, other, strict=True):
-        assert (one.epoch, one.images) == (two.epoch, two.images)
-        for name in ("train_loss", "val_loss"):
-            assert getattr(one, name) == pytest.approx(getattr(two, name), abs=most)
-        for name in ("train_accuracy", "val_accuracy"):
-            assert getattr(one, name) == pytest.approx(getattr(two, name), abs=1e-12)
+def doubles() -> TrainingData:
+    return digits_in_doubles()
 
 
 FAST = ("mlp_small", "lenet5", "lenet5_bn")
@@ -113,7 +71,7 @@ def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
         assert_same(trainer.weights(trial), alone.weights(), most=1e-4)
 
 
-@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle"])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "one-cycle", "wsd", "linear"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "each"])
 def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: TrainingData) -> None:
     settings = configs(optimizer=optimizer, schedule=schedule, step_epochs=1, epochs=3)
@@ -276,6 +234,7 @@ def test_trials_of_other_shapes_or_settings_are_refused(data: TrainingData) -> N
     with pytest.raises(ValueError, match="cannot be stacked"):
         FusedTrainer([make("mlp"), make("mlp_small")], data, configs()[:2])
     with pytest.raises(
-        ValueError, match="fused trials may differ in lr, weight_decay, optimizer, seed and dropout only"
+        ValueError,
+        match="may differ in lr, weight_decay, optimizer, label_smoothing, ema, clip_norm, seed and dropout only",
     ):
         FusedTrainer([make("mlp")] * 2, data, [TrainConfig(batch_size=32), TrainConfig(batch_size=64)])

@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.single import SingleTrainer
+
+REGULARIZATION: dict[str, Any] = {"label_smoothing": 0.1, "clip_norm": 0.3, "ema": 0.9}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +35,10 @@ class Resident(SingleTrainer):
         return self._train_resident(indices)
 
 
-@pytest.mark.parametrize("schedule", ["none", "cosine"])
-def test_an_epoch_on_an_accelerator_is_an_epoch(data: TrainingData, schedule: str) -> None:
-    config = TrainConfig(batch_size=32, schedule=schedule, augment="rotate-crop", epochs=3)
+@pytest.mark.parametrize("schedule", ["none", "cosine", "wsd"])
+@pytest.mark.parametrize("further", [{}, {"augment": "shift-flip", **REGULARIZATION}])
+def test_an_epoch_on_an_accelerator_is_an_epoch(data: TrainingData, schedule: str, further: dict[str, Any]) -> None:
+    config = TrainConfig(batch_size=32, schedule=schedule, epochs=3, **{"augment": "rotate-crop", **further})
     make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
     plain, resident = SingleTrainer(make, data, config), Resident(make, data, config)
     for _ in range(3):
@@ -99,8 +103,8 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "set_rng_state", torch.set_rng_state)
 
 
-def trainers(data: TrainingData, optimizer: str) -> list[Resident | FusedTrainer]:
-    config = TrainConfig(batch_size=32, optimizer=optimizer)
+def trainers(data: TrainingData, optimizer: str, **further: Any) -> list[Resident | FusedTrainer]:
+    config = TrainConfig(batch_size=32, optimizer=optimizer, **further)
     make = partial(build_model, "lenet5_bn", (1, 28, 28), 10, dropout=0.4)
     others = replace(config, seed=1), replace(config, seed=1, optimizer="sgd")
     fused = [FusedTrainer([make] * 2, data, [config, other]) for other in others]
@@ -110,8 +114,12 @@ def trainers(data: TrainingData, optimizer: str) -> list[Resident | FusedTrainer
 @pytest.mark.usefixtures("no_cuda")
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("epochs", [0, 1])
-def test_a_capture_leaves_nothing_behind(data: TrainingData, optimizer: str, epochs: int) -> None:
-    for captured, plain in zip(trainers(data, optimizer), trainers(data, optimizer), strict=True):
+@pytest.mark.parametrize("further", [{}, REGULARIZATION])
+def test_a_capture_leaves_nothing_behind(
+    data: TrainingData, optimizer: str, epochs: int, further: dict[str, Any]
+) -> None:
+    pair = (trainers(data, optimizer, **further) for _ in range(2))
+    for captured, plain in zip(*pair, strict=True):
         for trainer in (captured, plain):
             for _ in range(epochs):
                 trainer.step()

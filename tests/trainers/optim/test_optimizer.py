@@ -49,6 +49,15 @@ def test_it_is_torchs_own(name: str) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_beta1_is_torchs_too(name: str, kind: type[torch.optim.Adam]) -> None:
+    ours, theirs = network(), network()
+    made = make_optimizer(ours.parameters(), TrainConfig(lr=0.01, weight_decay=0.0, beta1=0.6, optimizer=name))
+    plain = kind(theirs.parameters(), lr=0.01, weight_decay=0.0, betas=(0.6, 0.999))
+    for one, other in zip(trained(made, ours, 5), trained(plain, theirs, 5), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_an_unknown_one_is_refused() -> None:
     with pytest.raises(ValueError, match="optimizer 'lion': choose from adam, adamw, sgd"):
         make_optimizer(network().parameters(), TrainConfig(optimizer="lion"))
@@ -67,7 +76,11 @@ from trainers.config import TrainConfig
 from trainers.data.dataset import load_dataset
 from trainers.single import SingleTrainer
 data = load_dataset("digits", Path("x"), train_size=64).training
-for config in (TrainConfig(), TrainConfig(optimizer="sgd", schedule="one-cycle"), TrainConfig(optimizer="adamw")):
+for config in (
+    TrainConfig(),
+    TrainConfig(optimizer="sgd", schedule="one-cycle", label_smoothing=0.1),
+    TrainConfig(optimizer="adamw", schedule="wsd", ema=0.9, clip_norm=1.0),
+):
     trainer = SingleTrainer(partial(build_model, "lenet5", (1, 28, 28), 10), data, config)
     trainer.step()
     trainer.load(trainer.save())

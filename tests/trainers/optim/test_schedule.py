@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from trainers.config import TrainConfig
+from trainers.optim.optimizer import make_optimizer
 from trainers.optim.schedule import make_schedule
 
 
@@ -41,6 +42,48 @@ def test_one_cycle_goes_up_and_down() -> None:
     assert len(rates("one-cycle", epochs=1, steps=1)) == 1
 
 
+def test_wsd_rises_stays_and_falls_to_zero() -> None:
+    seen = rates("wsd", epochs=10, steps=10)
+    assert seen[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+    assert seen[5:71] == pytest.approx([1] * 66)
+    assert seen[85] == pytest.approx(0.5) and seen[-1] == pytest.approx(1 / 30)
+
+
+def test_linear_rises_and_falls_in_one_line() -> None:
+    seen = rates("linear", epochs=10, steps=10)
+    assert seen[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1])
+    assert seen[5:] == pytest.approx([(100 - step) / 95 for step in range(5, 100)])
+    assert seen[52] == pytest.approx(48 / 95) and seen[-1] == pytest.approx(1 / 95)
+
+
+@pytest.mark.parametrize("schedule", ["wsd", "linear"])
+def test_they_end_at_zero_and_stay_there_and_short_trainings_train(schedule: str) -> None:
+    assert rates(schedule, 1, 1) == [1.0] and min(rates(schedule, 1, 2)) > 0 and max(rates(schedule, 1, 5)) == 1
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    made = make_schedule(optimizer, TrainConfig(lr=1.0, schedule=schedule, epochs=2), 10)
+    assert made is not None
+    for _ in range(20):
+        optimizer.step()
+        made.step()
+    assert optimizer.param_groups[0]["lr"] == 0
+    optimizer.step()
+    made.step()
+    assert optimizer.param_groups[0]["lr"] == 0
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_one_cycle_swings_beta1_around_its_value(name: str) -> None:
+    config = TrainConfig(optimizer=name, beta1=0.8, schedule="one-cycle", epochs=2)
+    optimizer = make_optimizer(nn.Linear(1, 1).parameters(), config)
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
+    made = make_schedule(optimizer, config, 10)
+    assert made is not None and optimizer.param_groups[0]["betas"] == pytest.approx((0.85, 0.999))
+    for _ in range(6):
+        optimizer.step()
+        made.step()
+    assert 0.749 < optimizer.param_groups[0]["betas"][0] < 0.76
+
+
 def test_one_cycle_swings_the_momentum_that_was_asked_for() -> None:
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0, momentum=0.5)
     made = make_schedule(optimizer, TrainConfig(optimizer="sgd", momentum=0.5, schedule="one-cycle", epochs=2), 10)
@@ -55,5 +98,5 @@ def test_one_cycle_swings_the_momentum_that_was_asked_for() -> None:
 
 def test_none_stays_and_another_name_is_refused() -> None:
     assert rates("none", epochs=2, steps=2) == [1.0] * 4
-    with pytest.raises(ValueError, match="schedule 'linear': choose from none, step, cosine, one-cycle"):
-        rates("linear", 1, 1)
+    with pytest.raises(ValueError, match="schedule 'lines': choose from none, step, cosine, one-cycle, wsd, linear"):
+        rates("lines", 1, 1)

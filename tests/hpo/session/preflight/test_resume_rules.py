@@ -26,7 +26,7 @@ def test_a_run_from_before_a_setting_was_one_can_be_resumed() -> None:
         ({"model": "cnn"}, r"cannot change --model \['mlp'\] -> \['cnn'\]"),
         ({"epochs": 3}, "cannot change --epochs 10 -> 3"),
         ({"set": "lr=0.1"}, r"cannot change --set unset -> \['lr=0.1'\]"),
-        ({"seed": 4, "sampler": "gp"}, "cannot change --sampler tpe -> gp; --seed 0 -> 4"),
+        ({"seed": 4, "sampler": "gp"}, "cannot change --sampler auto -> gp; --seed 0 -> 4"),
         ({"train_size": 50}, "cannot change --train-size unset -> 50"),
         ({"rank_by": "time"}, r"cannot change --rank-by unset -> \['time'\]"),
         ({"dataset": "mnist"}, "--dataset digits -> mnist"),

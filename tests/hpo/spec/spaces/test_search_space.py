@@ -13,10 +13,12 @@ from models import MODELS, count_parameters
 def test_every_architecture_has_a_space_with_the_documented_bounds() -> None:
     for name in MODELS:
         space = base_space(name)
-        low, high = (1e-5, 1e-2) if name == "vgg16" else (1e-4, 1e-1)
+        low, high = (1e-5, 1e-2) if name == "vgg16" else (5e-4, 2e-2)
         assert space.distributions["lr"] == FloatDistribution(low, high, log=True)
         assert space.distributions["batch_size"] == CategoricalDistribution((32, 64, 128, 256))
-        assert {"optimizer", "weight_decay"} <= set(space.distributions)
+        assert {"augment", "label_smoothing"} <= set(space.distributions)
+        fixed = {key: d.choices[0] for key, d in space.distributions.items() if len(getattr(d, "choices", (1, 2))) == 1}
+        assert fixed == {"optimizer": "adamw", "weight_decay": 1e-2, "schedule": "linear", "ema": 0.99}
         assert ("dropout" in space.distributions) is not name.startswith("compact")
         assert ("activation" in space.distributions) is (name != "vgg16")
 
@@ -33,7 +35,7 @@ def test_the_default_configuration_lies_in_the_space_and_builds_the_published_ne
 def test_defaults_are_the_architectures_own() -> None:
     defaults = {name: search_space(name, SearchSpec()).default for name in ("cnn", "cnn_dropout", "lenet5_bn", "vgg16")}
     assert [d["dropout"] for d in defaults.values()] == [0.0, 0.2, 0.5, 0.5]
-    assert [d["lr"] for d in defaults.values()] == [1e-3, 1e-3, 1e-3, 1e-4]
+    assert [d["lr"] for d in defaults.values()] == [3e-3, 3e-3, 3e-3, 1e-4]
 
 
 def test_set_and_range_narrow_and_the_default_follows() -> None:
@@ -55,8 +57,35 @@ def test_a_file_narrows_its_own_architecture_alone() -> None:
     assert search_space("mlp", spec).distributions == base_space("mlp").distributions
 
 
-def test_momentum_can_be_fixed_though_it_is_not_searched() -> None:
-    assert search_space("cnn", SearchSpec(fixed=("momentum=0.5",))).default["momentum"] == 0.5
+SETTINGS = {
+    "momentum=0.5": 0.5,
+    "beta1=0.8": 0.8,
+    "schedule=wsd": "wsd",
+    "schedule=linear": "linear",
+    "augment=shift": "shift",
+    "augment=shift-flip": "shift-flip",
+    "label_smoothing=0.1": 0.1,
+    "label_smoothing=0": 0.0,
+    "ema=0.998": 0.998,
+    "clip_norm=1": 1.0,
+}
+
+
+@pytest.mark.parametrize("text", SETTINGS)
+def test_every_setting_of_the_training_can_be_set(text: str) -> None:
+    key, value = text.split("=")[0], SETTINGS[text]
+    space = search_space("cnn", SearchSpec(fixed=(text,)))
+    assert space.default[key] == value and space.distributions[key] == CategoricalDistribution((value,))
+
+
+def test_every_setting_of_the_training_can_be_given_a_range_or_choices() -> None:
+    ranges = ("label_smoothing=0:0.2", "clip_norm=0.1:10:log", "ema=0.9:0.999", "beta1=0.8:0.95")
+    table = {"schedule": ["wsd", "linear"], "augment": ["none", "shift"], "step_factor": 0.5}
+    space = search_space("cnn", SearchSpec(ranges=ranges, space={"cnn": table}))
+    assert space.distributions["label_smoothing"] == FloatDistribution(0.0, 0.2)
+    assert space.distributions["clip_norm"] == FloatDistribution(0.1, 10.0, log=True)
+    assert space.distributions["schedule"] == CategoricalDistribution(("wsd", "linear"))
+    assert (space.default["ema"], space.default["beta1"], space.default["augment"]) == (0.99, 0.9, "shift")
 
 
 WRONG = [
@@ -80,6 +109,15 @@ WRONG = [
     ("--set", "batch_size=0", "batch_size must be a whole number from 1 to"),
     ("--set", "batch_size=64.5", "64.5 is not a whole number"),
     ("--set", "momentum=1", "momentum must be at least 0 and under 1"),
+    ("--set", "beta1=1", "beta1 must be at least 0 and under 1"),
+    ("--set", "label_smoothing=1", "label_smoothing must be at least 0 and under 1"),
+    ("--range", "label_smoothing=-0.1:0.2", "label_smoothing must be at least 0 and under 1"),
+    ("--set", "ema=1", "ema must be at least 0 and under 1; 0 is no average"),
+    ("--set", "ema=on", "'on' is not a number"),
+    ("--set", "clip_norm=-1", "clip_norm must be at least 0 and finite; 0 is no clipping"),
+    ("--set", "clip_norm=inf", "clip_norm must be at least 0 and finite"),
+    ("--set", "schedule=wsb", "--set schedule=wsb: unknown (did you mean wsd?); choose from none, step, cosine"),
+    ("--set", "augment=shifts", "--set augment=shifts: unknown (did you mean shift?); choose from none, rotate-crop"),
 ]
 
 

@@ -1,0 +1,37 @@
+"""The space that a run began with, read from its study.json: a newer Podium may search another one by default."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.spec.spaces.search_space import Space, move_into
+
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (CategoricalDistribution, FloatDistribution, IntDistribution)}
+
+
+def stored_space(space: Space, stored: Mapping[str, str]) -> Space:
+    """Returns the space with the distributions of `stored`: hyperparameter to what str() makes of a distribution. Where
+    that has none, the space stays.
+
+    Raises ValueError where one is damaged.
+    """
+    if not stored:
+        return space
+    distributions = {key: parse_distribution(text) for key, text in stored.items()}
+    return Space(distributions, {key: move_into(space.default.get(key), d) for key, d in distributions.items()})
+
+
+def parse_distribution(text: str) -> BaseDistribution:
+    """Reads "FloatDistribution(high=0.1, log=True, low=0.001, step=None)". Raises ValueError for anything else."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        assert isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+        distribution: BaseDistribution = _KINDS[call.func.id](**values)
+    except (AssertionError, KeyError, SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(f"{text!r} is no distribution") from error
+    return distribution

@@ -1,0 +1,47 @@
+"""Trials that wait on rungs, and who of them goes on: early stopping by promotion. Pure.
+
+Asynchronous successive halving as published (ASHA: Li et al., 2020, "A System for Massively Parallel Hyperparameter
+Tuning", algorithm 2). A trial pauses on every rung. It goes on when it is in the upper 1/factor of all that came to
+this rung so far. So a decision that few trials made is none for good: a trial that seemed weak goes on later, when
+worse ones have come after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hpo.trials.asha import REDUCTION_FACTOR
+
+
+class Ladder:
+    """The rungs, what trials reached on them, and which trials wait there."""
+
+    def __init__(self, rungs: Sequence[int], factor: int = REDUCTION_FACTOR) -> None:
+        """rungs: in epochs, rising; none where no trial pauses. factor: one in so many goes on."""
+        self.rungs, self.factor = tuple(rungs), factor
+        self._values: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
+        self._waiting: dict[str, int] = {}
+
+    def add(self, trial_id: str, curve: Mapping[int, float | None]) -> None:
+        """Adds what a trial reached: validation accuracy by epoch. Values that are not on a rung are passed over."""
+        for rung in self.rungs:
+            if (value := curve.get(rung)) is not None:
+                self._values[rung][trial_id] = value
+
+    def wait(self, trial_id: str, rung: int) -> None:
+        """The trial waits on this rung. Its value there was added before."""
+        self._waiting[trial_id] = rung
+
+    def leave(self, trial_id: str) -> int:
+        """The trial waits no more; returns the rung that it waited on."""
+        return self._waiting.pop(trial_id)
+
+    def next_to_go_on(self) -> str | None:
+        """Returns the trial that goes on next: the best of those that may, on the highest rung that has any."""
+        for rung in reversed(self.rungs):
+            values = self._values[rung]
+            ranked = sorted(values, key=lambda trial_id: -values[trial_id])
+            for trial_id in ranked[: len(values) // self.factor]:
+                if self._waiting.get(trial_id) == rung:
+                    return trial_id
+        return None
