@@ -39,9 +39,9 @@ class Promotions:
         return {asked.request.number for asked in self._paused.values()}
 
     @property
-    def has_any(self) -> bool:
-        """Whether one goes on, or the study's first trial does, which waits until nothing else is to be begun."""
-        return self.has_next or FIRST_TRIAL in self.numbers()
+    def has_last(self) -> bool:
+        """Whether one goes on where no new trials come: the best of a rung, or the study's first trial."""
+        return self.ladder.next_to_go_on(closing=True) is not None or FIRST_TRIAL in self.numbers()
 
     def begin(self, asked: AskedTrial) -> AskedTrial:
         """Returns a new trial with the rungs that it pauses at."""
@@ -53,8 +53,10 @@ class Promotions:
         assert trial_id is not None
         return self._take(trial_id)
 
-    def take_first(self) -> AskedTrial:
-        """Returns the study's first trial, which is to be trained to its end now."""
+    def take_last(self) -> AskedTrial:
+        """Returns one that goes on where no new trials come. One must be there."""
+        if trial_id := self.ladder.next_to_go_on(closing=True):
+            return self._take(trial_id)
         (first,) = (asked for asked in self._paused.values() if asked.request.number == FIRST_TRIAL)
         return self._take(first.trial_id).that_pauses_at(())
 

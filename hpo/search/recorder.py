@@ -32,9 +32,14 @@ class Recorder:
         order in which they are told. by: how trials are ranked, which says whose checkpoint is kept."""
         self.records, self.journal, self.checkpoints, self.listeners = records, journal, checkpoints, listeners
         self._leaders = Leaders(by, records)
+        self._begun: set[str] = set()
 
     def started(self, request: TrialRequest) -> None:
-        logger.info("%s starts with %s", request.trial_id, request.params)
+        if request.trial_id in self._begun:
+            logger.info("%s goes on", request.trial_id)
+        else:
+            logger.info("%s starts with %s", request.trial_id, request.params)
+        self._begun.add(request.trial_id)
         for listener in self.listeners:
             _try(partial(listener.started, request))
 

@@ -86,7 +86,7 @@ class StudySearcher(Searcher):
             return None
         if any(gpus > self.gpus and name not in self._running for name, gpus in self._gpus.items()):
             return None  # one that needs more of a GPU waits for it: what others leave is for that one
-        if not (self.retries.waiting or self.promotions.has_any or self.groups.has_more):
+        if not (self.retries.waiting or self.promotions.has_next or self.groups.has_more or self.promotions.has_last):
             return self._wait_or_finish()
         return self._guarded(partial(self._hand_out, trial_id)) or Searcher.FINISHED
 
@@ -177,7 +177,7 @@ class StudySearcher(Searcher):
             return [self.promotions.take_next()], self.gpus
         if self.groups.has_more:
             return [self.promotions.begin(asked) for asked in self.groups.next_group()], self.gpus
-        return [self.promotions.take_first()], self.gpus
+        return [self.promotions.take_last()], self.gpus
 
     def _report(self, trial_id: str, result: dict[str, Any]) -> None:
         reports = {report.trial_id: report for report in result[REPORTS]}

@@ -36,12 +36,15 @@ class Ladder:
         """The trial waits no more; returns the rung that it waited on."""
         return self._waiting.pop(trial_id)
 
-    def next_to_go_on(self) -> str | None:
-        """Returns the trial that goes on next: the best of those that may, on the highest rung that has any."""
+    def next_to_go_on(self, *, closing: bool = False) -> str | None:
+        """Returns the trial that goes on next: the best of those that may, on the highest rung that has any.
+
+        closing: no new trials come, so that the best trial of each rung goes on, however few there are.
+        """
         for rung in reversed(self.rungs):
             values = self._values[rung]
             ranked = sorted(values, key=lambda trial_id: -values[trial_id])
-            for trial_id in ranked[: len(values) // self.factor]:
+            for trial_id in ranked[: max(len(values) // self.factor, int(closing))]:
                 if self._waiting.get(trial_id) == rung:
                     return trial_id
         return None

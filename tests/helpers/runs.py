@@ -32,6 +32,12 @@ def finished(tmp_path: Path) -> int:
     return len(read_journal(tmp_path / "a" / "trials.jsonl"))
 
 
+def begun(tmp_path: Path) -> int:
+    """How many trials are finished, or have left a checkpoint."""
+    names = {path.name.partition("@")[0] for path in (tmp_path / "a" / "checkpoints").glob("*.pt")}
+    return len(names | {row["trial_id"] for row in read_journal(tmp_path / "a" / "trials.jsonl")})
+
+
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not condition():

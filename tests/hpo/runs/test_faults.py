@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from hpo.store.journal import read_journal
-from tests.helpers.runs import STUDY, check_complete, end, finished, kill_worker, optuna_states, start, wait_for
+from tests.helpers.runs import STUDY, begun, check_complete, end, finished, kill_worker, optuna_states, start, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +39,12 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_one_signal_ends_a_run_well(tmp_path: Path, number: signal.Signals) -> None:
     process = start(tmp_path, STUDY)
-    wait_for(lambda: finished(tmp_path) >= 2, process)
+    wait_for(lambda: begun(tmp_path) >= 5, process)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     code, _, err = end(process, 30)
     assert code == 128 + number and err.startswith("hpo: interrupted; go on with: python hpo/run.py --resume a"), err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
-    assert 2 <= len(frame) == finished(tmp_path) < 8 and list(frame["rank"]) == list(range(1, len(frame) + 1))
+    assert len(frame) == finished(tmp_path) < 8 and list(frame["rank"]) == list(range(1, len(frame) + 1))
     assert "RUNNING" not in optuna_states(tmp_path) and "WAITING" in optuna_states(tmp_path)
     code, out, err = end(start(tmp_path, "--resume a --quiet"))
     assert (code, out, err) == (0, f"{tmp_path}/a/trials.csv\n", "")
@@ -54,7 +54,7 @@ def test_one_signal_ends_a_run_well(tmp_path: Path, number: signal.Signals) -> N
 @pytest.mark.long
 def test_two_signals_end_it_at_once(tmp_path: Path) -> None:
     process = start(tmp_path, STUDY)
-    wait_for(lambda: finished(tmp_path) >= 1, process)
+    wait_for(lambda: begun(tmp_path) >= 2, process)
     process.send_signal(signal.SIGINT)
     time.sleep(0.02)
     process.send_signal(signal.SIGINT)
@@ -108,7 +108,7 @@ def test_a_disk_that_is_full_ends_the_run_with_what_it_has(tmp_path: Path) -> No
         pytest.skip("needs the right to mount a small file system")
     try:
         process = start(mount, STUDY)
-        wait_for(lambda: finished(mount) >= 2, process)
+        wait_for(lambda: begun(mount) >= 3, process)
         until = time.monotonic() + 120
         with (mount / "filler").open("wb", buffering=0) as filler:
             while process.poll() is None and time.monotonic() < until:
@@ -120,7 +120,7 @@ def test_a_disk_that_is_full_ends_the_run_with_what_it_has(tmp_path: Path) -> No
         assert code == 1 and err.startswith("hpo: ") and err.count("\n") == 1, err
         assert "No space left on device" in err or "disk is full" in err
         assert f"; when that is mended, go on with: python hpo/run.py --resume a --results-dir {mount}" in err
-        assert 2 <= len(read_journal(mount / "a" / "trials.jsonl")) < 8
+        assert len(read_journal(mount / "a" / "trials.jsonl")) < 8
         assert len(pd.read_csv(mount / "a" / "trials.csv")) <= finished(mount)
         (mount / "filler").unlink()
         code, _, err = end(start(mount, "--resume a"))

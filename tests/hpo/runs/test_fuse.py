@@ -31,11 +31,11 @@ def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
         assert len(array[SHAPE].drop_duplicates()) == 1 and array["lr"].nunique() == len(array)
         assert set(array["lanes"]) == {len(array)} and set(array["state"]) <= {"completed", "stopped"}
         assert array["dropout"].nunique() > 1 and array["seed"].nunique() == len(array)
-    assert any(array["config_optimizer"].nunique() > 1 for array in arrays)
+    assert any(array["config_label_smoothing"].nunique() > 1 for array in arrays)
     assert len(frame[SHAPE].drop_duplicates()) > 1
-    assert frame.iloc[0]["lr"] == 1e-3 and frame.iloc[0]["activation"] == "relu"  # the architecture's default
-    # Of the first array, of which nothing is known before, the best of five go on at 1 and of these at 3 epochs.
-    assert sorted(arrays[0]["epochs"]) == [1, 1, 1, 3, 9]
+    assert frame.iloc[0]["lr"] == 3e-3 and frame.iloc[0]["activation"] == "relu"  # the architecture's default
+    # Of the first array, of which nothing is known before, the best of five go on at 2 and of these at 6 epochs.
+    assert sorted(arrays[0]["epochs"]) == [2, 2, 2, 6, 9]
     study = optuna.load_study(study_name="lenet5", storage=f"sqlite:///{tmp_path}/a/study.db")
     for trial, row in zip(study.trials, frame.to_dict("records"), strict=True):
         assert len(trial.intermediate_values) == row["epochs"]
@@ -70,7 +70,7 @@ def test_a_killed_worker_costs_its_array_the_epochs_since_its_checkpoint(tmp_pat
     code, _, err = end(process, 240)
     assert code == 0, err
     frame = check_complete(tmp_path, 5).sort_values("epochs")
-    assert list(frame["epochs"])[:3] == [1, 1, 1] and list(frame["retries"])[:3] == [0, 0, 0]
+    assert list(frame["epochs"])[:3] == [2, 2, 2] and list(frame["retries"])[:3] == [0, 0, 0]
     assert frame["epochs"].max() == 45 and frame["retries"].iloc[-1] == 1
 
 

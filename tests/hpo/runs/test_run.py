@@ -70,7 +70,7 @@ def test_a_study_from_spec_to_files(tmp_path: Path) -> None:
     curves = pd.read_csv(result.folder / "curves.csv")
     assert len(curves) == frame["epochs"].sum()
     log = (result.folder / "logs" / "hpo.log").read_text()
-    assert log.count("starts with") == 8
+    assert log.count("starts with") == 8 and log.count("goes on") == sum(frame["epochs"] > 2)
 
 
 def test_the_first_trial_is_the_default_and_the_best_weights_are_the_winners(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_first_trial_is_the_default_and_the_best_weights_are_the_winners(tmp
     result = run(tmp_path, trials=4)
     rows = result.frame.set_index("trial_id")
     first = rows.loc["mlp_small-0000"]
-    assert (first["lr"], first["batch_size"], first["activation"]) == (1e-3, 64, "relu")
+    assert (first["lr"], first["batch_size"], first["activation"]) == (3e-3, 64, "relu")
     best = checkpoint.load(result.folder / "best.pt")
     model = build_model(best["model"], tuple(best["input_shape"]), best["num_classes"], **best["arch"])
     model.load_state_dict(best["state_dict"])

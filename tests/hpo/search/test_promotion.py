@@ -37,6 +37,7 @@ def test_the_first_trial_is_trained_to_its_end_when_nothing_else_is_left(study: 
     train(s, "b", 0.5)
     train(s, "c", 0.6)
     train(s, "d", 0.7, 0.8, first=2)  # the best of three
+    train(s, "d2", 0.9, first=4, state="completed")  # and of its rung
     (first,) = asked(s, "e")
     assert (first.number, first.pauses_at) == (0, ()) and s.suggest("f") is None
 
@@ -58,20 +59,23 @@ def test_when_no_more_come_the_rest_is_stopped_where_it_stands(study: optuna.Stu
     train(s, "c", 0.6)
     train(s, "d", 0.72, 0.8, first=2)  # b goes on to the second rung
     train(s, "e", 0.4)
+    train(s, "e2", 0.81, 0.82, first=4, state="completed")  # b is the best there
     assert s.suggest("f") == Searcher.FINISHED and s.fault is None
     ended = [(trial_id, state) for trial_id, state, _ in s.teller.listener.ended]
     assert ended[0] == ("cnn-0000", "completed")
-    assert sorted(ended[1:]) == [("cnn-0001", "stopped"), ("cnn-0002", "stopped"), ("cnn-0003", "stopped")]
-    assert [t.state.name for t in study.trials] == ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"]
-    assert study.trials[1].intermediate_values == {1: 0.7, 2: 0.72, 3: 0.8}
+    assert sorted(ended[1:]) == [("cnn-0001", "completed"), ("cnn-0002", "stopped"), ("cnn-0003", "stopped")]
+    assert [t.state.name for t in study.trials] == ["COMPLETE", "COMPLETE", "PRUNED", "PRUNED"]
+    assert study.trials[1].intermediate_values == {1: 0.7, 2: 0.72, 3: 0.8, 4: 0.81, 5: 0.82}
 
 
-def test_what_runs_may_still_let_one_go_on(study: optuna.Study) -> None:
-    s = pausing(study, wanted=3, at_once=2)
+def test_a_worker_that_is_free_takes_up_the_best_while_others_still_run(study: optuna.Study) -> None:
+    s = pausing(study, wanted=3, at_once=3)
     train(s, "a", 0.3, state="completed")
     train(s, "b", 0.7)
     asked(s, "c")
-    assert s.suggest("d") is None
+    (again,) = asked(s, "d")
+    assert (again.number, again.pauses_at) == (1, (3,))
+    assert s.suggest("e") is None  # what runs may let another one go on
 
 
 def test_an_interrupted_search_hands_paused_trials_back(study: optuna.Study) -> None:

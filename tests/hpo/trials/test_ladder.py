@@ -55,6 +55,17 @@ def test_those_that_do_not_wait_count_too() -> None:
     assert ladder.next_to_go_on() == "better"
 
 
+def test_where_no_more_come_the_best_of_each_rung_goes_on_however_few_there_are() -> None:
+    ladder = Ladder((1, 3))
+    came(ladder, "a", 1, 0.5)
+    came(ladder, "b", 1, 0.6)
+    assert ladder.next_to_go_on() is None and ladder.next_to_go_on(closing=True) == "b"
+    ladder.leave("b")
+    assert ladder.next_to_go_on(closing=True) is None  # the best of the rung has gone on
+    came(ladder, "b", 3, 0.7)
+    assert ladder.next_to_go_on(closing=True) == "b"
+
+
 def test_without_rungs_nobody_goes_on() -> None:
     ladder = Ladder(())
     ladder.add("a", {1: 0.5})
