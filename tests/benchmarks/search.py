@@ -159,7 +159,7 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
     """The same of Podium with `LANES` trials at a time, which share a shape."""
     from hpo.trials.asha import survivors
 
-    searcher = Podium("tpe", seed, size=LANES, rungs=RUNGS if asha else ()).searcher
+    searcher = Podium("auto", seed, size=LANES, rungs=RUNGS if asha else ()).searcher
     best, epochs, number = 0.0, 0, 0
     while isinstance(handed_out := searcher.suggest(f"t{number}"), dict):
         group = handed_out[REQUEST]
@@ -194,7 +194,7 @@ def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
     surrogate = Surrogate()
     sides: dict[str, Callable[[int, bool], tuple[float, int]]] = {
         "random": lambda seed, asha: podium_study("random", seed, surrogate, asha),
-        "podium": lambda seed, asha: podium_study("tpe", seed, surrogate, asha),
+        "podium": lambda seed, asha: podium_study("auto", seed, surrogate, asha),
         f"podium, {LANES} fused": lambda seed, asha: fused_study(seed, surrogate, asha),
         "OptunaSearch": lambda seed, asha: study(RayOptuna(seed), surrogate, asha),
     }

@@ -24,7 +24,10 @@ from hpo.store.journal import read_journal
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 TRIALS = 5
-LINE = f"--model mlp_small --trials {TRIALS} --epochs 9 --dataset digits --final-seeds 2 --concurrency 1 --scheduler none --name a"
+LINE = (
+    f"--model mlp_small --trials {TRIALS} --epochs 9 --dataset digits --final-seeds 2 --concurrency 1 "
+    "--scheduler none --name a"
+)
 
 
 @pytest.fixture(scope="module")
