@@ -69,15 +69,20 @@ class Promotions:
         self.ladder.add(report.trial_id, dict(report.values))
 
     def take_paused(self, trials: Sequence[AskedTrial]) -> list[AskedTrial]:
-        """Keeps those that paused; returns the others."""
+        """Keeps those that paused, and ends those that are far behind; returns the others."""
         paused = [asked for asked in trials if self.teller.is_paused(asked)]
         for asked in paused:
             self._paused[asked.trial_id] = asked
             self.ladder.wait(asked.trial_id, self.teller.epochs(asked))
+        for trial_id in self.ladder.hopeless():
+            self._end(trial_id)
         return [asked for asked in trials if asked not in paused]
 
     def end(self) -> None:
         """Ends all that are paused: the search is over, and they are stopped where they stand."""
         for trial_id in list(self._paused):
-            self.ladder.leave(trial_id)
-            self.teller.end(self._paused.pop(trial_id))
+            self._end(trial_id)
+
+    def _end(self, trial_id: str) -> None:
+        self.ladder.leave(trial_id)
+        self.teller.end(self._paused.pop(trial_id))

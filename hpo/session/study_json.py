@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo.session.outcome import RunState
-from hpo.spec.plan import Plan
+from hpo.spec.plan import ModelPlan, Plan
+from hpo.spec.spaces.stored import checksum
 from hpo.store.study_file import describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
@@ -26,14 +27,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "state": RunState.RUNNING,
         "spec": spec,
         "data": describe_data(plan.dataset),
-        "models": {
-            model.name: {
-                "parameters": model.parameters,
-                "precision": model.precision,
-                "space": {key: str(d) for key, d in model.space.distributions.items()},
-            }
-            for model in plan.models
-        },
+        "models": {model.name: _describe_model(model) for model in plan.models},
         "notices": list(plan.notices),
         "early_stopping": {
             "scheduler": "asha" if plan.spec.search.stops_early else "none",
@@ -49,6 +43,16 @@ def describe(plan: Plan) -> dict[str, Any]:
         },
         **describe_machine(),
         "sessions": [_session()],
+    }
+
+
+def _describe_model(model: ModelPlan) -> dict[str, Any]:
+    space = {key: str(distribution) for key, distribution in model.space.distributions.items()}
+    return {
+        "parameters": model.parameters,
+        "precision": model.precision,
+        "space": space,
+        "space_crc": checksum(space),
     }
 
 

@@ -38,6 +38,7 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.writers: dict[str, Any] = {}
+        self._written: dict[str, int] = {}  # the last epoch of each trial
 
     def started(self, request: TrialRequest) -> None: ...
 
@@ -52,7 +53,10 @@ class TensorBoard:
             (self.folder / trial_id).mkdir(parents=True, exist_ok=True)
             # The default name has the second only: after a resume, a file could replace an earlier one.
             self.writers[trial_id] = EventsWriter(str(self.folder / trial_id / "events"), f".{time.time_ns()}")
-        for epoch in report.rows():
+        # A trial that goes on after a pause hands its whole curve over again.
+        new = [epoch for epoch in report.rows() if epoch["epoch"] > self._written.get(trial_id, 0)]
+        for epoch in new:
+            self._written[trial_id] = epoch["epoch"]
             for name in _SCALARS:
                 if _is_finite(epoch[name]):
                     summary = scalar(name, epoch[name])

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from hpo.trials.asha import REDUCTION_FACTOR
 
+SPARE = 4  # so many beyond those that may go on keep waiting
+
 
 class Ladder:
     """The rungs, what trials reached on them, and which trials wait there."""
@@ -36,15 +38,28 @@ class Ladder:
         """The trial waits no more; returns the rung that it waited on."""
         return self._waiting.pop(trial_id)
 
+    def hopeless(self) -> list[str]:
+        """Returns the trials that wait so far behind that they are not likely to go on: a checkpoint costs space."""
+        return [
+            trial_id
+            for rung, values in self._values.items()
+            for trial_id in self._ranked(rung)[len(values) // self.factor + SPARE :]
+            if self._waiting.get(trial_id) == rung
+        ]
+
     def next_to_go_on(self, *, closing: bool = False) -> str | None:
         """Returns the trial that goes on next: the best of those that may, on the highest rung that has any.
 
         closing: no new trials come, so that the best trial of each rung goes on, however few there are.
         """
         for rung in reversed(self.rungs):
-            values = self._values[rung]
-            ranked = sorted(values, key=lambda trial_id: -values[trial_id])
-            for trial_id in ranked[: max(len(values) // self.factor, int(closing))]:
+            count = max(len(self._values[rung]) // self.factor, int(closing))
+            for trial_id in self._ranked(rung)[:count]:
                 if self._waiting.get(trial_id) == rung:
                     return trial_id
         return None
+
+    def _ranked(self, rung: int) -> list[str]:
+        """Returns the trials that came to the rung, the best first."""
+        values = self._values[rung]
+        return sorted(values, key=lambda trial_id: -values[trial_id])

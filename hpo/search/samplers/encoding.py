@@ -70,7 +70,7 @@ def _from_number(distribution: BaseDistribution, x: float) -> Any:
     if distribution.step is not None:
         value = distribution.low + np.round((value - distribution.low) / distribution.step) * distribution.step
     value = min(max(value, distribution.low), distribution.high)
-    return int(value) if isinstance(distribution, IntDistribution) else float(value)
+    return int(value) if isinstance(distribution, IntDistribution) else float(f"{value:.12g}")  # 0.003, not 0.00299...
 
 
 def _ends(distribution: BaseDistribution) -> tuple[float, float]:

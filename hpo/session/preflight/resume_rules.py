@@ -52,9 +52,14 @@ def check_same_data(dataset: Dataset, stored: Mapping[str, Any]) -> None:
 def spaces_it_began_with(spaces: Mapping[str, Space], stored: Mapping[str, Any], name: str | None) -> dict[str, Space]:
     """Returns the spaces of a resumed run, by architecture, as they were when it began: a newer Podium may have others
     by default. Raises UserError where study.json is damaged."""
-    begun = {model: entry.get("space") for model, entry in stored.get("models", {}).items()}
+    begun = stored.get("models", {})
     try:
-        return {model: stored_space(space, begun.get(model) or {}) for model, space in spaces.items()}
+        return {
+            model: stored_space(space, begun[model].get("space") or {}, begun[model].get("space_crc"))
+            if model in begun
+            else space
+            for model, space in spaces.items()
+        }
     except (AttributeError, ValueError) as error:
         raise UserError(f"--resume {name}: its study.json is damaged ({error}); {WAY_ON}") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -13,14 +14,21 @@ from hpo.spec.spaces.search_space import Space, move_into
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (CategoricalDistribution, FloatDistribution, IntDistribution)}
 
 
-def stored_space(space: Space, stored: Mapping[str, str]) -> Space:
+def checksum(stored: Mapping[str, str]) -> int:
+    """Returns a checksum of a stored space: a flipped bit may well make another space of it."""
+    return crc32(repr(sorted(stored.items())).encode())
+
+
+def stored_space(space: Space, stored: Mapping[str, str], crc: int | None = None) -> Space:
     """Returns the space with the distributions of `stored`: hyperparameter to what str() makes of a distribution. Where
     that has none, the space stays.
 
-    Raises ValueError where one is damaged.
+    crc: its checksum; None of a run from before there was one. Raises ValueError where the stored space is damaged.
     """
     if not stored:
         return space
+    if crc is not None and crc != checksum(stored):
+        raise ValueError("the checksum of its space differs")
     distributions = {key: parse_distribution(text) for key, text in stored.items()}
     return Space(distributions, {key: move_into(space.default.get(key), d) for key, d in distributions.items()})
 

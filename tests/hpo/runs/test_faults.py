@@ -103,7 +103,7 @@ def test_the_output_of_a_run_that_is_no_terminal(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_ends_the_run_with_what_it_has(tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(mount)], capture_output=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(mount)], capture_output=True)
     if done.returncode:
         pytest.skip("needs the right to mount a small file system")
     try:

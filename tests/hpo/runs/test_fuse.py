@@ -28,10 +28,10 @@ def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "study.json").read_text())["resources"]["lanes"] == {"lenet5": 5}
     arrays = [frame.iloc[:5], frame.iloc[5:10], frame.iloc[10:]]
     for array in arrays:
-        assert len(array[SHAPE].drop_duplicates()) == 1 and array["lr"].nunique() == len(array)
+        assert len(array[SHAPE].drop_duplicates()) == 1 and array["lr"].nunique() > 1
         assert set(array["lanes"]) == {len(array)} and set(array["state"]) <= {"completed", "stopped"}
-        assert array["dropout"].nunique() > 1 and array["seed"].nunique() == len(array)
-    assert any(array["config_label_smoothing"].nunique() > 1 for array in arrays)
+        assert array["config_label_smoothing"].nunique() > 1 and array["seed"].nunique() == len(array)
+    assert any(array["dropout"].nunique() > 1 for array in arrays)
     assert len(frame[SHAPE].drop_duplicates()) > 1
     assert frame.iloc[0]["lr"] == 3e-3 and frame.iloc[0]["activation"] == "relu"  # the architecture's default
     # Of the first array, of which nothing is known before, the best of five go on at 2 and of these at 6 epochs.

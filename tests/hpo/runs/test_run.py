@@ -102,7 +102,14 @@ def test_the_same_seed_one_at_a_time_gives_the_same_trials(tmp_path: Path) -> No
 
 
 def test_every_trained_network_fits_the_budget(tmp_path: Path) -> None:
-    settings = {"search_widths": True, "max_parameters": 8000, "trials": 50, "epochs": 1, "train_size": 64}
+    settings = {
+        "search_widths": True,
+        "max_parameters": 8000,
+        "trials": 50,
+        "epochs": 1,
+        "train_size": 64,
+        "sampler": "random",
+    }
     result = run(tmp_path, model=["compact_7k", "compact_6k"], **settings)
     assert list(result.frame["model"].value_counts()) == [50, 50] and (result.frame["parameters"] <= 8000).all()
     assert result.frame["config_width_1"].nunique() > 10

@@ -19,7 +19,7 @@ def run(tmp_path: Path, **settings: Any) -> StudyResult:
     return run_study(StudySpec.of(**{**base, "results_dir": tmp_path, "quiet": True, "seed": 3, **settings}))
 
 
-FIXED = ("dropout=0", "optimizer=adam", "batch_size=64", "activation=relu")
+FIXED = ("dropout=0", "optimizer=adam", "batch_size=64", "activation=relu", "augment=none")
 
 # Dies or raises once, in the process that is not the leader's, in the second epoch of the first trial.
 MORTAL = """

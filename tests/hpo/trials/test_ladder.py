@@ -66,6 +66,17 @@ def test_where_no_more_come_the_best_of_each_rung_goes_on_however_few_there_are(
     assert ladder.next_to_go_on(closing=True) == "b"
 
 
+def test_those_far_behind_are_hopeless() -> None:
+    ladder = Ladder((1, 3))
+    for n in range(9):
+        came(ladder, f"t{n}", 1, n / 10)
+    assert ladder.hopeless() == ["t1", "t0"]  # three may go on, and four more wait
+    ladder.leave("t1")
+    assert ladder.hopeless() == ["t0"]
+    came(ladder, "high", 3, 0.1)
+    assert ladder.hopeless() == ["t0"]
+
+
 def test_without_rungs_nobody_goes_on() -> None:
     ladder = Ladder(())
     ladder.add("a", {1: 0.5})

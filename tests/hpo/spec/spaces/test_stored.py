@@ -5,7 +5,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.search_space import search_space
-from hpo.spec.spaces.stored import parse_distribution, stored_space
+from hpo.spec.spaces.stored import checksum, parse_distribution, stored_space
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,6 @@ def test_a_stored_space_takes_the_place_of_todays_with_its_defaults_moved_into_i
     assert list(begun.distributions) == ["lr", "optimizer"] and begun.default == {"lr": 0.01, "optimizer": "sgd"}
     assert stored_space(space, {}) == space
     own = {key: str(distribution) for key, distribution in space.distributions.items()}
-    assert stored_space(space, own).distributions == space.distributions
+    assert stored_space(space, own, checksum(own)).distributions == space.distributions
+    with pytest.raises(ValueError, match="checksum"):
+        stored_space(space, {**own, "lr": str(FloatDistribution(1e-4, 2e-2, log=True))}, checksum(own))
