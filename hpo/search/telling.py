@@ -62,13 +62,11 @@ class Teller:
 
     def is_short_of_memory(self, asked: AskedTrial) -> bool:
         """Whether its last report says that it ran out of memory."""
-        last = self._last.get(asked.trial_id)
-        return last is not None and last.state == TrialState.OUT_OF_MEMORY
+        return self._is(asked, TrialState.OUT_OF_MEMORY)
 
     def is_paused(self, asked: AskedTrial) -> bool:
         """Whether its last report says that it waits on a rung."""
-        last = self._last.get(asked.trial_id)
-        return last is not None and last.state == TrialState.PAUSED
+        return self._is(asked, TrialState.PAUSED)
 
     def epochs(self, asked: AskedTrial) -> int:
         """The epochs of its last report."""
@@ -113,6 +111,10 @@ class Teller:
         """The trial is over, because its worker was lost for good."""
         last = self._last.get(asked.trial_id) or TrialReport(trial_id=asked.trial_id, state=TrialState.FAILED)
         self._finish(asked, replace(last, state=TrialState.FAILED, error=error, retries=retries))
+
+    def _is(self, asked: AskedTrial, state: TrialState) -> bool:
+        last = self._last.get(asked.trial_id)
+        return last is not None and last.state == state
 
     def _finish(self, asked: AskedTrial, report: TrialReport) -> None:
         if note := self._notes.pop(asked.trial_id, ""):

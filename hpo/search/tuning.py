@@ -40,7 +40,6 @@ from hpo.store.stored_run import read_records
 from hpo.store.study_db import open_storage, open_study, quiet_optuna
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
-from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REQUEST, GroupRequest, TrialListener
 from hpo.trials.objectives import directions, values
@@ -183,7 +182,7 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
         study.enqueue_trial(model.space.default)
     # Drivers that begin at the same moment are not to try the same configurations.
     seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
-    seed_sampler(study, spec.sampler, seed, rungs(spec.epochs) if spec.stops_early else ())
+    seed_sampler(study, spec.sampler, seed, spec.rungs)
     return study
 
 
@@ -217,13 +216,12 @@ def _make_searcher(
         seed=spec.seed,
     )
     teller = Teller(study, ReportRecorder(search.recorder, columns), spec.objective, patience)
-    stops = rungs(spec.epochs) if spec.stops_early else ()
     return StudySearcher(
         groups,
         teller,
         gpus=plan.gpus_per_trial,
-        ladder=_make_ladder(() if is_fused else stops, done),
-        rungs=stops if is_fused else (),
+        ladder=_make_ladder(() if is_fused else spec.rungs, done),
+        rungs=spec.rungs if is_fused else (),
         deadline=search.deadline,
     )
 

@@ -34,7 +34,6 @@ from hpo.system.interrupt import interruptible, saying
 from hpo.system.logs import logged_to
 from hpo.system.streams import tell
 from hpo.system.text import describe_error
-from hpo.trials.asha import rungs
 from hpo.trials.finalists import choose, final_seeds, order
 from hpo.trials.ranking import Ranked, rank
 from hpo.trials.records import TrialRecord
@@ -134,7 +133,7 @@ class Session:
         work = Work(
             trials=self.plan.total_trials,
             epochs=search.epochs,
-            rungs=rungs(search.epochs) if search.stops_early else (),
+            rungs=search.rungs,
             networks=len(self.plan.models) * finals.finalists * finals.final_seeds,
             budget_s=search.budget_s,
         )

@@ -14,7 +14,6 @@ from hpo.spec.spaces.stored import checksum
 from hpo.store.study_file import describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
-from hpo.trials.asha import rungs
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -31,7 +30,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "notices": list(plan.notices),
         "early_stopping": {
             "scheduler": "asha" if plan.spec.search.stops_early else "none",
-            "rungs": list(rungs(plan.spec.search.epochs)) if plan.spec.search.stops_early else [],
+            "rungs": list(plan.spec.search.rungs),
         },
         "resources": {
             "device": plan.device,
@@ -47,7 +46,7 @@ def describe(plan: Plan) -> dict[str, Any]:
 
 
 def _describe_model(model: ModelPlan) -> dict[str, Any]:
-    space = {key: str(distribution) for key, distribution in model.space.distributions.items()}
+    space = model.space.texts()
     return {
         "parameters": model.parameters,
         "precision": model.precision,

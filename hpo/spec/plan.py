@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from hpo.spec.spaces.search_space import Space
 from hpo.spec.study import StudySpec
 from hpo.system.text import printable
-from hpo.trials.asha import rungs
 from hpo.trials.ranking import RankBy
 from trainers.data.dataset import Dataset
 
@@ -109,10 +108,9 @@ class Plan:
 
     def _early_stopping(self) -> str:
         search = self.spec.search
-        stops = rungs(search.epochs) if search.stops_early else ()
-        if not stops:
+        if not search.rungs:
             return "no early stopping"
-        epochs = f"epoch{'s' if len(stops) > 1 else ''} {', '.join(map(str, stops))}"
+        epochs = f"epoch{'s' if len(search.rungs) > 1 else ''} {', '.join(map(str, search.rungs))}"
         return f"asha: the best third goes on after {epochs}"
 
     def _resources(self) -> str:
@@ -134,7 +132,7 @@ class Plan:
 def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
     """What all drivers of a study must agree on, as plain values."""
     return {
-        "space": {key: str(distribution) for key, distribution in model.space.distributions.items()},
+        "space": model.space.texts(),
         "epochs": plan.spec.search.epochs,
         "data": dict(plan.dataset.hashes),
         "precision": model.precision,

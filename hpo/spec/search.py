@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, check_name, check_seed, choice, seconds, unknown
 from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
 from hpo.system.errors import UserError
+from hpo.trials.asha import rungs
 from hpo.trials.objectives import OBJECTIVES, SEVERAL
 from models import MODELS, is_known
 from models.own import check_own, is_file
@@ -114,6 +115,11 @@ class SearchSpec:
         if len(self.objective) > 1:
             return False
         return self.scheduler == "asha" or (self.scheduler == "auto" and self.sampler in ("auto", "tpe", "random"))
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epochs at which trials are compared; none where no trial is stopped early."""
+        return rungs(self.epochs) if self.stops_early else ()
 
 
 def _checked_models(models: tuple[str, ...]) -> tuple[str, ...]:

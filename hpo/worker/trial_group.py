@@ -96,11 +96,12 @@ class TrialGroup:
     def _judge(self) -> None:
         """Saves the trials that are left, where that is due, and ends those that train no more."""
         is_late = time.time() >= self.settings.deadline
-        on_rung, is_last = self.epochs in self.settings.rungs, self.epochs >= self.settings.epochs
+        is_last = self.epochs >= self.settings.epochs
+        halves = self.settings.halving > 0 and self.epochs in self.settings.rungs
         sound = [trial for trial in self.left if not trial.has_diverged]
-        if is_late or is_last or on_rung or self._pauses or is_due(self.epochs):
+        if is_late or is_last or halves or self._pauses or is_due(self.epochs):
             self._save(sound)
-        going_on = self._survivors(sound) if on_rung and self.settings.halving else sound
+        going_on = self._survivors(sound) if halves else sound
         for trial in self.left:
             if trial.has_diverged:
                 trial.end(TrialState.DIVERGED, f"loss is not finite in epoch {trial.epochs}")

@@ -37,6 +37,10 @@ class Space:
     distributions: Distributions
     default: dict[str, Any]
 
+    def texts(self) -> dict[str, str]:
+        """Returns its distributions as study.json keeps them; `stored_space` reads them back."""
+        return {key: str(distribution) for key, distribution in self.distributions.items()}
+
 
 def base_space(model: str) -> Space:
     """The architecture's own space: the common one, without what its callable does not take.

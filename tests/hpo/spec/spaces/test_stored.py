@@ -45,7 +45,7 @@ def test_a_stored_space_takes_the_place_of_todays_with_its_defaults_moved_into_i
     )
     assert list(begun.distributions) == ["lr", "optimizer"] and begun.default == {"lr": 0.01, "optimizer": "sgd"}
     assert stored_space(space, {}) == space
-    own = {key: str(distribution) for key, distribution in space.distributions.items()}
+    own = space.texts()
     assert stored_space(space, own, checksum(own)).distributions == space.distributions
     with pytest.raises(ValueError, match="checksum"):
         stored_space(space, {**own, "lr": str(FloatDistribution(1e-4, 2e-2, log=True))}, checksum(own))
