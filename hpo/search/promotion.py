@@ -75,7 +75,8 @@ class Promotions:
             self._paused[asked.trial_id] = asked
             self.ladder.wait(asked.trial_id, self.teller.epochs(asked))
         for trial_id in self.ladder.hopeless():
-            self._end(trial_id)
+            if self._paused[trial_id].request.number != FIRST_TRIAL:
+                self._end(trial_id)
         return [asked for asked in trials if asked not in paused]
 
     def end(self) -> None:

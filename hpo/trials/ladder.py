@@ -8,7 +8,9 @@ worse ones have come after it.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from hpo.trials.asha import REDUCTION_FACTOR
 
@@ -21,6 +23,8 @@ class Ladder:
     def __init__(self, rungs: Sequence[int], factor: int = REDUCTION_FACTOR) -> None:
         """rungs: in epochs, rising; none where no trial pauses. factor: one in so many goes on."""
         self.rungs, self.factor = tuple(rungs), factor
+        # (minus the value, the trial) of all that came to a rung: the best first, of equal ones the first that came.
+        self._ranked: dict[int, list[tuple[float, str]]] = {rung: [] for rung in self.rungs}
         self._values: dict[int, dict[str, float]] = {rung: {} for rung in self.rungs}
         self._waiting: dict[str, int] = {}
 
@@ -28,7 +32,7 @@ class Ladder:
         """Adds what a trial reached: validation accuracy by epoch. Values that are not on a rung are passed over."""
         for rung in self.rungs:
             if (value := curve.get(rung)) is not None:
-                self._values[rung][trial_id] = value
+                self._place(rung, trial_id, value)
 
     def wait(self, trial_id: str, rung: int) -> None:
         """The trial waits on this rung. Its value there was added before."""
@@ -42,8 +46,8 @@ class Ladder:
         """Returns the trials that wait so far behind that they are not likely to go on: a checkpoint costs space."""
         return [
             trial_id
-            for rung, values in self._values.items()
-            for trial_id in self._ranked(rung)[len(values) // self.factor + SPARE :]
+            for rung, ranked in self._ranked.items()
+            for _, trial_id in ranked[len(ranked) // self.factor + SPARE :]
             if self._waiting.get(trial_id) == rung
         ]
 
@@ -53,13 +57,18 @@ class Ladder:
         closing: no new trials come, so that the best trial of each rung goes on, however few there are.
         """
         for rung in reversed(self.rungs):
-            count = max(len(self._values[rung]) // self.factor, int(closing))
-            for trial_id in self._ranked(rung)[:count]:
+            ranked = self._ranked[rung]
+            for _, trial_id in ranked[: max(len(ranked) // self.factor, int(closing))]:
                 if self._waiting.get(trial_id) == rung:
                     return trial_id
         return None
 
-    def _ranked(self, rung: int) -> list[str]:
-        """Returns the trials that came to the rung, the best first."""
-        values = self._values[rung]
-        return sorted(values, key=lambda trial_id: -values[trial_id])
+    def _place(self, rung: int, trial_id: str, value: float) -> None:
+        """Ranks the trial on the rung; a trial that begins anew may come there a second time."""
+        before = self._values[rung].get(trial_id)
+        if before == value:
+            return
+        if before is not None:
+            self._ranked[rung].remove((-before, trial_id))
+        self._values[rung][trial_id] = value
+        insort(self._ranked[rung], (-value, trial_id), key=itemgetter(0))

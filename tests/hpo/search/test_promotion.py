@@ -68,6 +68,15 @@ def test_when_no_more_come_the_rest_is_stopped_where_it_stands(study: optuna.Stu
     assert study.trials[1].intermediate_values == {1: 0.7, 2: 0.72, 3: 0.8, 4: 0.81, 5: 0.82}
 
 
+def test_those_far_behind_end_at_once_but_for_the_first_trial(study: optuna.Study) -> None:
+    s = pausing(study, wanted=9, at_once=1)
+    s.promotions.ladder.factor = 99  # none goes on, and four wait
+    for n in range(7):
+        train(s, str(n), 0.1 + n / 10)  # each is better than all before
+    assert [trial_id for trial_id, *_ in s.teller.listener.ended] == ["cnn-0001", "cnn-0002"]
+    assert s.promotions.numbers() == {0, 3, 4, 5, 6}
+
+
 def test_a_worker_that_is_free_takes_up_the_best_while_others_still_run(study: optuna.Study) -> None:
     s = pausing(study, wanted=3, at_once=3)
     train(s, "a", 0.3, state="completed")
