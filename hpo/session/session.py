@@ -55,17 +55,18 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
         folder = existing or _made(plan)
         if not existing:
             at_end.callback(folder.unlock)
-        folder.logs.mkdir(exist_ok=True)
-        checkpoints = _checkpoints(plan.spec.resources.storage_path, folder)
-        at_end.enter_context(logged_to(folder.logs / "hpo.log"))
         command = resume_command(folder.path.name, plan.spec.output, plan.spec.search.model)
         judge = Judge(plan.total_trials, command)
-        if existing:
-            with saying(lambda: f"interrupted; go on with: {command}"):
-                _mend(plan, folder, checkpoints)
-            # Only now: a run that cannot be mended keeps the study.json of its last session.
-            _add_session(folder, plan)
         last_words = LastWords(folder, judge, plan.rank_by)
+        # Until an older run is mended nothing of it is written: its files may be all that is left of a trial.
+        with saying((lambda: f"interrupted; go on with: {command}") if existing else last_words.interrupted):
+            folder.logs.mkdir(exist_ok=True)
+            checkpoints = _checkpoints(plan.spec.resources.storage_path, folder)
+            at_end.enter_context(logged_to(folder.logs / "hpo.log"))
+            if existing:
+                _mend(plan, folder, checkpoints)
+                # Only now: a run that cannot be mended keeps the study.json of its last session.
+                _add_session(folder, plan)
         at_end.enter_context(saying(last_words.interrupted))
         at_end.enter_context(_errors_kept(folder))
         yield Session(plan, folder, checkpoints, judge, last_words)
