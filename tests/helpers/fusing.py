@@ -75,3 +75,18 @@ def assert_equal(curve: Sequence[EpochResult], other: Sequence[EpochResult], mos
             assert getattr(one, name) == pytest.approx(getattr(two, name), abs=most)
         for name in ("train_accuracy", "val_accuracy"):
             assert getattr(one, name) == pytest.approx(getattr(two, name), abs=1e-12)
+
+
+def assert_as_alone(
+    run: tuple[FusedTrainer, Sequence[Sequence[EpochResult]]],
+    place: int,
+    make_model: Make,
+    data: TrainingData,
+    config: TrainConfig,
+    epochs: int = 2,
+) -> None:
+    """The trial at this place of a fused run, a trainer and its last epochs, is what it is when trained alone."""
+    trainer, results = run
+    alone, curve = single(make_model, data, config, epochs)
+    assert_equal([epoch[place] for epoch in results], curve[-len(results) :])
+    assert_same(trainer.weights(place), alone.weights())

@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers.fusing import assert_equal, assert_same, configs, digits_in_doubles, fused, in_doubles, make, single
+from tests.helpers.fusing import (
+    assert_as_alone,
+    configs,
+    digits_in_doubles,
+    fused,
+    in_doubles,
+    make,
+)
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.data.splits import TrainingData
@@ -46,27 +53,21 @@ def test_each_trial_has_its_own_value(feature: str, optimizer: str, doubles: Tra
     own = settings(feature, optimizer=optimizer, schedule="wsd", epochs=3)
     trainer, results = fused([NETWORK] * 3, doubles, own)
     for trial, config in enumerate(own):
-        alone, curve = single(NETWORK, doubles, config)
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, NETWORK, doubles, config)
 
 
 def test_beta1_is_that_of_all(doubles: TrainingData) -> None:
     own = configs(optimizer="adamw", beta1=0.7)
     trainer, results = fused([NETWORK] * 3, doubles, own)
     for trial, config in enumerate(own):
-        alone, curve = single(NETWORK, doubles, config)
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, NETWORK, doubles, config)
 
 
 @pytest.mark.parametrize("augment", ["shift", "shift-flip"])
 def test_images_of_one_trial_move_as_if_it_were_alone(augment: str, doubles: TrainingData) -> None:
     config = TrainConfig(batch_size=32, augment=augment)
     trainer, results = fused([NETWORK], doubles, [config])
-    alone, curve = single(NETWORK, doubles, config)
-    assert_equal([epoch[0] for epoch in results], curve)
-    assert_same(trainer.weights(), alone.weights())
+    assert_as_alone((trainer, results), 0, NETWORK, doubles, config)
 
 
 @pytest.mark.parametrize("stay", [(2, 0), (1,)])
@@ -76,9 +77,7 @@ def test_trials_that_leave_change_nothing_for_those_that_stay(stay: tuple[int, .
     trainer.keep(stay)
     rest = [trainer.step() for _ in range(2)]
     for place, trial in enumerate(stay):
-        alone, curve = single(NETWORK, doubles, own[trial], epochs=4)
-        assert_equal([epoch[place] for epoch in rest], curve[2:])
-        assert_same(trainer.weights(place), alone.weights())
+        assert_as_alone((trainer, rest), place, NETWORK, doubles, own[trial], epochs=4)
 
 
 def test_trials_go_on_from_their_checkpoints_among_others(doubles: TrainingData, tmp_path: Path) -> None:
@@ -93,9 +92,7 @@ def test_trials_go_on_from_their_checkpoints_among_others(doubles: TrainingData,
     again.load(*(checkpoint.load(tmp_path / f"{trial}.pt") for trial in order))
     rest = [again.step() for _ in range(2)]
     for place, trial in enumerate(order):
-        alone, curve = single(NETWORK, doubles, own[trial], epochs=4)
-        assert_equal([epoch[place] for epoch in rest], curve[2:])
-        assert_same(again.weights(place), alone.weights())
+        assert_as_alone((again, rest), place, NETWORK, doubles, own[trial], epochs=4)
 
 
 def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
@@ -104,9 +101,7 @@ def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) 
     trainer, results = fused([NETWORK] * 3, doubles, own)
     assert not results[-1][1].finite
     for trial in (0, 2):
-        alone, curve = single(NETWORK, doubles, own[trial])
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, NETWORK, doubles, own[trial])
 
 
 def test_nothing_is_computed_for_what_no_trial_has(doubles: TrainingData) -> None:

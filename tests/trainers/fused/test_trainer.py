@@ -15,6 +15,7 @@ from models import MODELS
 from models.layers import Dropout
 from tests.helpers.fusing import (
     Make,
+    assert_as_alone,
     assert_equal,
     assert_same,
     configs,
@@ -57,9 +58,7 @@ def test_fused_trials_are_what_single_runs_are(name: str, optimizer: str, double
     network = in_doubles(make(name, dropout=0.0))
     trainer, results = fused([network] * 3, doubles, settings, epochs)
     for trial, config in enumerate(settings):
-        alone, curve = single(network, doubles, config, epochs)
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, network, doubles, config, epochs)
 
 
 def test_they_are_in_float32_too_up_to_rounding(data: TrainingData) -> None:
@@ -78,9 +77,7 @@ def test_a_schedule_is_each_trials_own(schedule: str, optimizer: str, doubles: T
     network = in_doubles(make("mlp_small"))
     trainer, results = fused([network] * 3, doubles, settings, epochs=3)
     for trial, config in enumerate(settings):
-        alone, curve = single(network, doubles, config, epochs=3)
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, network, doubles, config, epochs=3)
 
 
 def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) -> None:
@@ -90,9 +87,7 @@ def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) 
     trainer, results = fused([network] * 3, doubles, settings)
     assert not results[-1][1].finite
     for trial in (0, 2):
-        alone, curve = single(network, doubles, settings[trial])
-        assert_equal([epoch[trial] for epoch in results], curve)
-        assert_same(trainer.weights(trial), alone.weights())
+        assert_as_alone((trainer, results), trial, network, doubles, settings[trial])
 
 
 class Numbers:
@@ -178,9 +173,7 @@ def test_trials_that_leave_change_nothing_for_those_that_stay(
     rest = [trainer.step() for _ in range(2)]
     assert len(rest[0]) == 2 and trainer.net.parameters["0.weight"].shape[0] == 2
     for place, trial in enumerate(stay):
-        alone, curve = single(network, doubles, settings[trial], epochs=4)
-        assert_equal([epoch[place] for epoch in rest], curve[2:])
-        assert_same(trainer.weights(place), alone.weights())
+        assert_as_alone((trainer, rest), place, network, doubles, settings[trial], epochs=4)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw", "each"])
@@ -197,9 +190,7 @@ def test_a_trial_goes_on_from_its_checkpoint_among_others(
     again.load(*(checkpoint.load(tmp_path / f"{trial}.pt") for trial in (2, 1)))
     rest = [again.step() for _ in range(2)]
     for place, trial in enumerate((2, 1)):
-        alone, curve = single(network, doubles, settings[trial], epochs=4)
-        assert_equal([epoch[place] for epoch in rest], curve[2:])
-        assert_same(again.weights(place), alone.weights())
+        assert_as_alone((again, rest), place, network, doubles, settings[trial], epochs=4)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(data: TrainingData) -> None:
