@@ -27,9 +27,9 @@ COMMANDS = {
 def console() -> int:
     """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
     from hpo.system.interrupt import answer_signals, ignore_signals
-    from hpo.system.streams import prepare_streams, speak_utf8
+    from hpo.system.streams import prepare_streams, restart_in_utf8_mode
 
-    speak_utf8()
+    restart_in_utf8_mode()
     prepare_streams()
     if sys.argv[1:2] == ["run"]:
         answer_signals()

@@ -13,9 +13,9 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
     from hpo.system.interrupt import answer_signals
-    from hpo.system.streams import prepare_streams, speak_utf8
+    from hpo.system.streams import prepare_streams, restart_in_utf8_mode
 
-    speak_utf8()
+    restart_in_utf8_mode()
     prepare_streams()
     answer_signals()
 

@@ -17,8 +17,8 @@ from hpo.spec.spaces.search_space import configuration
 from hpo.store.model_file import arguments, data_key
 from hpo.store.run_folder import check_free
 from hpo.store.study_file import describe_data
-from hpo.system.errors import FAILED, INTERRUPTED, UserError
-from hpo.system.interrupt import interrupting
+from hpo.system.errors import FAILED, UserError
+from hpo.system.interrupt import interrupted_code, interrupting
 from hpo.system.machine import describe_machine
 from hpo.system.text import say
 from hpo.trials.records import TrialRecord, TrialState
@@ -55,10 +55,10 @@ def run_fit(spec: FitSpec) -> int:
     folder = _create(spec, plan)
     if not spec.quiet:
         _show(plan)
-    fitted, wall_time_s, interrupted = _train(plan, folder, spec.quiet)
+    fitted, wall_time_s, signalled = _train(plan, folder, spec.quiet)
     record = _record(folder.path.name, plan, fitted, wall_time_s)
     folder.finish(fitted, record, plan.dataset, plan.setup.train)
-    return _end(spec, folder, record, interrupted)
+    return _end(spec, folder, record, signalled)
 
 
 def _plan(spec: FitSpec) -> TrainingPlan:
@@ -146,13 +146,13 @@ def _in_use(config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in idle}
 
 
-def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[FitResult, float, bool]:
+def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[FitResult, float, int]:
     """Trains, and keeps every epoch when it ends. Ctrl-C or SIGTERM ends the training with what there is.
 
-    Returns the result, the seconds it took, and whether it was interrupted. An error before the end of the first epoch
-    leaves no folder.
+    Returns the result, the seconds it took, and the exit code of a signal, 0 without one. An error before the end of
+    the first epoch leaves no folder.
     """
-    started, interrupted, fitted = time.perf_counter(), False, FitResult()
+    started, signalled, fitted = time.perf_counter(), 0, FitResult()
     with EpochBar(plan.epochs, quiet) as bar, interrupting():
 
         def report(so_far: FitResult) -> None:
@@ -163,13 +163,13 @@ def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[Fit
 
         try:
             train_model(plan.setup, plan.dataset, report, watch=bar.within, epochs=plan.epochs)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            signalled = interrupted_code(error)
         except Exception:
             if not fitted.curve:
                 folder.discard()
             raise
-    return fitted, time.perf_counter() - started, interrupted
+    return fitted, time.perf_counter() - started, signalled
 
 
 def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
@@ -191,7 +191,7 @@ def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float
     )
 
 
-def _end(spec: FitSpec, folder: TrainingFolder, record: TrialRecord, interrupted: bool) -> int:
+def _end(spec: FitSpec, folder: TrainingFolder, record: TrialRecord, signalled: int) -> int:
     """Prints the last lines; returns the exit code."""
     if not spec.quiet and record.best_epoch is not None:
         best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
@@ -201,9 +201,9 @@ def _end(spec: FitSpec, folder: TrainingFolder, record: TrialRecord, interrupted
         say(f"To test it, once: hpo evaluate {arguments(folder.path, record.model)}")
     elif spec.quiet:
         print(folder.path)
-    if interrupted:
+    if signalled:
         print(f"hpo: interrupted; the epochs that were trained are in {folder.path}", file=sys.stderr)
-        return INTERRUPTED
+        return signalled
     if record.state == TrialState.DIVERGED:
         print(f"hpo: the loss is not finite in epoch {record.epochs}; use a lower --lr", file=sys.stderr)
         return FAILED

@@ -26,6 +26,7 @@ from hpo.store.run_folder import RunFolder
 from hpo.system.text import describe_error
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord
+from hpo.views.formats import plural, seconds
 from hpo.worker.final import FinalOutcome
 from models import build_model
 from trainers import checkpoint
@@ -120,7 +121,7 @@ class Finals:
         if outcome.warning:
             logger.warning("%s: %s", network.name, outcome.warning)
         self._kept += 1
-        how = outcome.error or f"{outcome.epochs} epochs, {outcome.train_s:.1f} s"
+        how = outcome.error or f"{plural(outcome.epochs, 'epoch')}, {seconds(outcome.train_s)}"
         count = f"[{self._kept}/{len(self.untrained)}]"
         self._tell(f"{count} final of {network.record.trial_id}, seed {network.seed}: {how}")
 

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.session.outcome import RunState
+from hpo.session.outcome import Outcome, RunState
+from hpo.store.csv_tables import leaderboard_frame, trials_frame
 from hpo.system.errors import FAILED
 from hpo.system.interrupt import interrupted_code
+from hpo.trials.ranking import Ranked
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from hpo.session.outcome import Outcome
-    from hpo.trials.ranking import Ranked
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,6 @@ class StudyResult:
 
     @classmethod
     def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
-        from hpo.store.csv_tables import leaderboard_frame, trials_frame
-
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None
         leaderboard = leaderboard_frame(ranked, outcome.finalists)

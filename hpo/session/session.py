@@ -53,18 +53,19 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
     in study.json, and is never shown as a mistake of the user's.
     """
     with ExitStack() as at_end:
-        folder = _taken_over(existing, plan) if existing else _made(plan)
+        folder = existing or _made(plan)
         if not existing:
             at_end.callback(folder.unlock)
-        command = resume_command(folder.path.name, plan.spec.output, plan.spec.search.model)
-        judge = Judge(plan.total_trials, command)
-        last_words = LastWords(folder, judge, plan.rank_by)
-        at_end.enter_context(saying(last_words.interrupted))
         folder.logs.mkdir(exist_ok=True)
         checkpoints = _checkpoints(plan.spec.resources.storage_path, folder)
         at_end.enter_context(logged_to(folder.logs / "hpo.log"))
         if existing:
             _mend(plan, folder, checkpoints)
+            # Only now: a run that cannot be mended keeps the study.json of its last session.
+            _add_session(folder, plan)
+        judge = Judge(plan.total_trials, resume_command(folder.path.name, plan.spec.output, plan.spec.search.model))
+        last_words = LastWords(folder, judge, plan.rank_by)
+        at_end.enter_context(saying(last_words.interrupted))
         at_end.enter_context(_errors_kept(folder))
         yield Session(plan, folder, checkpoints, judge, last_words)
 
@@ -176,15 +177,14 @@ def _made(plan: Plan) -> RunFolder:
     return folders.create(output.results_dir, output.name, study_json.describe(plan), plan.spec.search.model)
 
 
-def _taken_over(folder: RunFolder, plan: Plan) -> RunFolder:
-    """The folder of a run that is resumed, with this session in its study.json."""
+def _add_session(folder: RunFolder, plan: Plan) -> None:
+    """Adds this session to the study.json of a run that is resumed."""
     study = study_json.resumed(folder.read_study(), plan)
     try:
         folder.write_study(study)
     except OSError as error:
         name = plan.spec.output.resume
         raise UserError(f"--resume {name}: {folder.path} cannot be written ({error})") from error
-    return folder
 
 
 def _checkpoints(storage_path: str | None, folder: RunFolder) -> Checkpoints:

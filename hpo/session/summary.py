@@ -14,7 +14,7 @@ from hpo.system.text import say
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
-from hpo.views.formats import duration
+from hpo.views.formats import duration, plural
 from hpo.views.tables import best_table, finals_table
 
 
@@ -58,7 +58,7 @@ def _show_files(winner: TrialRecord, folder: RunFolder, outcome: Outcome) -> Non
 
 def _show_finals(finalists: Sequence[Finalist]) -> None:
     count = max(len(finalist.seeds) for finalist in finalists)
-    say(f"Finals: trained anew, on validation images too, with {count} seed{'s' if count > 1 else ''}, and tested once")
+    say(f"Finals: trained anew, on validation images too, with {plural(count, 'seed')}, and tested once")
     console().print(finals_table(finalists))
     if len(finalists) > 1:
         say("= not to be told from the first")
@@ -71,7 +71,3 @@ def _show_times(outcome: Outcome, plan: Plan) -> None:
     say(f"time:    {duration(times.elapsed_s)} with {plan.at_once} at once: {times.words()}{finals}")
     if advice := times.advice(plan.spec.data.train_size is None):
         say(advice)
-
-
-def _list(epochs: tuple[int, ...]) -> str:
-    return f"epoch{'s' if len(epochs) > 1 else ''} {', '.join(map(str, epochs))}"

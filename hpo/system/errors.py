@@ -8,7 +8,7 @@ from cyclopts import CycloptsError
 
 from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED, ClusterError
 from hpo.system.interrupt import interrupted_code
-from hpo.system.streams import leads_nowhere
+from hpo.system.streams import silence_stdout
 from hpo.system.text import on_one_line, printable
 from models.errors import ModelError
 from trainers.errors import DataError
@@ -43,9 +43,9 @@ EXPECTED_ERRORS = (CycloptsError, *USER_ERRORS, KeyboardInterrupt, OSError)
 def report_error(error: BaseException) -> int:
     """Prints one of the EXPECTED_ERRORS as a command does; returns the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        return interrupted_code()
+        return interrupted_code(error)
     if isinstance(error, BrokenPipeError):  # the reader of the output has gone (`| head`)
-        leads_nowhere()
+        silence_stdout()
         return FAILED
     print(f"hpo: {user_message(error)}", file=sys.stderr)
     if not isinstance(error, OSError):
@@ -53,7 +53,7 @@ def report_error(error: BaseException) -> int:
     try:  # what could not be written is lost; Python would complain of it once more at exit
         sys.stdout.flush()
     except OSError:
-        leads_nowhere()
+        silence_stdout()
     return FAILED
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from cluster.errors import INTERRUPTED, SIGNALLED
@@ -27,9 +27,9 @@ class _Guard:
 
     def __init__(self) -> None:
         self.first, self.event = 0, threading.Event()
-        self.patient = self.is_over = False
-        self._word = threading.Lock()  # who has it says how the run ended, and nobody else
-        self.last_words: Callable[[], str] = lambda: "interrupted; nothing was begun"
+        self._is_patient = self._is_over = False
+        self._exit_message = threading.Lock()  # who has it says how the run ended, and nobody else
+        self._last_words: Callable[[], str] = lambda: "interrupted; nothing was begun"
 
     def install(self) -> None:
         reader, writer = os.pipe()
@@ -39,36 +39,68 @@ class _Guard:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         threading.Thread(target=self._listen, args=(reader,), name="signals", daemon=True).start()
 
+    def finish(self) -> None:
+        """Ignores all signals from now on; see `ignore_signals`."""
+        if self._is_over:
+            return
+        if not self._claim_exit_message():
+            threading.Event().wait()
+        self._is_over = True
+        # Python puts its own handlers back while it ends, which would end it by the signal; what is ignored stays so.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+    @contextmanager
+    def saying(self, words: Callable[[], str]) -> Iterator[None]:
+        before, self._last_words = self._last_words, words
+        try:
+            yield
+        finally:
+            self._last_words = before
+
+    @contextmanager
+    def interruptible(self) -> Iterator[threading.Event]:
+        self._is_patient = True
+        try:
+            yield self.event
+        finally:
+            # What comes after the block is as quick as it was slow: it is not cut off in the middle.
+            self._is_patient = self.event.is_set()
+
     def _listen(self, reader: int) -> None:
         while True:
             for number in os.read(reader, 64):
                 if number in _SIGNALS:
                     self._answer(number)
 
-    def take_the_word(self) -> bool:
-        return self._word.acquire(blocking=False)
-
     def _answer(self, number: int) -> None:
         if self.first:
             _end_at_once(exit_code(self.first))
-        if self._word.locked():
+        if self._exit_message.locked():
             return  # the run is over, and says so just now
         self.first = number
         self.event.set()
-        timer = threading.Timer(GRACE_S if self.patient else 0.0, self._end)
+        timer = threading.Timer(GRACE_S if self._is_patient else 0.0, self._end)
         timer.daemon = True
         timer.start()
 
     def _end(self) -> None:
         """Says what is to be said, and leaves."""
-        if not self.take_the_word():
+        if not self._claim_exit_message():
             return
         with suppress(Exception):  # nothing may keep the process from ending
-            print(f"hpo: {self.last_words()}", file=sys.stderr, flush=True)
+            print(f"hpo: {self._last_words()}", file=sys.stderr, flush=True)
         _end_at_once(exit_code(self.first))
+
+    def _claim_exit_message(self) -> bool:
+        return self._exit_message.acquire(blocking=False)
 
 
 _guard: _Guard | None = None
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM in a block that is `interrupting`."""
 
 
 def answer_signals() -> None:
@@ -83,68 +115,35 @@ def answer_signals() -> None:
 def ignore_signals() -> None:
     """The run is over: a signal that comes now has nothing to interrupt. Where one has and its grace is over, this does
     not return: what there is to say is being said, and the process ends."""
-    if _guard is None or _guard.is_over:
-        return
-    if not _guard.take_the_word():
-        threading.Event().wait()
-    _guard.is_over = True
-    # Python puts its own handlers back while it ends, which would end it by the signal; what is ignored stays so.
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    if _guard is not None:
+        _guard.finish()
 
 
-@contextmanager
-def saying(words: Callable[[], str]) -> Iterator[None]:
+def saying(words: Callable[[], str]) -> AbstractContextManager[None]:
     """What is done and said last where a command is ended within the block: `words` is called in another thread."""
-    if _guard is None:
-        yield
-        return
-    before, _guard.last_words = _guard.last_words, words
-    try:
-        yield
-    finally:
-        _guard.last_words = before
+    return nullcontext() if _guard is None else _guard.saying(words)
 
 
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
+def interruptible() -> AbstractContextManager[threading.Event]:
     """An event that the first SIGINT or SIGTERM sets; a second one ends the process.
 
     A command whose block has not ended `GRACE_S` later is ended. Outside the main thread, where Python delivers no
     signals, the event is never set.
     """
     if _guard is not None:
-        _guard.patient = True
-        try:
-            yield _guard.event
-        finally:
-            # What comes after the block is as quick as it was slow: it is not cut off in the middle.
-            _guard.patient = _guard.event.is_set()
-        return
-    event = threading.Event()
-
-    def handle(number: int, frame: Any) -> None:
-        if event.is_set():
-            _end_at_once(exit_code(number))
-        event.set()
-
+        return _guard.interruptible()
     if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        return nullcontext(threading.Event())
+    return _interruptible_here()
 
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does. Nothing is changed outside the main thread."""
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; `interrupted_code` tells them apart. Nothing is changed outside
+    the main thread."""
 
     def handle(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+        raise _Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -156,8 +155,10 @@ def interrupting() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def interrupted_code() -> int:
-    """The exit code of what was interrupted: by which signal, as far as that is known."""
+def interrupted_code(error: KeyboardInterrupt | None = None) -> int:
+    """The exit code of what was interrupted: by which signal, as far as the error or the command's guard knows it."""
+    if isinstance(error, _Terminated):
+        return exit_code(signal.SIGTERM)
     return exit_code(_guard.first) if _guard is not None and _guard.first else INTERRUPTED
 
 
@@ -169,6 +170,24 @@ def exit_code(number: int) -> int:
 def in_prompt() -> bool:
     """Whether a person works in this process: a notebook or a Python prompt, which must not end with a run."""
     return hasattr(sys, "ps1") or "ipykernel" in sys.modules
+
+
+@contextmanager
+def _interruptible_here() -> Iterator[threading.Event]:
+    """`interruptible` in a process that is no command: a notebook, or a test."""
+    event = threading.Event()
+
+    def handle(number: int, frame: Any) -> None:
+        if event.is_set():
+            _end_at_once(exit_code(number))
+        event.set()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _noted(number: int, frame: Any) -> None:

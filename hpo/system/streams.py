@@ -8,10 +8,12 @@ import os
 import sys
 from contextlib import suppress
 
+from hpo.system.text import say
+
 logger = logging.getLogger(__name__)
 
 
-def speak_utf8() -> None:
+def restart_in_utf8_mode() -> None:
     """Starts the command anew in Python's UTF-8 mode where the locale (LANG=C, say) has another encoding: Ray takes no
     path with letters that its own lacks. Its workers inherit it."""
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
@@ -36,15 +38,13 @@ def prepare_streams() -> None:
 
 def tell(text: str) -> None:
     """Prints a line of a run that is at work, which goes on where nobody can take it: a full disk, a closed pipe."""
-    from hpo.system.text import say
-
     try:
         say(text)
     except OSError as error:
         logger.warning("standard output: %r", error)
 
 
-def leads_nowhere() -> None:
+def silence_stdout() -> None:
     """From now on standard output is not written to: Python would complain of it once more at exit."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

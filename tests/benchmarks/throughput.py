@@ -6,15 +6,20 @@ Podium's also sets the memory allocator; the sides take turns, and a repetition 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from tests.benchmarks import splits
 from tests.benchmarks.table import Row, row
+
+if TYPE_CHECKING:
+    import torch
 
 EPOCHS = 2
 PRODUCT = 2048  # side of the matrices that the bound is measured with
@@ -74,6 +79,19 @@ def plain(places: Path, name: str, data: Path, images: int, seed: int, validatio
     return throughput(name, data, places, (images, validation), EPOCHS, seed)
 
 
+def product_s(dtype: torch.dtype, side: int, times: int) -> float:
+    """Seconds of this thread for the fastest of some products of `side` x `side` matrices, after a first one."""
+    import torch
+
+    one, other = torch.ones(side, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
+    took = []
+    for _ in range(1 + times):
+        began = time.thread_time()
+        one @ other
+        took.append(time.thread_time() - began)
+    return min(took[1:])
+
+
 def bounds(names: list[str]) -> dict[str, dict[str, float]]:
     """Images per second if a training step were nothing but its multiplications, as fast as large matrices are
     multiplied on one thread: by architecture and precision."""
@@ -81,7 +99,6 @@ def bounds(names: list[str]) -> dict[str, dict[str, float]]:
     from torch.nn import functional as F
     from torch.utils.flop_counter import FlopCounterMode
 
-    from hpo.session.preflight.precision import product_s
     from models import build_model
 
     torch.set_num_threads(1)

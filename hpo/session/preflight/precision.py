@@ -83,12 +83,6 @@ def measured_speedup() -> float:
         torch.set_num_threads(before)
 
 
-def product_s(dtype: torch.dtype, side: int, times: int) -> float:
-    """Seconds of the fastest of some products of `side` x `side` matrices, after a first one."""
-    pair = _matrices(dtype, side)
-    return min([_seconds(*pair) for _ in range(1 + times)][1:])
-
-
 def _matrices(dtype: torch.dtype, side: int) -> tuple[Tensor, Tensor]:
     import torch
 

@@ -55,6 +55,28 @@ def test_an_error_in_a_session_is_kept_and_no_mistake_of_the_users(
     folders.reopen(tmp_path, "a").unlock()  # it is not left locked
 
 
+def test_a_run_that_cannot_be_mended_keeps_its_study_json(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stop"), open_session(plan, None):
+        raise ValueError("stop")
+    before = (tmp_path / "a" / "study.json").read_bytes()
+    (tmp_path / "a" / "trials.jsonl").unlink(missing_ok=True)
+    (tmp_path / "a" / "trials.jsonl").mkdir()
+    folder = folders.reopen(tmp_path, "a")
+    with pytest.raises(UserError, match="cannot be mended"), open_session(plan, folder):
+        pass
+    assert (tmp_path / "a" / "study.json").read_bytes() == before and state(tmp_path) == "failed"
+    folder.unlock()
+
+
+def test_a_resumed_run_has_one_more_session(plan: Plan, tmp_path: Path) -> None:
+    with open_session(plan, None):
+        pass
+    folder = folders.reopen(tmp_path, "a")
+    with open_session(plan, folder):
+        assert state(tmp_path) == "running" and len(folder.read_study()["sessions"]) == 2
+    folder.unlock()
+
+
 def test_a_run_that_misses_nothing_starts_no_ray(plan: Plan, tmp_path: Path) -> None:
     done = record(0, trial_id="mlp_small-0000", model="mlp_small", val_accuracy=0.9, best_epoch=1)
     with open_session(plan, None) as session:

@@ -47,8 +47,9 @@ def test_outside_the_main_thread_nothing_is_changed() -> None:
 
 def test_sigterm_can_be_as_ctrl_c_is() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), interrupting():
+    with pytest.raises(KeyboardInterrupt) as caught, interrupting():
         signal.raise_signal(signal.SIGTERM)
+    assert interrupted_code(caught.value) == 143 and interrupted_code(KeyboardInterrupt()) == 130
     assert signal.getsignal(signal.SIGTERM) is before
 
 

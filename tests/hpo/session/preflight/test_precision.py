@@ -21,6 +21,7 @@ from hpo.session.preflight.precision import (
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
 from models import MODELS
+from tests.benchmarks.throughput import product_s
 
 
 def test_what_is_asked_for_is_taken() -> None:
@@ -43,7 +44,7 @@ def test_the_speed_is_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.get_num_threads() == threads
     torch.set_num_threads(1)
     try:
-        in_float32, in_bf16 = (precision.product_s(dtype, 512, 15) for dtype in (torch.float32, torch.bfloat16))
+        in_float32, in_bf16 = (product_s(dtype, 512, 15) for dtype in (torch.float32, torch.bfloat16))
     finally:
         torch.set_num_threads(threads)
     assert found == pytest.approx(in_float32 / in_bf16, rel=0.5)
