@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.store.csv_tables import leaderboard_frame, trials_frame
+from hpo.store.study_file import RunState
 from hpo.system.errors import FAILED
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked

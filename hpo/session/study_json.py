@@ -8,9 +8,8 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo.session.outcome import RunState
 from hpo.spec.plan import Plan
-from hpo.store.study_file import describe_data
+from hpo.store.study_file import RunState, describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
 from hpo.trials.asha import rungs
