@@ -6,12 +6,11 @@ import os
 import secrets
 import shlex
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from cluster.jobs.package import EXTRA, MIB, PACKAGES, size_of
 from cluster.submit import Job
-from hpo.cli.flags import parse_spec
+from hpo.cli.flags import flag_of, parse_spec, value_of
 from hpo.spec.settings import DataSpec
 from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
@@ -48,8 +47,8 @@ def make_job(line: Sequence[str]) -> Job | None:
         flags += ["--name", name]
     _check_places(spec)
     _check_own_files(spec.search.model)
-    variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
-    if config := _value(line, "--config"):
+    variables = _data(spec.data, flags, extra, value_of(line, "--data-dir") is None)
+    if config := value_of(line, "--config"):
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
     shown = shlex.join(masked(word) if "://" in word else word for word in flags)
@@ -124,18 +123,7 @@ def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:
     """The line without these flags, each of which takes one value."""
     kept, skip = [], False
     for word in line:
-        if not skip and _flag(word) not in flags:
+        if not skip and flag_of(word) not in flags:
             kept.append(word)
-        skip = not skip and _flag(word) in flags and "=" not in word
+        skip = not skip and flag_of(word) in flags and "=" not in word
     return kept
-
-
-def _flag(word: str) -> str:
-    return word.partition("=")[0].replace("_", "-")
-
-
-def _value(line: Sequence[str], flag: str) -> str | None:
-    for word, following in pairwise([*line, ""]):
-        if _flag(word) == flag:
-            return word.partition("=")[2] if "=" in word else following
-    return None
