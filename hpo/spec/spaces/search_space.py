@@ -83,10 +83,6 @@ def base_space(model: str) -> Space:
     return Space(kept, default)
 
 
-def _can_be_set(default: Any) -> bool:
-    return default is REQUIRED or isinstance(default, bool | int | float | str)
-
-
 def search_space(model: str, spec: SearchSpec) -> Space:
     """The architecture's space, narrowed as the spec says: file first, then --range, then --set.
 
