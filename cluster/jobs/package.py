@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cluster import ROOT
 from cluster.errors import ClusterError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
 MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
