@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.host.atomic import half_name, replacing
 
 STATE = "state.json"
-_HALF = f".{STATE}-"  # one that is being written
+_HALF = half_name(STATE)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -64,10 +64,8 @@ def remove(folder: Path) -> None:
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Replaces the state in one step: a kill leaves the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=_HALF)
-    with os.fdopen(handle, "w") as file:
-        json.dump(state, file)
-    os.replace(temporary, folder / STATE)
+    with replacing(folder / STATE) as file:
+        file.write(json.dumps(state).encode())
 
 
 def read_state(folder: Path) -> dict[str, Any]:
