@@ -73,7 +73,7 @@ def dry_run(address: str, run: Job, job: str) -> None:
 
 
 def submit(address: str, run: Job, job: str) -> Jobs:
-    """Starts the run on the cluster; raises ConnectionError or ValueError, in one line, where it cannot."""
+    """Starts the run on the cluster; raises ConnectionError or ClusterError, in one line, where it cannot."""
     jobs = Jobs(address)
     host = urlsplit(address).hostname or ""
     if address.startswith("http://") and host not in ("localhost", "::1") and not host.startswith("127."):

@@ -21,7 +21,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_there(folder: Path) -> bool:
-    """Whether there is a cluster's folder. ValueError where something else is: it is neither read nor removed."""
+    """Whether there is a cluster's folder. ClusterError where something else is: it is neither read nor removed."""
     try:
         found = os.lstat(folder)
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def is_there(folder: Path) -> bool:
 
 
 def make(folder: Path, state: dict[str, Any]) -> None:
-    """Makes the folder, for us alone, with a state in it. ValueError where anything is there or it cannot be made."""
+    """Makes the folder, for us alone, with a state in it. ClusterError where anything is there or it cannot be made."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
@@ -71,7 +71,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 def read_state(folder: Path) -> dict[str, Any]:
     """port, dashboard_port and nodes, each with its pid and when it was born; no nodes where there is no cluster.
 
-    Raises ValueError where the folder or the state is not ours alone, or the state is damaged.
+    Raises ClusterError where the folder or the state is not ours alone, or the state is damaged.
     """
     if not is_there(folder) or not os.path.lexists(folder / STATE):
         return {"nodes": []}

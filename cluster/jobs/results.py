@@ -63,7 +63,7 @@ def unpack(content: bytes, folder: Path) -> bool:
     """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
 
     Returns False where the folder has more finished trials than the archive: the run has gone on here, and nothing is
-    changed. Raises ValueError where the archive is not whole, a driver is at work in the folder, or the folder holds
+    changed. Raises ClusterError where the archive is not whole, a driver is at work in the folder, or the folder holds
     another run of this name; OSError where the disk fails.
     """
     with _opened(content) as archive:
@@ -86,7 +86,7 @@ def trials_in(folder: Path) -> int:
 
 
 def check_same(one: Path, other: Path) -> None:
-    """ValueError where the two folders hold different runs, of one name."""
+    """ClusterError where the two folders hold different runs, of one name."""
     ids = [_run_id(folder) for folder in (one, other)]
     if None not in ids and ids[0] != ids[1]:
         raise ClusterError(

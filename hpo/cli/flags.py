@@ -31,7 +31,7 @@ class _CommandLine:
 def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     """The spec that `argv` asks for; None where it asked for help, which is then printed.
 
-    Raises ValueError, in one line, for whatever is wrong with the flags, the file or the run to resume.
+    Raises UserError, in one line, for whatever is wrong with the flags, the file or the run to resume.
     """
     line = _parse(argv, {}, "")
     if line is None:

@@ -26,7 +26,7 @@ _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # differ on the
 def make_job(line: Sequence[str]) -> Job | None:
     """The job that runs `line`, the flags of hpo/run.py; None where they asked for help, which is then printed.
 
-    Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
+    Raises UserError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
     spec = parse_spec(line)
     if spec is None:
@@ -70,7 +70,7 @@ def _free_name(models: Sequence[str]) -> str:
 
 
 def _check_places(spec: StudySpec) -> None:
-    """ValueError for a place in the job's own folder, which is removed with the job."""
+    """UserError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
     if storage.startswith("sqlite"):
         raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
@@ -79,7 +79,7 @@ def _check_places(spec: StudySpec) -> None:
 
 
 def _check_own_files(models: Sequence[str]) -> None:
-    """ValueError for an architecture FILE.py:NAME whose file does not travel."""
+    """UserError for an architecture FILE.py:NAME whose file does not travel."""
     for name in filter(is_file, models):
         file, project = Path(name.rpartition(":")[0]).resolve(), Path.cwd()
         if not file.is_relative_to(project):
@@ -109,7 +109,7 @@ def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: boo
 
 
 def _travels(flag: str, path: Path) -> bool:
-    """Whether the path is small enough; says so if not. ValueError where it is not there."""
+    """Whether the path is small enough; says so if not. UserError where it is not there."""
     if not path.exists():
         raise UserError(f"{flag} {path}: is not there")
     size = size_of(path)

@@ -32,6 +32,7 @@ class BaselineRun:
 
     @property
     def train(self) -> TrainConfig:
+        """The recipe's settings of the training, with what this run changes."""
         return replace(
             self.recipe.train, seed=self.seed, epochs=self.epochs, precision=self.precision, device=self.device
         )
@@ -39,8 +40,12 @@ class BaselineRun:
 
 def train_baseline(run: BaselineRun) -> dict[str, Any]:
     """Trains the recipe's model on the training split, and tests the weights of the epoch with the best validation
-    accuracy, once. Returns the row for the journal."""
+    accuracy, once.
 
+    Returns the row for the journal: accuracies are fractions in [0, 1], losses mean nats per image, minutes those of
+    training and validation. Its "error" says in which epoch a training diverged. Raises DataError for a data set that
+    cannot be used.
+    """
     recipe = run.recipe
     dataset = _dataset(run.dataset, run.data_dir, recipe.mean, recipe.std)
     fitted = train_model(TrainingSetup(model=recipe.model, train=run.train, arch=recipe.arch), dataset)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def run_baselines(spec: BaselinesSpec) -> None:
     """Trains what the journal lacks, then writes and prints the tables.
 
-    Raises UserError for a system, an architecture, a data set or a folder that cannot be used.
+    Raises UserError for a system, an architecture or a folder that cannot be used, and DataError for such a data set.
     """
     runs, path = _runs(spec), spec.stem.with_suffix(".jsonl")
     todo = runs if spec.again else missing(runs, path)

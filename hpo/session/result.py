@@ -22,7 +22,8 @@ class StudyResult:
     """What came of a run."""
 
     frame: pd.DataFrame
-    """Every trial, ranked, in the columns of trials.csv."""
+    """Every trial, ranked, in the columns of trials.csv. Accuracies are fractions in [0, 1], losses mean nats per
+    image, times seconds."""
     leaderboard: pd.DataFrame
     """The finals, in the columns of leaderboard.csv."""
     best: dict[str, Any] | None
@@ -36,6 +37,7 @@ class StudyResult:
 
     @classmethod
     def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
+        """The result of a session that has ended. folder: results/NAME."""
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None
         leaderboard = leaderboard_frame(ranked, outcome.finalists)

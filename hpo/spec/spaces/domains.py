@@ -45,7 +45,7 @@ def is_number(key: str) -> bool:
 
 
 def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
-    """ValueError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
+    """UserError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise unknown(flag, str(value), _CHOICES[key])
