@@ -55,8 +55,11 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
     """
     with ExitStack() as at_end:
         folder = existing or _made(plan)
+        judge = Judge(plan.total_trials, resume_command(folder.path.name, plan.spec.output, plan.spec.search.model))
+        last_words = LastWords(folder, judge, plan.rank_by)
         if not existing:
             at_end.callback(folder.unlock)
+            at_end.enter_context(saying(last_words.interrupted))
         folder.logs.mkdir(exist_ok=True)
         checkpoints = _checkpoints(plan.spec.resources.storage_path, folder)
         at_end.enter_context(logged_to(folder.logs / "hpo.log"))
@@ -64,9 +67,7 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
             _mend(plan, folder, checkpoints)
             # Only now: a run that cannot be mended keeps the study.json of its last session.
             _add_session(folder, plan)
-        judge = Judge(plan.total_trials, resume_command(folder.path.name, plan.spec.output, plan.spec.search.model))
-        last_words = LastWords(folder, judge, plan.rank_by)
-        at_end.enter_context(saying(last_words.interrupted))
+            at_end.enter_context(saying(last_words.interrupted))
         at_end.enter_context(_errors_kept(folder))
         yield Session(plan, folder, checkpoints, judge, last_words)
 
