@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from cluster.errors import address_error
+
 HOW = "put the cluster's into ~/.ray/auth_token (chmod 600), or name its file in $RAY_AUTH_TOKEN_PATH"
 
 
@@ -40,6 +42,12 @@ def headers() -> dict[str, str]:
     """The headers that a request to the dashboard needs; none without a token."""
     token = os.environ.get("RAY_AUTH_TOKEN") or (token_file().read_text().strip() if token_file().is_file() else "")
     return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def token_error(address: str, had_token: bool) -> ConnectionError:
+    """The cluster at `address` did not take our token, or there was none."""
+    what = "does not take this token" if had_token else "asks for a token"
+    return address_error(address, f"the cluster there {what}: {HOW}")
 
 
 def ensure_token() -> Path:

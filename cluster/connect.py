@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.auth import HOW, own_token, use_token
-from cluster.errors import ClusterError
+from cluster.auth import own_token, token_error, use_token
+from cluster.errors import ClusterError, address_error
 from cluster.host.ports import reach
 from cluster.host.processes import descendants, end_all
 from cluster.host.scratch import scratch_folder
@@ -61,8 +61,7 @@ def _joined(address: str) -> Iterator[Path]:
     try:
         session = _init(address=resolved)
     except (ConnectionError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConnectionError(f"--address {address}: the cluster there cannot be joined ({reason})") from error
+        raise address_error(address, f"the cluster there cannot be joined ({error})") from error
     try:
         yield session
     finally:
@@ -117,7 +116,7 @@ def check_cluster(address: str) -> str:
     try:
         use_token()
     except ConnectionError as error:
-        raise ConnectionError(f"--address {address}: {error}") from error
+        raise address_error(address, str(error)) from error
     resolved = _answering(address)
     _check_versions(address, _metadata(address, resolved))
     return resolved
@@ -134,7 +133,7 @@ def _answering(address: str) -> str:
             raise ClusterError("there is no Ray on this machine to join")
         reach(resolved)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ConnectionError(f"--address {address}: no Ray cluster answers there ({error})") from error
+        raise address_error(address, f"no Ray cluster answers there ({error})") from error
     return resolved
 
 
@@ -145,9 +144,7 @@ def _metadata(address: str, resolved: str) -> dict[str, str]:
     try:
         answer = cluster_metadata(resolved, PATIENCE_S)
     except AuthenticationError as error:
-        had = os.environ.get("RAY_AUTH_MODE") == "token"
-        what = "does not take this token" if had else "asks for a token"
-        raise ConnectionError(f"--address {address}: the cluster there {what}: {HOW}") from error
+        raise token_error(address, os.environ.get("RAY_AUTH_MODE") == "token") from error
     return dict(json.loads(answer or b"{}"))
 
 
@@ -159,9 +156,7 @@ def _check_versions(address: str, metadata: dict[str, str]) -> None:
     for key, version in ours.items():
         what, theirs = key.partition("_")[0].capitalize(), metadata.get(key, version)
         if theirs != version:
-            raise ConnectionError(
-                f"--address {address}: the cluster there has {what} {theirs}, this is {what} {version}"
-            )
+            raise address_error(address, f"the cluster there has {what} {theirs}, this is {what} {version}")
 
 
 def _log(data: dict[str, Any]) -> None:

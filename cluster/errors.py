@@ -13,3 +13,8 @@ class ClusterError(ValueError):
 
     Its text is one line, with the flag.
     """
+
+
+def address_error(address: str, why: str) -> ConnectionError:
+    """What is wrong with the cluster at `address`, in one line, whatever the number of lines in `why`."""
+    return ConnectionError(f"--address {address}: {' '.join(why.split())}")

@@ -69,8 +69,8 @@ def _folder() -> Path:
 def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
     """Starts a cluster and waits until all its nodes have joined.
 
-    Raises ValueError if there is one in `folder`, or something that is not a cluster's, a port is taken, or a node does
-    not come up; nothing is left then.
+    Raises ClusterError if there is one in `folder`, or something that is not a cluster's, a port is taken, or a node
+    does not come up; nothing is left then.
     """
     if not Path("/proc/self/stat").exists():
         raise ClusterError("up: needs Linux, whose /proc tells the cluster's processes from others")
@@ -100,7 +100,7 @@ def up(folder: Path, nodes: int, cpus: int, ports: tuple[int, int]) -> int:
 
 
 def down(folder: Path, quiet: bool = False) -> int:
-    """Ends every process that `up` started; 0 also where there is none. ValueError as `place.read_state`."""
+    """Ends every process that `up` started; 0 also where there is none. ClusterError as `place.read_state`."""
     processes = _alive(folder)
     families = [family for pid in processes for family in (pid, *descendants(pid))]
     for pid in reversed(processes):  # the head last
@@ -115,7 +115,7 @@ def down(folder: Path, quiet: bool = False) -> int:
 
 
 def status(folder: Path) -> int:
-    """Says what is there; 0 for a cluster, FAILED for none. ValueError as `place.read_state`."""
+    """Says what is there; 0 for a cluster, FAILED for none. ClusterError as `place.read_state`."""
     alive = _alive(folder)
     if not alive:
         print("there is no cluster")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from cluster import ROOT
 
 # Ray's processes read these when they start, and Tune reads them when it runs. A user can override each of them.
 # (RAY_AUTH_MODE is left alone. A local Ray then makes a token and asks for it: its ports are open on every interface.)

@@ -73,7 +73,7 @@ def dry_run(address: str, run: Job, job: str) -> None:
 
 
 def submit(address: str, run: Job, job: str) -> Jobs:
-    """Starts the run on the cluster; raises ConnectionError or ValueError, in one line, where it cannot."""
+    """Starts the run on the cluster; raises ConnectionError or ClusterError, in one line, where it cannot."""
     jobs = Jobs(address)
     host = urlsplit(address).hostname or ""
     if address.startswith("http://") and host not in ("localhost", "::1") and not host.startswith("127."):
@@ -131,9 +131,11 @@ def follow(jobs: Jobs, job: str, target: Path, own: str = "") -> int:
 
 def _end(jobs: Jobs, job: str, target: Path, own: str, details: Any) -> int:
     """Brings the results and returns the exit code of a job that has ended."""
+    from ray.job_submission import JobStatus  # not at the top: --help needs no Ray
+
     code = details.driver_exit_code
     if code is None:
-        code = INTERRUPTED if details.status == "STOPPED" else FAILED
+        code = INTERRUPTED if details.status is JobStatus.STOPPED else FAILED
     content = jobs.fetch(job)
     if content is None and code != BAD_INPUT:
         print(f"hpo: the job sent no results; they are on the head, in podium-results/{target.name}", file=sys.stderr)
@@ -141,7 +143,7 @@ def _end(jobs: Jobs, job: str, target: Path, own: str, details: Any) -> int:
     if content is not None:
         brought = unpack(content, target)
         print(f"brought: {target}" if brought else f"kept:    {target}, which has more trials than the job", flush=True)
-    if details.status == "FAILED" and details.driver_exit_code is None:
+    if details.status is JobStatus.FAILED and details.driver_exit_code is None:
         print(f"hpo: the job failed: {' '.join((details.message or 'no reason given').split())[:500]}", file=sys.stderr)
     if code and content is not None:
         go_on = f"hpo submit --address {jobs.address} -- --resume {shlex.quote(target.name)}{own}"

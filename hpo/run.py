@@ -1,6 +1,7 @@
-"""The main command: flags > spec > preflight > search > rank > write.
+"""The main command: python hpo/run.py --model cnn --trials 50
 
-python hpo/run.py --model cnn --trials 50
+A run, step by step: flags > StudySpec > preflight (checks all of it, makes the Plan) > Session (search, then finals)
+> ranking > result files > summary. A command line enters at `main`, Python code at `run_study` or `plan_study`.
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return report_error(error)
 
 
-def plan_study(spec: StudySpec) -> Plan:
-    """What `run_study` would run: architectures with their spaces, data, device, resources. Starts and writes nothing.
+def _answer(spec: StudySpec) -> int:
+    """Does what the command line asks for; returns the exit code."""
+    if spec.output.dry_run:
+        from hpo.session.summary import show_plan
 
-    Raises UserError, or an error of its kind, for the user's mistakes.
-    """
-    from hpo.session.lock import locked
-    from hpo.session.preflight.planning import preflight
-
-    _check_cluster(spec.resources.address)
-    with locked(spec) as existing:
-        return preflight(spec, existing.read_study() if existing else None, is_dry=True)
+        show_plan(plan_study(spec), spaces=True)
+        return 0
+    result = run_study(spec)
+    if result.error:
+        print(f"hpo: {printable(result.error)}", file=sys.stderr)
+    return result.exit_code
 
 
 def run_study(spec: StudySpec) -> StudyResult:
@@ -81,17 +82,17 @@ def run_study(spec: StudySpec) -> StudyResult:
     return StudyResult.of(ranked, outcome, session.folder.path)
 
 
-def _answer(spec: StudySpec) -> int:
-    """Does what the command line asks for; returns the exit code."""
-    if spec.output.dry_run:
-        from hpo.session.summary import show_plan
+def plan_study(spec: StudySpec) -> Plan:
+    """What `run_study` would run: architectures with their spaces, data, device, resources. Starts and writes nothing.
 
-        show_plan(plan_study(spec), spaces=True)
-        return 0
-    result = run_study(spec)
-    if result.error:
-        print(f"hpo: {printable(result.error)}", file=sys.stderr)
-    return result.exit_code
+    Raises UserError, or an error of its kind, for the user's mistakes.
+    """
+    from hpo.session.lock import locked
+    from hpo.session.preflight.planning import preflight
+
+    _check_cluster(spec.resources.address)
+    with locked(spec) as existing:
+        return preflight(spec, existing.read_study() if existing else None, is_dry=True)
 
 
 def _check_cluster(address: str | None) -> None:

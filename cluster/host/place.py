@@ -9,19 +9,19 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.host.atomic import half_name, replacing
 
 STATE = "state.json"
-_HALF = f".{STATE}-"  # one that is being written
+_HALF = half_name(STATE)
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_there(folder: Path) -> bool:
-    """Whether there is a cluster's folder. ValueError where something else is: it is neither read nor removed."""
+    """Whether there is a cluster's folder. ClusterError where something else is: it is neither read nor removed."""
     try:
         found = os.lstat(folder)
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def is_there(folder: Path) -> bool:
 
 
 def make(folder: Path, state: dict[str, Any]) -> None:
-    """Makes the folder, for us alone, with a state in it. ValueError where anything is there or it cannot be made."""
+    """Makes the folder, for us alone, with a state in it. ClusterError where anything is there or it cannot be made."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
@@ -64,16 +64,14 @@ def remove(folder: Path) -> None:
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Replaces the state in one step: a kill leaves the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=_HALF)
-    with os.fdopen(handle, "w") as file:
-        json.dump(state, file)
-    os.replace(temporary, folder / STATE)
+    with replacing(folder / STATE) as file:
+        file.write(json.dumps(state).encode())
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """port, dashboard_port and nodes, each with its pid and when it was born; no nodes where there is no cluster.
 
-    Raises ValueError where the folder or the state is not ours alone, or the state is damaged.
+    Raises ClusterError where the folder or the state is not ours alone, or the state is damaged.
     """
     if not is_there(folder) or not os.path.lexists(folder / STATE):
         return {"nodes": []}

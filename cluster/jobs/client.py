@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from cluster.auth import HOW, headers, use_token
-from cluster.errors import ClusterError
+from cluster.auth import headers, token_error, use_token
+from cluster.errors import ClusterError, address_error
 from cluster.host.ports import reach
 from cluster.jobs.results import archive_name
 from cluster.ray_private import server_version
@@ -155,13 +155,12 @@ def _in_one_line(address: str) -> Iterator[None]:
         yield
     except Exception as error:
         if type(error).__name__ == "AuthenticationError":  # Ray's; its text is a page
-            what = "asks for a token" if "Missing" in str(error) else "does not take this token"
-            raise ConnectionError(f"--address {address}: the cluster there {what}: {HOW}") from error
+            raise token_error(address, had_token="Missing" not in str(error)) from error
         if not isinstance(error, OSError | RuntimeError | ValueError | ImportError):
             raise
-        words = " ".join(str(error).split())[:500]
-        prefix = "" if words.startswith("--address") else f"--address {address}: "
-        raise ConnectionError(f"{prefix}{words}") from error
+        if str(error).startswith("--address"):  # of a block within this one
+            raise
+        raise address_error(address, str(error)[:500]) from error
 
 
 def _reach(address: str) -> None:

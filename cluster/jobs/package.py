@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cluster import ROOT
 from cluster.errors import ClusterError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("hpo", "models", "trainers", "cluster")
 MIB = 2**20
 MAX_BYTES = 100 * MIB  # Ray refuses larger ones, after it has taken them
@@ -25,7 +25,7 @@ def make_package(target: Path, project: Path, extra: Mapping[str, Path]) -> int:
     """Writes Podium's packages, the files of `project` and, under _podium/NAME, each file or folder in `extra` to
     the zip file `target`; returns how many files.
 
-    The same files make the same bytes, so that Ray uploads them once. Raises ValueError, with the largest files, if
+    The same files make the same bytes, so that Ray uploads them once. Raises ClusterError, with the largest files, if
     the zip file would be larger than Ray takes.
     """
     # A project's own models/ stays here: in its place a job has Podium's.
@@ -87,7 +87,7 @@ def _project(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _listed_by_git(folder: Path) -> list[str] | None:
-    """The paths that git tracks or would add; None outside of a repository. ValueError where git cannot read it."""
+    """The paths that git tracks or would add; None outside of a repository. ClusterError where git cannot read it."""
     if not any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
         return None
     listing = ["git", "-C", str(folder), "ls-files", "-co", "--exclude-standard", "-z"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from cluster.jobs.package import ROOT
+from cluster import ROOT
 
 PODIUM = "podium-hpo"
 

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from cluster.errors import ClusterError
+from cluster.host.atomic import replacing
 
 MAX_WEIGHTS_BYTES = 50_000_000
 LOCK_S = 5.0
@@ -40,29 +41,21 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
     """Packs results/NAME into `archive`, in one step; returns the files that were too large.
 
     Weights and logs are left out unless `whole`. The database is copied as it is at one moment, while a driver writes.
+    Raises OSError or sqlite3.Error where a file cannot be read or the disk is full; the old archive stays then.
     """
     left: list[str] = []
-    handle, temporary = tempfile.mkstemp(dir=archive.parent, prefix=".podium-")
-    try:
-        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
-            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-                name = path.relative_to(folder)
-                hidden = any(part.startswith(".") for part in name.parts)  # .lock, .tune, .finals, a half-written file
-                if hidden or "checkpoints" in name.parts or name.name.startswith(f"{_DATABASE}-"):
-                    continue
-                if name.parts[0] in ("logs", _WEIGHTS) and not whole:
-                    continue
-                if path.name == _WEIGHTS and path.stat().st_size > MAX_WEIGHTS_BYTES:
-                    left.append(str(path))
-                elif path.name == _DATABASE:
-                    _add(tar, str(name), _snapshot(path), path)
-                else:
-                    with suppress(FileNotFoundError):  # replaced just now
-                        _add(tar, str(name), path.read_bytes(), path)
-        os.replace(temporary, archive)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(archive) as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            name = path.relative_to(folder)
+            if not _comes_back(name, whole):
+                continue
+            if path.name == _WEIGHTS and path.stat().st_size > MAX_WEIGHTS_BYTES:
+                left.append(str(path))
+            elif path.name == _DATABASE:
+                _add(tar, str(name), _snapshot(path), path)
+            else:
+                with suppress(FileNotFoundError):  # replaced just now
+                    _add(tar, str(name), path.read_bytes(), path)
     return left
 
 
@@ -70,7 +63,7 @@ def unpack(content: bytes, folder: Path) -> bool:
     """Puts the files of an archive into `folder`, each in one step; what else is in it stays.
 
     Returns False where the folder has more finished trials than the archive: the run has gone on here, and nothing is
-    changed. Raises ValueError where the archive is not whole, a driver is at work in the folder, or the folder holds
+    changed. Raises ClusterError where the archive is not whole, a driver is at work in the folder, or the folder holds
     another run of this name; OSError where the disk fails.
     """
     with _opened(content) as archive:
@@ -93,12 +86,20 @@ def trials_in(folder: Path) -> int:
 
 
 def check_same(one: Path, other: Path) -> None:
-    """ValueError where the two folders hold different runs, of one name."""
+    """ClusterError where the two folders hold different runs, of one name."""
     ids = [_run_id(folder) for folder in (one, other)]
     if None not in ids and ids[0] != ids[1]:
         raise ClusterError(
             f"{other}: is another run of this name, and was left as it is; move it away, or take it for good"
         )
+
+
+def _comes_back(name: Path, whole: bool) -> bool:
+    """Whether a file of a run, by its path in the run's folder, belongs in the archive."""
+    hidden = any(part.startswith(".") for part in name.parts)  # .lock, .tune, .finals, a half-written file
+    if hidden or "checkpoints" in name.parts or name.name.startswith(f"{_DATABASE}-"):
+        return False
+    return whole or name.parts[0] not in ("logs", _WEIGHTS)
 
 
 def _run_id(folder: Path) -> str | None:

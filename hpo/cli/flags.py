@@ -5,13 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
 from cyclopts.config import Dict
 
 from hpo.spec.resuming import stored_settings
+from hpo.spec.spaces.domains import is_known, is_number
 from hpo.spec.study import StudySpec
 from hpo.store.trust import check_named
 from hpo.system.errors import UserError, user_message
@@ -29,7 +31,7 @@ class _CommandLine:
 def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     """The spec that `argv` asks for; None where it asked for help, which is then printed.
 
-    Raises ValueError, in one line, for whatever is wrong with the flags, the file or the run to resume.
+    Raises UserError, in one line, for whatever is wrong with the flags, the file or the run to resume.
     """
     line = _parse(argv, {}, "")
     if line is None:
@@ -51,6 +53,19 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     return replace(merged.spec, search=replace(merged.spec.search, space=space))
 
 
+def value_of(line: Sequence[str], flag: str) -> str | None:
+    """What follows a flag, as in "--config FILE" or "--config=FILE"; None where the flag is not there."""
+    for word, following in pairwise([*line, ""]):
+        if flag_of(word) == flag:
+            return word.partition("=")[2] if "=" in word else following
+    return None
+
+
+def flag_of(word: str) -> str:
+    """ "--data-dir" of "--data_dir=PATH"."""
+    return word.partition("=")[0].replace("_", "-")
+
+
 def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _CommandLine | None:
     app = App(
         name="python hpo/run.py",
@@ -63,11 +78,25 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:
-        raise UserError(user_message(error)) from error
+        raise UserError(_hyperparameter_hint(error, argv) or user_message(error)) from error
 
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:
     return line
+
+
+def _hyperparameter_hint(error: CycloptsError, argv: Sequence[str]) -> str:
+    """How to give a hyperparameter that was taken for a flag; "" for any other mistake."""
+    if not isinstance(error, UnknownOptionError) or error.token.source != "cli":
+        return ""
+    flag = flag_of(error.token.keyword or error.token.value)
+    name = flag.removeprefix("--").replace("-", "_")
+    if not flag.startswith("--") or not is_known(name):
+        return ""
+    found = value_of(argv, flag)
+    value = found if found and not found.startswith("--") else "VALUE"
+    range_hint = f", or --range {name}=LOW:HIGH to search it" if is_number(name) else ""
+    return f"{flag} {value}: is a hyperparameter; use --set {name}={value} to fix it{range_hint}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -6,12 +6,11 @@ import os
 import secrets
 import shlex
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from cluster.jobs.package import EXTRA, MIB, PACKAGES, size_of
 from cluster.submit import Job
-from hpo.cli.flags import parse_spec
+from hpo.cli.flags import flag_of, parse_spec, value_of
 from hpo.spec.settings import DataSpec
 from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
@@ -27,7 +26,7 @@ _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # differ on the
 def make_job(line: Sequence[str]) -> Job | None:
     """The job that runs `line`, the flags of hpo/run.py; None where they asked for help, which is then printed.
 
-    Raises ValueError, in one line, for what hpo/run.py would refuse before it looks at the machine.
+    Raises UserError, in one line, for what hpo/run.py would refuse before it looks at the machine.
     """
     spec = parse_spec(line)
     if spec is None:
@@ -48,8 +47,8 @@ def make_job(line: Sequence[str]) -> Job | None:
         flags += ["--name", name]
     _check_places(spec)
     _check_own_files(spec.search.model)
-    variables = _data(spec.data, flags, extra, _value(line, "--data-dir") is None)
-    if config := _value(line, "--config"):
+    variables = _data(spec.data, flags, extra, value_of(line, "--data-dir") is None)
+    if config := value_of(line, "--config"):
         extra["config.toml"] = Path(config)
         flags += ["--config", f"{EXTRA}/config.toml"]
     shown = shlex.join(masked(word) if "://" in word else word for word in flags)
@@ -71,7 +70,7 @@ def _free_name(models: Sequence[str]) -> str:
 
 
 def _check_places(spec: StudySpec) -> None:
-    """ValueError for a place in the job's own folder, which is removed with the job."""
+    """UserError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
     if storage.startswith("sqlite"):
         raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
@@ -80,7 +79,7 @@ def _check_places(spec: StudySpec) -> None:
 
 
 def _check_own_files(models: Sequence[str]) -> None:
-    """ValueError for an architecture FILE.py:NAME whose file does not travel."""
+    """UserError for an architecture FILE.py:NAME whose file does not travel."""
     for name in filter(is_file, models):
         file, project = Path(name.rpartition(":")[0]).resolve(), Path.cwd()
         if not file.is_relative_to(project):
@@ -110,7 +109,7 @@ def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: boo
 
 
 def _travels(flag: str, path: Path) -> bool:
-    """Whether the path is small enough; says so if not. ValueError where it is not there."""
+    """Whether the path is small enough; says so if not. UserError where it is not there."""
     if not path.exists():
         raise UserError(f"{flag} {path}: is not there")
     size = size_of(path)
@@ -124,18 +123,7 @@ def _without(line: Sequence[str], flags: Sequence[str]) -> list[str]:
     """The line without these flags, each of which takes one value."""
     kept, skip = [], False
     for word in line:
-        if not skip and _flag(word) not in flags:
+        if not skip and flag_of(word) not in flags:
             kept.append(word)
-        skip = not skip and _flag(word) in flags and "=" not in word
+        skip = not skip and flag_of(word) in flags and "=" not in word
     return kept
-
-
-def _flag(word: str) -> str:
-    return word.partition("=")[0].replace("_", "-")
-
-
-def _value(line: Sequence[str], flag: str) -> str | None:
-    for word, following in pairwise([*line, ""]):
-        if _flag(word) == flag:
-            return word.partition("=")[2] if "=" in word else following
-    return None

@@ -5,26 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hpo.spec.output import OutputSpec
+from hpo.store.study_file import RunState
 from hpo.store.trust import consent
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.timing import Times
 
 if TYPE_CHECKING:
     from hpo.trials.finalists import Finalist
-
-
-class RunState(StrEnum):
-    """complete: all trials and finals. out of time: the time budget ended first. interrupted: by Ctrl-C or SIGTERM."""
-
-    RUNNING = "running"
-    COMPLETE = "complete"
-    OUT_OF_TIME = "out of time"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True)

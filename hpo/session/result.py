@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.store.csv_tables import leaderboard_frame, trials_frame
+from hpo.store.study_file import RunState
 from hpo.system.errors import FAILED
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked
@@ -21,7 +22,8 @@ class StudyResult:
     """What came of a run."""
 
     frame: pd.DataFrame
-    """Every trial, ranked, in the columns of trials.csv."""
+    """Every trial, ranked, in the columns of trials.csv. Accuracies are fractions in [0, 1], losses mean nats per
+    image, times seconds."""
     leaderboard: pd.DataFrame
     """The finals, in the columns of leaderboard.csv."""
     best: dict[str, Any] | None
@@ -35,6 +37,7 @@ class StudyResult:
 
     @classmethod
     def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
+        """The result of a session that has ended. folder: results/NAME."""
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None
         leaderboard = leaderboard_frame(ranked, outcome.finalists)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from hpo.networks.evaluation import evaluate_winner
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.session.study_json import ended
 from hpo.session.winner import write_winner
 from hpo.spec.plan import Plan
@@ -18,6 +18,7 @@ from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_run
+from hpo.store.study_file import RunState
 from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
 

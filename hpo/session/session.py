@@ -20,7 +20,7 @@ from hpo.session import study_json
 from hpo.session.finals import run_finals
 from hpo.session.last_words import LastWords
 from hpo.session.mending import mend
-from hpo.session.outcome import Judge, Outcome, RunState, resume_command
+from hpo.session.outcome import Judge, Outcome, resume_command
 from hpo.session.result_files import write_results
 from hpo.spec.plan import Plan
 from hpo.store import run_folder as folders
@@ -29,6 +29,7 @@ from hpo.store.checkpoints import Checkpoints
 from hpo.store.finals_file import read_finalists
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
+from hpo.store.study_file import RunState
 from hpo.system.errors import USER_ERRORS, UserError
 from hpo.system.interrupt import interruptible, saying
 from hpo.system.logs import logged_to

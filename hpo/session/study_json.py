@@ -8,10 +8,9 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from hpo.session.outcome import RunState
 from hpo.spec.plan import ModelPlan, Plan
 from hpo.spec.spaces.stored import checksum
-from hpo.store.study_file import describe_data
+from hpo.store.study_file import RunState, describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
 

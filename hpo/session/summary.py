@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.spec.plan import Plan
 from hpo.store.model_file import arguments, has_weights
 from hpo.store.run_folder import RunFolder
+from hpo.store.study_file import RunState
 from hpo.system.terminal import console
 from hpo.system.text import say
 from hpo.trials.finalists import Finalist

@@ -1,4 +1,4 @@
-"""Checks of single settings: each raises ValueError, in one line, with the flag, the value and the choices."""
+"""Checks of single settings: each raises UserError, in one line, with the flag, the value and the choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
 
 def seconds(text: str, flag: str = "--time-budget") -> float:
-    """Seconds of "90", "90s", "10m", "1h30m"; ValueError, with the flag, for anything else or nothing at all."""
+    """Seconds of "90", "90s", "10m", "1h30m"; UserError, with the flag, for anything else or nothing at all."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
     hours, minutes, rest = match.groups() if match else (None, None, None)
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
@@ -46,11 +46,13 @@ def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> Us
 
 
 def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> None:
+    """UserError unless `value` is one of the choices; `more` is said behind them."""
     if value not in choices:
         raise unknown(f"{flag} {value}", value, choices, more)
 
 
 def at_least(flag: str, value: int | None, least: int) -> None:
+    """UserError unless `value` is a whole number of at least `least`, or None."""
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
         raise UserError(f"{flag} {value}: must be a whole number")
     if value is not None and value < least:
@@ -58,12 +60,14 @@ def at_least(flag: str, value: int | None, least: int) -> None:
 
 
 def check_seed(seed: int | None) -> None:
+    """UserError unless the seed lies in [0, MAX_SEED], or is None."""
     at_least("--seed", seed, 0)
     if seed is not None and seed > MAX_SEED:
         raise UserError(f"--seed {seed}: must be at most {MAX_SEED}")
 
 
 def check_name(flag: str, name: str | None) -> None:
+    """UserError unless the name is that of a single folder, in at most 200 bytes, or None."""
     # File systems count bytes, at most 255 of them.
     if name is not None and (
         not re.fullmatch(r"[^/\\\0]+", name) or name in (".", "..") or len(os.fsencode(name)) > 200

@@ -63,7 +63,7 @@ class Hyperparameters:
     """Sets a hyperparameter that has no flag, such as one of your own architecture: --set width=16"""
 
     def given(self) -> dict[str, tuple[str, Any]]:
-        """Hyperparameter to (the flag as the user wrote it, value)."""
+        """Hyperparameter to (the flag as the user wrote it, value). UserError for one that is given twice."""
         flags = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "fixed"}
         named = {
             key: (f"--{key.replace('_', '-')} {value}", value) for key, value in flags.items() if value is not None

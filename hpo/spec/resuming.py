@@ -17,7 +17,7 @@ from hpo.system.errors import UserError
 def stored_settings(results_dir: Path, name: str) -> dict[str, Any]:
     """The settings in the study.json of a run, by flag name, without those of one call.
 
-    Raises ValueError, in one line, where there is no such run, it cannot be read, or it has a setting that is not known
+    Raises UserError, in one line, where there is no such run, it cannot be read, or it has a setting that is not known
     here.
     """
     folder = results_dir / name

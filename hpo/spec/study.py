@@ -2,7 +2,7 @@
 
 The command line's flags, the keys of a --config file and the spec kept in study.json are all generated from
 these fields; the text under a field is its help. A spec is validated once, when it is made: a wrong value
-raises ValueError with the flag, the value and the choices.
+raises UserError with the flag, the value and the choices.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
 
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
-        ValueError for a name that is no setting, a wrong value, or a run that cannot be resumed.
+        UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
         said = cls._made({key: settings[key] for key in ("resume", "results_dir", "model") if key in settings})
         if not said.output.resume:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.store.journal import scan
-from hpo.store.study_file import check_whole, read_study
+from hpo.store.study_file import RunState, check_whole, read_study
 from hpo.system.errors import UserError
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.trials.records import TrialRecord
@@ -57,7 +57,7 @@ class StoredRun:
         return int(self.spec.get("finalists", 0))
 
 
-_DEFAULTS: dict[str, Any] = {"state": "unknown", "machine": {}, "versions": {}}  # a report works without these
+_DEFAULTS: dict[str, Any] = {"state": RunState.UNKNOWN, "machine": {}, "versions": {}}  # a report works without these
 
 
 def read_run(path: Path) -> StoredRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,21 @@ _NEEDED: dict[str, dict[str, type]] = {
     "models": {},
 }
 WAY_ON = "restore the file, or start a new run; the trials are in trials.csv"
+
+
+class RunState(StrEnum):
+    """How a run stands, or how its last session ended: the "state" of study.json."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    """All trials and finals are done."""
+    OUT_OF_TIME = "out of time"
+    """The time budget ended first."""
+    INTERRUPTED = "interrupted"
+    """Ctrl-C or SIGTERM ended it."""
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """The study.json of an older version says nothing of it."""
 
 
 def read_study(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 
 def check_output(flag: str, path: Path, suffix: str) -> None:
-    """ValueError unless `path` can be written and has the suffix of what is written: so that no slip replaces
+    """UserError unless `path` can be written and has the suffix of what is written: so that no slip replaces
     weights or pictures. Asked before any work is done."""
     if path.suffix.lower() != suffix:
         raise UserError(f"{flag} {path}: must end in {suffix}")

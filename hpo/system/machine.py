@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from cluster import ROOT
+
 _PACKAGES = ("podium-hpo", "torch", "torchvision", "ray", "optuna", "pandas", "numpy", "scikit-learn")
 
 
@@ -51,8 +53,7 @@ def _processor() -> str:
 
 def _commit() -> str | None:
     """The commit of Podium's own checkout, with a + where it has changes; None outside of one."""
-    root = Path(__file__).resolve().parents[2]
-    git = ["git", "-C", str(root)]
+    git = ["git", "-C", str(ROOT)]
     try:
         head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
         changes = subprocess.run(

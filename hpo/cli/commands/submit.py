@@ -29,8 +29,9 @@ DASHBOARD = "http://127.0.0.1:8265"
 class SubmitSpec:
     """The cluster, and what to do with the job."""
 
-    address: str = os.environ.get("RAY_API_SERVER_ADDRESS") or DASHBOARD
-    """The address of the cluster's dashboard, http://HEAD:8265."""
+    address: str | None = None
+    """The address of the cluster's dashboard, http://HEAD:8265.
+    [default: $RAY_API_SERVER_ADDRESS, or http://127.0.0.1:8265]"""
     follow: str | None = None
     """Shows the output of a submitted job, and copies its results here."""
     stop: str | None = None
@@ -46,6 +47,11 @@ class SubmitSpec:
         asked = [f"--{name}" for name in ("follow", "stop", "detach", "dry_run") if getattr(self, name)]
         if len(asked) > 1:
             raise UserError(f"{' '.join(asked)}: choose one".replace("_", "-"))
+
+    @property
+    def dashboard(self) -> str:
+        """The address that holds: the flag's, or the environment's, or this machine's."""
+        return self.address or os.environ.get("RAY_API_SERVER_ADDRESS") or DASHBOARD
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,7 +81,7 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
             f"{'--follow' if spec.follow else '--stop'} {known}: cannot be combined with the flags of a run"
         )
     if known:
-        return _known(spec, Jobs(spec.address), known)
+        return _known(spec, Jobs(spec.dashboard), known)
     if line is None:
         raise UserError("give the flags of the run after a --, as in: hpo submit -- --model cnn --trials 50")
     run = make_job(line)
@@ -83,12 +89,12 @@ def _submit(spec: SubmitSpec, line: list[str] | None) -> int:
         return 0
     job = f"{re.sub('[^A-Za-z0-9._-]', '-', run.name)}-{secrets.token_hex(3)}"  # the name becomes part of URLs
     if spec.dry_run:
-        dry_run(spec.address, run, job)
+        dry_run(spec.dashboard, run, job)
         return 0
-    jobs = submit(spec.address, run, job)
+    jobs = submit(spec.dashboard, run, job)
     if spec.detach:
-        print(f"follow:  hpo submit --address {spec.address} --follow {job}")
-        print(f"stop:    hpo submit --address {spec.address} --stop {job}")
+        print(f"follow:  hpo submit --address {spec.dashboard} --follow {job}")
+        print(f"stop:    hpo submit --address {spec.dashboard} --stop {job}")
         return 0
     return follow(jobs, job, run.target, run.own)
 
@@ -101,7 +107,7 @@ def _known(spec: SubmitSpec, jobs: Jobs, job: str) -> int:
         raise unknown(f"{'--follow' if spec.follow else '--stop'} {job}", job, jobs.names() or ["none"])
     if spec.stop:
         jobs.stop(job)
-        print(f"The job {job} is stopping. To get its results: hpo submit --address {spec.address} --follow {job}")
+        print(f"The job {job} is stopping. To get its results: hpo submit --address {spec.dashboard} --follow {job}")
         return 0
     check_name("--follow", name)  # it comes from the cluster, and becomes a path here
     return follow(jobs, job, spec.results_dir / name)

@@ -29,7 +29,10 @@ def joins_cluster(address: str | None) -> bool:
 
 
 def find_resources(resources: ResourceSpec) -> Available:
-    """CPUs and GPUs of the cluster, or of this machine. Checks that trials can run and keep checkpoints there."""
+    """CPUs and GPUs of the cluster, or of this machine.
+
+    Raises UserError where the cluster does not answer, or trials cannot run or keep checkpoints there.
+    """
     import ray
     import torch
 
@@ -47,7 +50,10 @@ def find_resources(resources: ResourceSpec) -> Available:
 
 
 def choose_device(wanted: str, resources: ResourceSpec, available: Available) -> str:
-    """The device that trials train on. wanted: what --device says."""
+    """The device that trials train on: cpu, cuda or mps. wanted: what --device says.
+
+    Raises UserError where that device is not there, or --gpus-per-trial contradicts it.
+    """
     share = asked_gpus(resources)
     check_device(wanted, bool(available.gpus) or _grows(resources))
     if wanted == "cuda" and share == 0:
@@ -66,7 +72,10 @@ def asked_gpus(resources: ResourceSpec) -> float | None:
 
 
 def choose_gpus_per_trial(resources: ResourceSpec, device: str, available: Available) -> float:
-    """GPUs of each worker of a trial: what is asked for, else one on cuda."""
+    """GPUs of each worker of a trial: what is asked for, else one on cuda. A fraction is a share of one GPU.
+
+    Raises UserError where there are fewer, unless the cluster is to grow.
+    """
     share, workers = asked_gpus(resources), resources.workers_per_trial
     if share is None:
         share = 1.0 if device == "cuda" else 0.0
@@ -77,7 +86,10 @@ def choose_gpus_per_trial(resources: ResourceSpec, device: str, available: Avail
 
 
 def choose_concurrency(resources: ResourceSpec, device: str, gpus: float, available: Available) -> tuple[int, str]:
-    """Trials at once: what is asked for, within what the resources hold; and a note where they hold less."""
+    """Trials at once: what is asked for, within what the resources hold; and a note where they hold less, else "".
+
+    Raises UserError where the CPUs are too few for one trial, unless the cluster is to grow.
+    """
     _check_cpus(resources, available)
     asked, room = resources.concurrency, 1 if device == "mps" else _room(resources, gpus, available)
     if asked is None or asked <= room:

@@ -9,7 +9,7 @@ from hpo.system.errors import UserError
 
 
 def split_assignment(flag: str, text: str) -> tuple[str, str]:
-    """("lr", "0.01") of "lr=0.01"; ValueError where there is no NAME=VALUE."""
+    """("lr", "0.01") of "lr=0.01"; UserError where there is no NAME=VALUE."""
     key, separator, value = text.partition("=")
     if not separator or not key or not value:
         example = "lr=0.01" if flag == "--set" else "lr=1e-4:1e-2:log"
@@ -23,7 +23,7 @@ def parse_assignments(flag: str, texts: Iterable[str]) -> dict[str, Any]:
 
 
 def parse_range(flag: str, text: str) -> tuple[Any, Any, bool]:
-    """(low, high, whether the scale is logarithmic) of "LOW:HIGH" or "LOW:HIGH:log"; ValueError for another form."""
+    """(low, high, whether the scale is logarithmic) of "LOW:HIGH" or "LOW:HIGH:log"; UserError for another form."""
     low, _, rest = text.partition(":")
     high, _, scale = rest.partition(":")
     if not high or scale not in ("", "log"):

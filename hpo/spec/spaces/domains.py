@@ -38,13 +38,23 @@ _CHOICES = {
 }
 
 
+def is_known(key: str) -> bool:
+    """Whether this is a hyperparameter of Podium's own; a user's architecture may have others."""
+    return key in _CHOICES or is_number(key)
+
+
+def is_number(key: str) -> bool:
+    """Whether this is a hyperparameter of Podium's own that has a range."""
+    return _number(key) in _NUMBERS
+
+
 def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
-    """ValueError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
+    """UserError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise unknown(flag, str(value), _CHOICES[key])
         return
-    known = "width" if re.fullmatch(r"width_\d+", key) else key
+    known = _number(key)
     if known not in _NUMBERS:  # a hyperparameter of a user's own architecture
         return
     low, high, words = _NUMBERS[known]
@@ -52,3 +62,8 @@ def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
         raise UserError(f"{flag}: {value!r} is not {'a whole' if whole else 'a'} number")
     if not (math.isfinite(value) and low <= value <= high):
         raise UserError(f"{flag}: {key} must be {words}")
+
+
+def _number(key: str) -> str:
+    """The name under which the limits of a number stand: all widths have the same ones."""
+    return "width" if re.fullmatch(r"width_\d+", key) else key

@@ -45,8 +45,8 @@ class Space:
 def base_space(model: str) -> Space:
     """The architecture's own space: the common one, without what its callable does not take.
 
-    Raises ValueError where a user's architecture cannot be imported, and for a parameter that a setting of the training
-    is called as.
+    Raises ModelError where a user's architecture cannot be imported, and UserError for a parameter that a setting of
+    the training is called as.
     """
     own = hyperparameters(model)
     if taken := split_config(dict.fromkeys(own))[0]:
@@ -68,7 +68,7 @@ def base_space(model: str) -> Space:
 def search_space(model: str, spec: SearchSpec) -> Space:
     """The architecture's space, narrowed as the spec says: file first, then --range, then --set.
 
-    Raises ValueError naming flag, value and choices for a hyperparameter that is not one, a value outside
+    Raises UserError naming flag, value and choices for a hyperparameter that is not one, a value outside
     its domain or a range upside down.
     """
     _check_tables(spec.space)
@@ -116,7 +116,7 @@ def _around(width: int) -> IntDistribution:
 def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
     """One configuration: the architecture's default, with other values for what `given` names.
 
-    given: hyperparameter to (the flag that a mistake is shown with, value). Raises ValueError as `search_space`.
+    given: hyperparameter to (the flag that a mistake is shown with, value). Raises UserError as `search_space`.
     """
     base = base_space(model)
     values = {key: base.default[key] for key in _names(base)}

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.session.outcome import Judge, RunState, resume_command
+from hpo.session.outcome import Judge, resume_command
 from hpo.spec.output import OutputSpec
+from hpo.store.study_file import RunState
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.session.result import StudyResult
+from hpo.store.study_file import RunState
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
 from tests.helpers.records import record

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.session.preflight.planning import preflight
 from hpo.session.result_files import write_results
 from hpo.session.study_json import describe
@@ -19,6 +19,7 @@ from hpo.store.checkpoint_stores import FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
+from hpo.store.study_file import RunState
 from hpo.trials.ranking import rank
 from tests.helpers.records import record
 from tests.helpers.specs import digits

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hpo.session.outcome import RunState
 from hpo.session.preflight.planning import preflight
 from hpo.session.session import open_session
 from hpo.spec.plan import Plan
 from hpo.store import run_folder as folders
 from hpo.store.journal import Journal
+from hpo.store.study_file import RunState
 from hpo.system.errors import UserError
 from hpo.trials.ranking import rank
 from tests.helpers.records import record

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo.session.outcome import RunState
 from hpo.session.preflight.planning import preflight
 from hpo.session.study_json import describe, ended, resumed
+from hpo.store.study_file import RunState
 from tests.helpers.specs import digits as spec
 
 

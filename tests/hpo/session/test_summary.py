@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.session.outcome import Outcome, RunState
+from hpo.session.outcome import Outcome
 from hpo.session.preflight.planning import preflight
 from hpo.session.summary import show_plan, show_results
 from hpo.spec.plan import Plan
 from hpo.store.run_folder import RunFolder
+from hpo.store.study_file import RunState
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import rank
 from hpo.views.timing import Times

@@ -101,6 +101,10 @@ WRONG = {
     "--name ..": "--name ..: must be a plain folder name",
     "--trials many": 'Invalid value for --trials: unable to convert "many" into int.',
     "--trails 5": "Unknown option: --trails. Did you mean --trials?",
+    "--lr 3": "--lr 3: is a hyperparameter; use --set lr=3 to fix it, or --range lr=LOW:HIGH to search it",
+    "--model cnn --batch-size=32": "--batch-size 32: is a hyperparameter; use --set batch_size=32 to fix it, or",
+    "--optimizer sgd": "--optimizer sgd: is a hyperparameter; use --set optimizer=sgd to fix it\n",
+    "--width-1 --quiet": "--width-1 VALUE: is a hyperparameter; use --set width_1=VALUE to fix it, or --range width_1=",
     "--resume nothing": "--resume nothing: no such run in results",
     "--config nothing.toml": "--config nothing.toml: [Errno 2] No such file",
 }

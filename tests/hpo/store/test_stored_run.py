@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpo.store.stored_run import check_comparable, read_records, read_run
+from hpo.store.study_file import RunState
 from hpo.system.errors import UserError
 from tests.helpers.pages import a_run, trial
 
@@ -43,7 +44,7 @@ def test_an_older_run_lacks_what_a_page_can_do_without(tmp_path: Path) -> None:
     run = a_run(tmp_path / "a", [trial(0)])
     study = {key: value for key, value in run.study.items() if key not in ("state", "machine", "versions")}
     (run.path / "study.json").write_text(json.dumps(study))
-    assert read_run(run.path).study["state"] == "unknown"
+    assert read_run(run.path).study["state"] is RunState.UNKNOWN
 
 
 def test_runs_are_comparable_on_the_same_images(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""The settings of `hpo baselines`. The text under a field is the help of its flag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hpo.spec.checks import at_least
+from hpo.spec.settings import MANY, SWITCH, TrainSpec
+from hpo.system.errors import UserError
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BaselinesSpec:
+    """Which recipes are trained, how often, and where the tables go."""
+
+    system: str | None = None
+    """The system to reproduce: A, B, C, D, E or P. [default: all]"""
+    model: Annotated[tuple[str, ...], MANY] = ()
+    """Only these architectures of the system. [default: all]"""
+    seeds: int = 3
+    """Number of runs per recipe. They use the seeds 0, 1, 2, ..."""
+    max_epochs: int | None = None
+    """Limits the epochs of a run. A table row with fewer epochs than the recipe says so. [default: the recipe's]"""
+    jobs: int = 1
+    """Number of runs at the same time. Each has a process with one thread."""
+    again: Annotated[bool, SWITCH] = False
+    """Repeats runs that have finished before."""
+    dataset: str = "mnist"
+    """The data set. The published results are for mnist. With another one, the files are called baselines-NAME."""
+    data_dir: Path | None = None
+    """The folder of the data sets. Missing ones are downloaded to it. [default: $PODIUM_DATA_DIR, or data]"""
+    train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
+    out: Path = Path("results/reference")
+    """The folder for baselines.jsonl (one line per run), baselines.csv and baselines.md."""
+
+    def __post_init__(self) -> None:
+        at_least("--seeds", self.seeds, 1)
+        at_least("--max-epochs", self.max_epochs, 1)
+        at_least("--jobs", self.jobs, 1)
+        if self.dataset == "auto":
+            raise UserError("--dataset auto: name the data set; choose from mnist, fashion-mnist, digits")
+
+    @property
+    def stem(self) -> Path:
+        """The path of the files, without their suffix."""
+        return self.out / ("baselines" if self.dataset == "mnist" else f"baselines-{Path(self.dataset).stem}")
