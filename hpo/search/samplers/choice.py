@@ -17,18 +17,22 @@ from optuna.samplers import (
     TPESampler,
 )
 
+from hpo.search.samplers.belief import Guess
 from hpo.search.samplers.rank import RankSampler
 
 
-def seed_sampler(study: optuna.Study, sampler: str, seed: int, rungs: Sequence[int] = ()) -> None:
+def seed_sampler(
+    study: optuna.Study, sampler: str, seed: int, rungs: Sequence[int] = (), guesses: Sequence[Guess] = ()
+) -> None:
     """Gives the study its sampler. The seed depends on the number of trials: with the plain seed, a resumed study would
-    repeat its first configurations. rungs: of early stopping, in epochs."""
+    repeat its first configurations. rungs: of early stopping, in epochs. guesses: configurations that may be good, for
+    auto."""
     if sampler == "auto" and len(study.directions) > 1:
         sampler = "tpe"
-    study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)), rungs)
+    study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)), rungs, guesses)
 
 
-def make_sampler(name: str, seed: int, rungs: Sequence[int] = ()) -> BaseSampler:
+def make_sampler(name: str, seed: int, rungs: Sequence[int] = (), guesses: Sequence[Guess] = ()) -> BaseSampler:
     """Makes a sampler: auto, which is Podium's own for one objective, or tpe, random, gp, cmaes or nsgaii, with the
     defaults of Optuna.
 
@@ -36,7 +40,7 @@ def make_sampler(name: str, seed: int, rungs: Sequence[int] = ()) -> BaseSampler
     running trials count as bad ones, so that simultaneous trials differ.
     """
     makers: dict[str, Callable[[], BaseSampler]] = {
-        "auto": lambda: RankSampler(seed, rungs),
+        "auto": lambda: RankSampler(seed, rungs, guesses),
         "tpe": lambda: TPESampler(seed=seed),
         "random": lambda: RandomSampler(seed=seed),
         "gp": lambda: GPSampler(seed=seed, warn_independent_sampling=False),

@@ -28,6 +28,11 @@ class Encoding:
         rows = [[_to_number(d, config[name]) for name, d in self.space.items()] for config in configs]
         return np.array(rows, dtype=float).reshape(len(configs), len(self))
 
+    def partial_point(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Returns a point for some of the hyperparameters; NaN for the others, and for a choice that is none here. A
+        number outside its range is moved to the range's end."""
+        return np.array([_to_number(d, config[n]) if _has(d, n, config) else np.nan for n, d in self.space.items()])
+
     def config(self, point: NDArray[np.float64]) -> dict[str, Any]:
         """Returns the configuration of a point."""
         return {name: _from_number(d, float(x)) for (name, d), x in zip(self.space.items(), point, strict=True)}
@@ -58,6 +63,13 @@ def _to_number(distribution: BaseDistribution, value: Any) -> float:
     low, high = _ends(distribution)
     x = np.log(value) if _is_log(distribution) else value
     return float(np.clip((x - low) / (high - low), 0, 1))
+
+
+def _has(distribution: BaseDistribution, name: str, config: Mapping[str, Any]) -> bool:
+    """Whether the configuration has a value for this hyperparameter that can be one of its values here."""
+    return name in config and (
+        not isinstance(distribution, CategoricalDistribution) or config[name] in distribution.choices
+    )
 
 
 def _from_number(distribution: BaseDistribution, x: float) -> Any:

@@ -13,13 +13,15 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 
-from hpo.search.samplers.encoding import Encoding
+from hpo.search.samplers.belief import STRENGTH, Belief, Guess
+from hpo.search.samplers.encoding import Encoding, Points
 from hpo.search.samplers.process import Process
 
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
 PARENTS = 5
 SPREAD = 0.3  # of a step away from a good trial, in units of a hyperparameter's range
+LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
 MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
 
 
@@ -34,9 +36,9 @@ class RankSampler(BaseSampler):
     Trials that still run count with the value that the model predicts, so that several workers differ.
     """
 
-    def __init__(self, seed: int, rungs: Sequence[int] = ()) -> None:
-        """rungs: the epochs at which trials are compared."""
-        self.rungs = tuple(rungs)
+    def __init__(self, seed: int, rungs: Sequence[int] = (), guesses: Sequence[Guess] = ()) -> None:
+        """rungs: the epochs at which trials are compared. guesses: configurations that may be good."""
+        self.rungs, self.guesses = tuple(rungs), tuple(guesses)
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._spaces = IntersectionSearchSpace(include_pruned=True)
@@ -55,12 +57,13 @@ class RankSampler(BaseSampler):
         if not seen:
             return {}
         encoding = Encoding(search_space)
+        belief = Belief(self.guesses, encoding)
         points = encoding.points([other.params for other in seen])
         if len(seen) < STARTUP_TRIALS:
-            return self._begin(encoding, points)
+            return self._begin(encoding, points, belief)
         running = [other.params for other in others if other.state == TrialState.RUNNING]
         pending = encoding.points([params for params in running if set(search_space) <= set(params)])
-        return self._best(encoding, points, pending)
+        return self._best(encoding, points, pending, belief)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -71,21 +74,31 @@ class RankSampler(BaseSampler):
         self._rng = np.random.default_rng()
         self._random.reseed_rng()
 
-    def _begin(self, encoding: Encoding, points: Any) -> dict[str, Any]:
-        """Returns a configuration near the best one so far, which at first is the recipe, or one from anywhere."""
+    def _begin(self, encoding: Encoding, points: Points, belief: Belief) -> dict[str, Any]:
+        """Returns a configuration that is believed to be good, or one near the best one so far, which at first is the
+        recipe, or one from anywhere."""
+        if belief and self._rng.random() < 0.5:
+            return encoding.config(belief.draw(1, self._rng)[0])
         if self._rng.random() < 0.5:
             return encoding.config(encoding.random(1, self._rng)[0])
         return encoding.config(encoding.mutated(points[-1], 1, SPREAD, self._rng)[0])
 
-    def _best(self, encoding: Encoding, points: Any, pending: Any) -> dict[str, Any]:
+    def _best(self, encoding: Encoding, points: Points, pending: Points, belief: Belief) -> dict[str, Any]:
         """Returns the most promising of many configurations. points: of trials, the worst first."""
         values = ndtri((np.arange(len(points)) + 0.5) / len(points))
         process = Process.fitted(encoding, points, values, self._rng).believing(pending)
-        near = [
-            encoding.mutated(point, CANDIDATES // PARENTS, SPREAD, self._rng) for point in points[: -PARENTS - 1 : -1]
-        ]
-        candidates = np.concatenate([encoding.random(CANDIDATES, self._rng), *near])
-        return encoding.config(candidates[int(np.argmax(process.expected_improvement(candidates)))])
+        candidates = self._candidates(encoding, points, belief)
+        promise = np.log(process.expected_improvement(candidates) + LEAST_IMPROVEMENT)
+        if belief:
+            promise += STRENGTH / len(points) * belief.log_density(candidates)
+        return encoding.config(candidates[int(np.argmax(promise))])
+
+    def _candidates(self, encoding: Encoding, points: Points, belief: Belief) -> Points:
+        """Returns configurations from anywhere, from near the best trials, and from where a belief says."""
+        parents = points[: -PARENTS - 1 : -1]
+        near = [encoding.mutated(point, CANDIDATES // PARENTS, SPREAD, self._rng) for point in parents]
+        believed = [belief.draw(CANDIDATES, self._rng)] if belief else []
+        return np.concatenate([encoding.random(CANDIDATES, self._rng), *near, *believed])
 
     def _ranked(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Returns those that have ended or are paused, the worst first; of very many, the best and the newest."""

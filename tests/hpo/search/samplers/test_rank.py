@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
+from hpo.search.samplers.belief import Guess
 from hpo.search.samplers.rank import MAX_TRIALS, STARTUP_TRIALS, RankSampler
 
 SPACE: dict[str, Any] = {
@@ -40,6 +41,18 @@ def best_of(sampler: Any, trials: int = 40, pruned: bool = False) -> float:
         else:
             study.tell(trial, value)
     return best
+
+
+GOOD = Guess({"lr": 1e-2, "dropout": 0.3})
+WRONG = Guess({"lr": 1e-5, "dropout": 0.9})
+
+
+def test_a_right_belief_finds_the_best_sooner_and_a_wrong_one_does_not_hide_it() -> None:
+    def best(trials: int, *guesses: Guess) -> float:
+        return float(np.mean([best_of(RankSampler(seed, (2,), guesses), trials) for seed in range(5)]))
+
+    assert best(8, GOOD) > best(8) > best(8, WRONG)
+    assert best(40, WRONG) > 0.98
 
 
 @pytest.mark.parametrize("pruned", [False, True])
