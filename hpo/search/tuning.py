@@ -179,10 +179,11 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
         study.set_user_attr(SHARED_ATTR, shared_by_drivers(search.plan, model))
     reconcile(study, {r.trial_id: (r.state, _value(r, spec.objective)) for r in done}, driver)
     if spec.trials > len(done) and not study.get_trials(deepcopy=False):
-        study.enqueue_trial(model.space.default)
+        for config in (model.first_configs or (model.space.default,))[: spec.trials]:
+            study.enqueue_trial(config)
     # Drivers that begin at the same moment are not to try the same configurations.
     seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
-    seed_sampler(study, spec.sampler, seed, spec.rungs)
+    seed_sampler(study, spec.sampler, seed, spec.rungs, model.guesses)
     return study
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.search_space import Space
 from hpo.spec.study import StudySpec
 from hpo.system.text import printable
@@ -30,6 +31,10 @@ class ModelPlan:
     """float32 or bf16."""
     group_size: int = 1
     """How many of its trials are trained as one network."""
+    guesses: tuple[Guess, ...] = ()
+    """What the sampler is told before the first trial."""
+    first_configs: tuple[dict[str, Any], ...] = ()
+    """The first trials, in this order; the space's default configuration alone where there are none."""
 
     def space_lines(self) -> list[str]:
         """Its space, a line for each hyperparameter."""

@@ -7,31 +7,18 @@ belief to the power of strength / trials. So a wrong belief costs trials, but ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo.search.samplers.encoding import Encoding, Points
+from hpo.spec.spaces.guess import Guess
 
 WIDTH = 0.15  # a guess's standard deviation, in units of a hyperparameter's range
 RIGHT_CHOICE = 0.7  # how likely a guessed choice is, the rest is spread over the others
 ANYWHERE = 0.1  # how much of a belief is spread over the whole space: no region is ruled out
 STRENGTH = 10.0  # piBO's beta
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A configuration that may be good."""
-
-    config: Mapping[str, Any]
-    """Some of the hyperparameters, or all; nothing is said of the others."""
-    weight: float = 1.0
-    """How much this guess counts among the belief's."""
-    widths: Mapping[str, float] | None = None
-    """Standard deviations in units of a hyperparameter's range, where they are not `WIDTH`."""
 
 
 class Belief:
@@ -44,9 +31,7 @@ class Belief:
         self.guesses = [guess for guess, point in points if not np.isnan(point).all()]
         means = np.array([point for _, point in points if not np.isnan(point).all()])
         self.known, self.means = ~np.isnan(means), np.nan_to_num(means)
-        self.widths = np.array(
-            [[(guess.widths or {}).get(name, WIDTH) for name in encoding.space] for guess in self.guesses]
-        )
+        self.widths = np.array([[guess.widths.get(name, WIDTH) for name in encoding.space] for guess in self.guesses])
         weights = np.array([guess.weight for guess in self.guesses])
         self.weights = weights / weights.sum()
 

@@ -17,8 +17,8 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from hpo.search.samplers.belief import Guess
 from hpo.search.samplers.rank import RankSampler
+from hpo.spec.spaces.guess import Guess
 
 
 def seed_sampler(

@@ -13,9 +13,10 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 
-from hpo.search.samplers.belief import STRENGTH, Belief, Guess
+from hpo.search.samplers.belief import STRENGTH, Belief
 from hpo.search.samplers.encoding import Encoding, Points
 from hpo.search.samplers.process import Process
+from hpo.spec.spaces.guess import Guess
 
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials

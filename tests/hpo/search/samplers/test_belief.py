@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from hpo.search.samplers.belief import ANYWHERE, RIGHT_CHOICE, Belief, Guess
+from hpo.search.samplers.belief import ANYWHERE, RIGHT_CHOICE, Belief
 from hpo.search.samplers.encoding import Encoding
+from hpo.spec.spaces.guess import Guess
 
 SPACE: Any = {
     "activation": CategoricalDistribution(("relu", "gelu", "tanh")),

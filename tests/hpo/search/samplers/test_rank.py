@@ -12,8 +12,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from hpo.search.samplers.belief import Guess
 from hpo.search.samplers.rank import MAX_TRIALS, STARTUP_TRIALS, RankSampler
+from hpo.spec.spaces.guess import Guess
 
 SPACE: dict[str, Any] = {
     "lr": FloatDistribution(1e-5, 1.0, log=True),
