@@ -48,6 +48,10 @@ class SearchSpec:
     """Fixes a hyperparameter: --set lr=0.01"""
     ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
     """Sets the range of a hyperparameter: --range lr=1e-4:1e-2:log"""
+    prior: Annotated[tuple[str, ...], MANY] = ()
+    """Guesses a good value of a hyperparameter: --prior lr=2e-3. The first trial has it, and the search stays near it
+    at first. A second number says how far off the guess may be, as a share of the range: lr=2e-3:0.3
+    [default: 0.15]"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
     search_widths: Annotated[bool, SWITCH] = False
@@ -73,6 +77,7 @@ class SearchSpec:
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
         self._check_objective()
+        self._check_prior()
         check_name("--study", self.study)
         if self.study and not self.storage:
             raise UserError(f"--study {self.study}: give the --storage that all drivers share")
@@ -99,6 +104,15 @@ class SearchSpec:
             )
         if len(self.objective) > 1 and self.scheduler == "asha":
             raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+
+    def _check_prior(self) -> None:
+        if not self.prior:
+            return
+        said = f"--prior {' '.join(self.prior)}"
+        if self.sampler != "auto":
+            raise UserError(f"{said}: is for --sampler auto, not {self.sampler}; leave one of them out")
+        if len(self.objective) > 1:
+            raise UserError(f"{said}: is for one objective; leave it out with --objective {' '.join(self.objective)}")
 
     @property
     def budget_s(self) -> float:

@@ -12,11 +12,12 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from tests.benchmarks.lcbench import compare, measures
+from tests.benchmarks.lcbench.guesses import make_guess
 from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
 from tests.benchmarks.lcbench.simulator import History, Job, Simulator, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion
-from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES
+from tests.benchmarks.lcbench.strategies import NAMES, REFERENCES, STRATEGIES, make_strategy
 from tests.benchmarks.lcbench.surrogate import EPOCHS, SPLITS, Curve, Surrogate, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
@@ -96,15 +97,31 @@ def test_the_best_of_the_first_epoch_go_on_when_all_are_seen() -> None:
     assert [rule.promote() for _ in range(3)] == [3, 0, None]
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if not name.startswith("gp")])
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("gp")])
 def test_every_strategy_searches(name: str) -> None:
-    simulator = Simulator(STRATEGIES[name](SPACE, 0), curve, workers=2)
+    simulator = Simulator(make_strategy(name, SPACE, 0, curve), curve, workers=2)
     simulator.run(12)
     assert 12 <= len(simulator.history.best) <= 12 * EPOCHS
     assert simulator.history.best[-1] > 85
-    again = Simulator(STRATEGIES[name](SPACE, 0), curve, workers=2)
+    again = Simulator(make_strategy(name, SPACE, 0, curve), curve, workers=2)
     again.run(12)
     assert again.history == simulator.history
+
+
+def test_guesses_lie_near_the_configuration_of_their_quantile() -> None:
+    def left(quantile: float) -> float:
+        """The mean regret of some guesses."""
+        found = [make_guess(SPACE, curve, seed, quantile).config for seed in range(20)]
+        return float(np.mean([curve({"x": 0.3, "y": 0.3}).accuracies[-1] - curve(one).accuracies[-1] for one in found]))
+
+    assert left(0.0) < 2 < 5 < left(0.5) < left(1.0)
+
+
+def test_the_first_trial_has_the_guess() -> None:
+    search = make_strategy("podium-prior-right", SPACE, 0, curve)
+    search.extend(2)
+    job = search.next_job()
+    assert job is not None and job.config == make_guess(SPACE, curve, 0, 0.0).config
 
 
 @pytest.mark.slow
@@ -150,13 +167,13 @@ def test_the_mean_factor_is_geometric_with_an_interval_around_it() -> None:
 
 
 def test_searches_go_on_until_they_are_as_good_as_the_references() -> None:
-    settings = Settings(["random-asha", "tpe-promotion-3-3"], seeds=2, workers=1, trials=9, rounds=3)
+    settings = Settings(["random-asha", "tpe-promotion-3-3"], 2, workers=1, trials=9, rounds=3, references=REFERENCES)
     runs = TaskRuns(settings, "1", SPACE, curve).new()
     goal = measures.goal([run for run in runs if run.strategy in REFERENCES])
     assert all(run.accuracy[-1] >= goal or run.rounds[-1] == 3 for run in runs)
     assert all(run.rounds[-1] >= 1 for run in runs)
     assert TaskRuns(settings, "1", SPACE, curve, runs).new() == []
-    text = tables(runs, 9, {"1": 100.0})
+    text = tables(runs, 9, {"1": 100.0}, REFERENCES)
     assert "| random-asha | 1.00 | 1.00 to 1.00 | 0 of 1 | 0 of 1 | 1.00 |" in text
     assert "mean over 1 tasks and 2 seeds" in text
 
@@ -195,6 +212,8 @@ def test_the_command_compares_and_goes_on(tmp_path: Path, capsys: pytest.Capture
     arguments = ["--seeds", "1", "--trials", "6", "--tasks", "1", "--rounds", "2", "--out", str(tmp_path / "x.csv")]
     compare.main([*arguments, "--strategies", "random-asha"])
     assert "mean over 1 tasks and 1 seeds" in capsys.readouterr().out
+    compare.main([*arguments, "--strategies", "random-asha,tpe-promotion-1-3", "--against", "tpe-promotion-1-3"])
+    assert "Until the accuracy of tpe-promotion-1-3 after 6 trials" in capsys.readouterr().out
     compare.main([*arguments, "--strategies", "random-asha,tpe-promotion-1-3"])
     written = capsys.readouterr()
     assert written.out.count("| tpe-promotion-1-3 |") == 2 and "2 searches" in written.err

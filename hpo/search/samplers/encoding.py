@@ -81,8 +81,8 @@ def _from_number(distribution: BaseDistribution, x: float) -> Any:
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     if distribution.step is not None:
         value = distribution.low + np.round((value - distribution.low) / distribution.step) * distribution.step
-    value = min(max(value, distribution.low), distribution.high)
-    return int(value) if isinstance(distribution, IntDistribution) else float(f"{value:.12g}")  # 0.003, not 0.00299...
+    value = min(max(float(f"{value:.12g}"), distribution.low), distribution.high)  # 0.003, not 0.00299...
+    return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def _ends(distribution: BaseDistribution) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from hpo.networks.capacity import counted
 from hpo.spec.plan import ModelPlan
 from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.guess import Guess
+from hpo.spec.spaces.prior import first_configs, user_guesses
 from hpo.spec.spaces.search_space import Space
 from hpo.system.errors import UserError
 from models import MODELS, count_parameters, fetch_pretrained
@@ -24,7 +26,7 @@ def plan_models(
 
     device: whose memory counts; None where that is not known before the run. Raises UserError where none is left.
     """
-    plans, refused = _buildable(spaces, dataset, device, search.max_parameters)
+    plans, refused = _buildable(spaces, user_guesses(search, spaces), dataset, device, search.max_parameters)
     kept, over = _within(search.max_parameters, plans, dataset)
     notes = [f"left out: {'; '.join(refused)}"] if refused else []
     notes += [f"left out by --max-parameters {search.max_parameters}: {', '.join(over)}"] if over else []
@@ -41,13 +43,20 @@ def fetch_all_pretrained(models: tuple[ModelPlan, ...]) -> None:
 
 
 def _buildable(
-    spaces: Mapping[str, Space], dataset: Dataset, device: str | None, most: int | None
+    spaces: Mapping[str, Space],
+    guesses: Mapping[str, Guess],
+    dataset: Dataset,
+    device: str | None,
+    most: int | None,
 ) -> tuple[list[ModelPlan], list[str]]:
     """The architectures that can be built for these images, and why the others cannot."""
     plans, refused = [], []
     for name, space in spaces.items():
         try:
-            plans.append(ModelPlan(name, space, counted(name, dataset, space.default, device, most)))
+            guessed = [guesses[name]] if name in guesses else []
+            configs = first_configs(space, guessed)
+            parameters = counted(name, dataset, configs[0], device, most)
+            plans.append(ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=configs))
         except ValueError as error:
             if len(spaces) == 1 or name not in MODELS:
                 raise UserError(f"--model {error}" if name in MODELS else str(error)) from error

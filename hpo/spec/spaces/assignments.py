@@ -1,4 +1,4 @@
-"""NAME=VALUE and NAME=LOW:HIGH:log: what --set and --range take."""
+"""NAME=VALUE, NAME=LOW:HIGH:log and NAME=VALUE:WIDTH: what --set, --range and --prior take."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 
 from hpo.system.errors import UserError
 
+_EXAMPLES = {"--set": "lr=0.01", "--range": "lr=1e-4:1e-2:log", "--prior": "lr=2e-3"}
+
 
 def split_assignment(flag: str, text: str) -> tuple[str, str]:
     """("lr", "0.01") of "lr=0.01"; UserError where there is no NAME=VALUE."""
     key, separator, value = text.partition("=")
     if not separator or not key or not value:
-        example = "lr=0.01" if flag == "--set" else "lr=1e-4:1e-2:log"
-        raise UserError(f"{flag} {text}: write NAME=VALUE, such as {flag} {example}")
+        raise UserError(f"{flag} {text}: write NAME=VALUE, such as {flag} {_EXAMPLES[flag]}")
     return key.strip().replace("-", "_"), value.strip()
 
 

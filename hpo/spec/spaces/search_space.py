@@ -6,7 +6,7 @@ is every study's first trial. A user narrows it with --set, --range or the [spac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ def _from_file(model: str, spec: SearchSpec, base: Space) -> Distributions:
     found: Distributions = {}
     for key, value in spec.space.get(model, {}).items():
         flag = f"--config: [space.{model}] {key}"
-        _check_name(flag, key, [base])
+        check_name(flag, key, [base])
         found[key] = _from_table(flag, key, value, base)
     return found
 
@@ -97,12 +97,12 @@ def _from_flags(spec: SearchSpec, base: Space, model: str) -> Distributions:
     bases = [base, *(base_space(other) for other in spec.model if other != model)]
     for text in spec.ranges:
         key, value = split_assignment("--range", text)
-        _check_name(f"--range {text}", key, bases)
+        check_name(f"--range {text}", key, bases)
         if key in _names(base):
             found[key] = _from_range(f"--range {text}", key, value, base)
     for text in spec.fixed:
         key, value = split_assignment("--set", text)
-        _check_name(f"--set {text}", key, bases)
+        check_name(f"--set {text}", key, bases)
         if key in _names(base):
             found[key] = _fixed(f"--set {text}", key, parse_value(value), base)
     return found
@@ -123,7 +123,7 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
     for key, (flag, value) in given.items():
         if key not in values and not flag.startswith("--set "):
             raise UserError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
-        _check_name(flag, key, [base])
+        check_name(flag, key, [base])
         check_value(flag, key, value, _is_integer(key, base))
         values[key] = value
     without = [key for key, value in values.items() if value is None]
@@ -187,7 +187,8 @@ def _names(base: Space) -> list[str]:
     return list(dict.fromkeys((*base.distributions, *own, *FURTHER)))
 
 
-def _check_name(flag: str, key: str, bases: list[Space]) -> None:
+def check_name(flag: str, key: str, bases: Sequence[Space]) -> None:
+    """Raises UserError where `key` is a hyperparameter of none of these architectures."""
     names = list(dict.fromkeys(name for base in bases for name in _names(base)))
     if key not in names:
         raise unknown(flag, key, names)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
-from tests.benchmarks.lcbench.strategies import STRATEGIES
+from tests.benchmarks.lcbench.strategies import NAMES, REFERENCES
 from tests.benchmarks.lcbench.surrogate import SPLITS, Surrogate, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
@@ -26,7 +26,7 @@ from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     folder = Path(os.environ.get("PODIUM_DATA_DIR", "data")) / "lcbench"
-    settings = Settings(options.strategies, options.seeds, options.workers, options.trials, options.rounds)
+    settings = _settings(options)
     try:
         known = read(options.out, settings.workers, settings.trials)
     except ValueError as error:
@@ -38,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write(options.out, settings.workers, settings.trials, runs.values())
         print(f"{len(runs)} searches", file=sys.stderr, flush=True)
     keys = [(task, name, seed) for task in chosen for name in settings.strategies for seed in range(settings.seeds)]
-    print(tables([runs[key] for key in keys], settings.trials, optima()))
+    print(tables([runs[key] for key in keys], settings.trials, optima(), settings.references))
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(options.strategies, options.seeds, options.workers, options.trials, options.rounds, options.against)
 
 
 def _run_all(
@@ -63,7 +67,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="report: for the final report only")
-    parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(STRATEGIES))
+    parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(NAMES))
+    against = "which of them the others are measured by (default: all that are none of Podium's)"
+    parser.add_argument("--against", type=_strategies, default=REFERENCES, help=against)
     parser.add_argument("--seeds", type=_count, default=5)
     parser.add_argument("--workers", type=_count, default=1, help="trials at a time, in simulated time")
     parser.add_argument("--trials", type=_count, default=50, help="of a round")
@@ -77,8 +83,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _strategies(text: str) -> list[str]:
     names = list(dict.fromkeys(text.split(",")))
     for name in names:
-        if name not in STRATEGIES:
-            raise argparse.ArgumentTypeError(f"{name}: unknown strategy; choose from {', '.join(STRATEGIES)}")
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name}: unknown strategy; choose from {', '.join(NAMES)}")
     return names
 
 

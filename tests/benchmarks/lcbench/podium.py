@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
 
 from hpo.search.samplers.choice import seed_sampler
+from hpo.spec.spaces.guess import Guess
 from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, TrialRequest
@@ -23,9 +24,12 @@ NO_LIMIT = 10**9  # how many trials run at once is for the simulator to say
 class PodiumSearch:
     """A strategy that asks the searcher what to train, as Tune does."""
 
-    def __init__(self, space: Space, seed: int, sampler: str = "auto") -> None:
+    def __init__(self, space: Space, seed: int, sampler: str = "auto", guesses: Sequence[Guess] = ()) -> None:
+        """guesses: whole configurations, which are the first trials."""
         study = optuna.create_study(study_name="lcbench", direction="maximize")
-        seed_sampler(study, sampler, seed, rungs(EPOCHS))
+        for guess in guesses:
+            study.enqueue_trial(dict(guess.config))
+        seed_sampler(study, sampler, seed, rungs(EPOCHS), guesses)
         self.searcher = make_searcher(study, space, 0, ladder=Ladder(rungs(EPOCHS)))
         self.searcher.set_max_concurrency(NO_LIMIT)
         self.requests: dict[int, TrialRequest] = {}  # of those that train, by number

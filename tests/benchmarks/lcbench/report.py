@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tests.benchmarks.lcbench.measures import CONFIDENCE, MAX_FACTOR, by_task, first_round, regret_at, speed
 from tests.benchmarks.lcbench.runs import Run
-from tests.benchmarks.lcbench.strategies import REFERENCES
 
 GRID = (3, 6, 10, 15)  # epochs for each trial of the first round, at which the regret is shown
 
 
-def tables(runs: Sequence[Run], trials: int, optima: Mapping[str, float]) -> str:
+def tables(runs: Sequence[Run], trials: int, optima: Mapping[str, float], references: Sequence[str]) -> str:
     """The regret of each strategy, and its speed against each reference among them."""
     names = dict.fromkeys(run.strategy for run in runs)
     sides = {name: [run for run in runs if run.strategy == name] for name in names}
     parts = [_regrets(sides, trials, optima)]
-    parts += [_speeds(sides, name, trials) for name in names if name in REFERENCES]
+    parts += [_speeds(sides, name, trials) for name in names if name in references]
     return "\n\n".join(parts)
 
 

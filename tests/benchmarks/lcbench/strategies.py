@@ -1,7 +1,7 @@
 """The strategies that are compared: each is a sampler and a rule for early stopping.
 
 To add a sampler, write an Optuna BaseSampler and add a line to `SAMPLERS`. To add a strategy, add a line to
-`STRATEGIES`.
+`STRATEGIES`, or to `GUESSES`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from optuna.samplers import BaseSampler
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from hpo.search.samplers.choice import make_sampler
+from tests.benchmarks.lcbench.guesses import make_guess
 from tests.benchmarks.lcbench.podium import PodiumSearch
 from tests.benchmarks.lcbench.samplers import OptunaSampler, RaySampler, Sampler, Space
 from tests.benchmarks.lcbench.simulator import Job, Strategy, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion, PrunerStopping, Rule, TuneStopping
-from tests.benchmarks.lcbench.surrogate import EPOCHS
+from tests.benchmarks.lcbench.surrogate import EPOCHS, Curve
 
 
 class Search:
@@ -135,6 +136,18 @@ STRATEGIES: dict[str, Maker] = {
     "gp": ruled("gp", Rule),
     **_promotions(),
 }
+GUESSES = {"podium-prior-right": 0.0, "podium-prior-wrong": 0.5, "podium-prior-worst": 1.0}
+"""Podium's search with a guess: of 200 random configurations, how many are better than the one that it lies near."""
+NAMES = (*STRATEGIES, *GUESSES)
+
+
+def make_strategy(name: str, space: Space, seed: int, curve: Callable[[Mapping[str, Any]], Curve]) -> Strategy:
+    """Makes one of `NAMES` for a search space. curve: the task's, which only who makes a guess looks at."""
+    if name in GUESSES:
+        return PodiumSearch(space, seed, guesses=(make_guess(space, curve, seed, GUESSES[name]),))
+    return STRATEGIES[name](space, seed)
+
+
 REFERENCES = (
     "tpe-asha",
     "ray-optuna-asha",

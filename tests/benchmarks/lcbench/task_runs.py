@@ -15,7 +15,7 @@ from tests.benchmarks.lcbench.measures import goal
 from tests.benchmarks.lcbench.runs import Run
 from tests.benchmarks.lcbench.samplers import Space
 from tests.benchmarks.lcbench.simulator import History, Simulator
-from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES
+from tests.benchmarks.lcbench.strategies import make_strategy
 from tests.benchmarks.lcbench.surrogate import Curve
 
 
@@ -30,6 +30,8 @@ class Settings:
     """Of a round."""
     rounds: int
     """How many a search has at most: after its first, it goes on only until it is as good as all references."""
+    references: Sequence[str]
+    """Strategies that the others are measured by."""
 
 
 class TaskRuns:
@@ -51,7 +53,7 @@ class TaskRuns:
         """The searches that were run. The references come first, since the others go on until they are as good."""
         _be_quiet()
         strategies, seeds = self.settings.strategies, range(self.settings.seeds)
-        references = [name for name in strategies if name in REFERENCES]
+        references = [name for name in strategies if name in self.settings.references]
         goals = [goal([self._run(name, seed) for seed in seeds]) for name in references]
         runs = [self._run(name, seed, max(goals, default=0.0)) for name in strategies for seed in seeds]
         return [run for run in runs if run is not self.known.get(run.key)]
@@ -72,7 +74,7 @@ class TaskRuns:
 
     def _simulator(self, name: str, seed: int) -> Simulator:
         if (name, seed) not in self._simulators:
-            strategy = STRATEGIES[name](self.space, seed)
+            strategy = make_strategy(name, self.space, seed, self.curve)
             self._simulators[name, seed] = Simulator(strategy, self.curve, self.settings.workers)
         return self._simulators[name, seed]
 

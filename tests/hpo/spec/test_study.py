@@ -55,6 +55,9 @@ WRONG = {
     "--objective accuracy accuracy": "--objective accuracy accuracy: give accuracy, alone or once with some of",
     "--objective accuracy time --sampler gp": "--sampler gp: is for one objective; with --objective accuracy time",
     "--objective accuracy time --scheduler asha": "--scheduler asha: stops trials by their accuracy alone;",
+    "--prior lr=2e-3 --sampler tpe": "--prior lr=2e-3: is for --sampler auto, not tpe; leave one of them out",
+    "--prior lr=2e-3 --objective accuracy time": "--prior lr=2e-3: is for one objective; leave it out with --obj",
+    "--prior lr=1 --dataset digits": "--prior lr=1: cnn searches lr from 0.0005 to 0.02; --range lr=LOW:HIGH changes",
     "--finalists -1": "--finalists -1: must be at least 0",
     "--final-seeds 0": "--final-seeds 0: must be at least 1",
     "--rank-by speed": "--rank-by speed: 'speed' is unknown; choose from accuracy, parameters, time",
@@ -123,12 +126,12 @@ def test_wrong_input_is_one_line_with_flag_value_and_choices(line: str, capsys: 
 def test_a_config_file_gives_settings_and_spaces_and_flags_come_first(tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(
-        'model = ["mlp", "cnn"]\ntrials = 7\ntrain_size = 500\nset = ["momentum=0.8"]\n'
+        'model = ["mlp", "cnn"]\ntrials = 7\ntrain_size = 500\nset = ["momentum=0.8"]\nprior = ["lr=2e-3"]\n'
         '[space.cnn]\nlr = {low = 1e-4, high = 1e-2, log = true}\nactivation = ["relu", "gelu"]\ndropout = 0.2\n'
     )
     spec = parse(f"--config {file} --trials 9")
     assert (spec.search.model, spec.search.trials, spec.data.train_size) == (("mlp", "cnn"), 9, 500)
-    assert spec.search.fixed == ("momentum=0.8",)
+    assert (spec.search.fixed, spec.search.prior) == (("momentum=0.8",), ("lr=2e-3",))
     assert spec.search.space["cnn"]["dropout"] == 0.2
 
 

@@ -57,3 +57,9 @@ def test_choices_are_alike_or_not(encoding: Encoding) -> None:
     one, two = encoding.points([CONFIG, other])
     squared = dict(zip(encoding.space, encoding.squared_distances(one[None], two[None])[0, 0], strict=True))
     assert squared.pop("activation") == 1 and squared.pop("lr") == pytest.approx(1 / 9) and set(squared.values()) == {0}
+
+
+def test_rounding_does_not_leave_the_range() -> None:
+    distribution = FloatDistribution(1.00000000000009e-4, 1e-1, log=True)
+    encoding = Encoding({"lr": distribution})
+    assert encoding.config(np.array([0.0]))["lr"] == distribution.low

@@ -10,6 +10,7 @@ from PIL import Image
 
 from hpo.session.preflight.planning import preflight
 from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.parameter_budget import within_budget
 from models import MODELS
 from tests.helpers.specs import digits as spec
@@ -40,6 +41,19 @@ def test_architectures_that_these_images_are_too_small_for_are_left_out(tmp_path
     assert plan.notices[0].startswith("left out: compact_18k: needs images of at least 28x28, these are 16x16; ")
     with pytest.raises(ValueError, match="--model compact_7k: needs images of at least 22x22"):
         preflight(spec(model="compact_7k", dataset=str(tmp_path)))
+
+
+def test_the_guess_of_an_architecture_comes_before_its_recipe() -> None:
+    mlp, compact = preflight(spec(model=["mlp", "compact_7k"], prior="dropout=0.3")).models
+    assert mlp.guesses == (Guess({"dropout": 0.3}),)
+    assert mlp.first_configs == ({**mlp.space.default, "dropout": 0.3}, mlp.space.default)
+    assert compact.guesses == () and compact.first_configs == (compact.space.default,)
+
+
+def test_the_parameters_are_those_of_the_first_trial() -> None:
+    (wide,) = preflight(spec(model="mlp_small", search_widths=True, prior="width_1=16")).models
+    (usual,) = preflight(spec(model="mlp_small", search_widths=True)).models
+    assert wide.parameters < usual.parameters
 
 
 def test_a_space_for_no_architecture_of_the_run_is_noticed(tmp_path: Path) -> None:

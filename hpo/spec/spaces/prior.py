@@ -1,0 +1,142 @@
+"""--prior: a user's own guess of good values, which is tried before the recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.spec.checks import unknown
+from hpo.spec.search import SearchSpec
+from hpo.spec.spaces.assignments import parse_value, split_assignment
+from hpo.spec.spaces.domains import check_value
+from hpo.spec.spaces.guess import Guess
+from hpo.spec.spaces.search_space import Space, base_space, check_name
+from hpo.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """What one --prior says."""
+
+    flag: str
+    """With its value, as errors begin."""
+    key: str
+    text: str
+    """What stands behind the name."""
+
+
+def user_guesses(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, Guess]:
+    """Returns the guess of each architecture that searches a hyperparameter of --prior: all its values are one guess.
+
+    spaces: those of all architectures of the study. Raises UserError for a name that is no hyperparameter, or is given
+    twice, or is searched by none of them, and for a value or a width that cannot be.
+    """
+    priors = list(_split(search.prior))
+    for prior in priors:
+        _check_searched(prior, search, spaces)
+    guesses = {model: _guess(model, space, priors) for model, space in spaces.items()}
+    return {model: guess for model, guess in guesses.items() if guess.config}
+
+
+def first_configs(space: Space, guesses: Sequence[Guess]) -> tuple[dict[str, Any], ...]:
+    """Returns the first trials: the recipe with the values of each guess, and then the recipe itself. So a wrong guess
+    costs one trial."""
+    guessed = [{**space.default, **guess.config} for guess in guesses]
+    configs = [*guessed, space.default]
+    return tuple(config for place, config in enumerate(configs) if config not in configs[:place])
+
+
+def _split(texts: Sequence[str]) -> Iterator[_Prior]:
+    seen: set[str] = set()
+    for text in texts:
+        key, value = split_assignment("--prior", text)
+        if key in seen:
+            raise UserError(f"--prior {text}: {key} is given twice; give one guess")
+        seen.add(key)
+        yield _Prior(f"--prior {text}", key, value)
+
+
+def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Space]) -> None:
+    """Raises UserError unless one of the architectures searches the hyperparameter."""
+    bases = {model: base_space(model) for model in spaces}
+    check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
+    if any(_is_searched(prior.key, space) for space in spaces.values()):
+        return
+    if prior.key in [split_assignment("--set", text)[0] for text in search.fixed]:
+        raise UserError(f"{prior.flag}: --set fixes {prior.key}; leave one of them out")
+    model, fixed = _fixed_value(prior.key, bases, spaces)
+    is_number = isinstance(fixed, int | float) and not isinstance(fixed, bool)
+    way = f"--range {prior.key}=LOW:HIGH" if is_number else f"a list in the table [space.{model}] of a --config file"
+    raise UserError(f"{prior.flag}: {prior.key} is fixed at {fixed}; to search it, give {way}")
+
+
+def _is_searched(key: str, space: Space) -> bool:
+    return key in space.distributions and not space.distributions[key].single()
+
+
+def _fixed_value(key: str, bases: Mapping[str, Space], spaces: Mapping[str, Space]) -> tuple[str, Any]:
+    """The first architecture with this hyperparameter, and its value there."""
+    for model, space in spaces.items():
+        values = {**bases[model].default, **space.default}
+        if key in values:
+            return model, values[key]
+    raise AssertionError(f"no architecture has {key}")
+
+
+def _guess(model: str, space: Space, priors: Sequence[_Prior]) -> Guess:
+    """The values for one architecture. Raises UserError for one that it does not search."""
+    config: dict[str, Any] = {}
+    widths: dict[str, float] = {}
+    for prior in (prior for prior in priors if _is_searched(prior.key, space)):
+        distribution = space.distributions[prior.key]
+        if isinstance(distribution, CategoricalDistribution):
+            config[prior.key] = _choice(prior, distribution)
+            continue
+        value, colon, width = prior.text.partition(":")
+        config[prior.key] = _number(prior, value, distribution, model)
+        if colon:
+            widths[prior.key] = _width(prior, width)
+    return Guess(config, widths=widths)
+
+
+def _choice(prior: _Prior, distribution: CategoricalDistribution) -> Any:
+    choices = distribution.choices
+    for choice in choices:
+        if _means(prior.text, choice):
+            return choice
+    value, colon, _ = prior.text.rpartition(":")
+    if colon and any(_means(value, choice) for choice in choices):
+        raise UserError(f"{prior.flag}: {prior.key} is a choice and takes no width; give --prior {prior.key}={value}")
+    raise unknown(prior.flag, prior.text, map(str, choices))
+
+
+def _means(text: str, choice: Any) -> bool:
+    """Whether a user's text is this choice: 1e-3 is 0.001, and true is not 1."""
+    value = parse_value(text)
+    return text == str(choice) or (value == choice and isinstance(value, bool) == isinstance(choice, bool))
+
+
+def _number(prior: _Prior, text: str, distribution: BaseDistribution, model: str) -> float:
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    value, is_whole = parse_value(text), isinstance(distribution, IntDistribution)
+    if isinstance(value, bool | str) or (is_whole and not isinstance(value, int)):
+        raise UserError(f"{prior.flag}: {text!r} is not a{' whole' if is_whole else ''} number")
+    check_value(prior.flag, prior.key, value, is_whole)
+    low, high = distribution.low, distribution.high
+    if not low <= value <= high:
+        raise UserError(
+            f"{prior.flag}: {model} searches {prior.key} from {low:g} to {high:g}; "
+            f"--range {prior.key}=LOW:HIGH changes that"
+        )
+    return value if is_whole else float(value)
+
+
+def _width(prior: _Prior, text: str) -> float:
+    value = parse_value(text)
+    if isinstance(value, bool | str) or not (math.isfinite(value) and 0 < value <= 1):
+        raise UserError(f"{prior.flag}: the width {text} is a share of the range, over 0 and at most 1")
+    return float(value)

@@ -1,0 +1,29 @@
+"""A run with a user's guess of good values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import optuna
+import pytest
+
+from hpo import StudySpec, run_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
+
+
+def test_the_guess_is_tried_first_then_the_recipe_also_when_the_run_is_resumed(tmp_path: Path) -> None:
+    settings = {"model": "mlp_small", "dataset": "digits", "train_size": 200, "epochs": 3, "finalists": 0}
+    usual = {**settings, "results_dir": tmp_path, "quiet": True, "concurrency": 1}
+    result = run_study(StudySpec.of(**usual, trials=3, name="a", prior=["lr=0.01:0.05", "activation=gelu"]))
+    study = optuna.load_study(study_name="mlp_small", storage=f"sqlite:///{result.folder}/study.db")
+    first, second = (trial.params for trial in study.trials[:2])
+    assert (first["lr"], first["activation"]) == (0.01, "gelu") and (second["lr"], second["activation"]) == (
+        3e-3,
+        "relu",
+    )
+    assert {key: value for key, value in first.items() if value != second[key]} == {"lr": 0.01, "activation": "gelu"}
+    again = run_study(StudySpec.of(results_dir=tmp_path, quiet=True, trials=12, resume="a"))
+    assert len(again.frame) == 12 and again.exit_code == 0
+    drawn = [trial.params["lr"] for trial in study.get_trials()[2:]]
+    assert sum(0.007 < lr < 0.0145 for lr in drawn) >= 4  # a tenth of the range, on the scale of logarithms
