@@ -20,6 +20,7 @@ from hpo.spec.spaces.guess import Guess
 
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
+BELIEVED = 0.5  # of the trials drawn at first, from a belief that is trusted wholly
 PARENTS = 5
 SPREAD = 0.3  # of a step away from a good trial, in units of a hyperparameter's range
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
@@ -78,7 +79,7 @@ class RankSampler(BaseSampler):
     def _begin(self, encoding: Encoding, points: Points, belief: Belief) -> dict[str, Any]:
         """Returns a configuration that is believed to be good, or one near the best one so far, which at first is the
         recipe, or one from anywhere."""
-        if belief and self._rng.random() < 0.5:
+        if belief and self._rng.random() < BELIEVED * belief.trust(points):
             return encoding.config(belief.draw(1, self._rng)[0])
         if self._rng.random() < 0.5:
             return encoding.config(encoding.random(1, self._rng)[0])
@@ -91,7 +92,7 @@ class RankSampler(BaseSampler):
         candidates = self._candidates(encoding, points, belief)
         promise = np.log(process.expected_improvement(candidates) + LEAST_IMPROVEMENT)
         if belief:
-            promise += STRENGTH / len(points) * belief.log_density(candidates)
+            promise += STRENGTH * belief.trust(points) / len(points) * belief.log_density(candidates)
         return encoding.config(candidates[int(np.argmax(promise))])
 
     def _candidates(self, encoding: Encoding, points: Points, belief: Belief) -> Points:

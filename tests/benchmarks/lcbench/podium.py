@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 
-from hpo.search.samplers.choice import seed_sampler
+from hpo.search.samplers.choice import make_sampler, seed_sampler
 from hpo.spec.spaces.guess import Guess
 from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
@@ -25,10 +25,12 @@ class PodiumSearch:
     """A strategy that asks the searcher what to train, as Tune does."""
 
     def __init__(self, space: Space, seed: int, sampler: str = "auto", guesses: Sequence[Guess] = ()) -> None:
-        """guesses: whole configurations, which are the first trials."""
+        """guesses: whole configurations, which are the first trials. Then comes what is the first one without them, and
+        stands for an architecture's recipe."""
         study = optuna.create_study(study_name="lcbench", direction="maximize")
-        for guess in guesses:
-            study.enqueue_trial(dict(guess.config))
+        first = optuna.create_study(sampler=make_sampler("random", seed)).ask(dict(space)).params
+        for config in (*(guess.config for guess in guesses), first):
+            study.enqueue_trial(dict(config))
         seed_sampler(study, sampler, seed, rungs(EPOCHS), guesses)
         self.searcher = make_searcher(study, space, 0, ladder=Ladder(rungs(EPOCHS)))
         self.searcher.set_max_concurrency(NO_LIMIT)

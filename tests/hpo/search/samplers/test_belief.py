@@ -68,3 +68,14 @@ def test_a_guess_of_nothing_in_the_space_is_none() -> None:
 def test_a_value_outside_its_range_is_moved_to_the_end_of_the_range() -> None:
     belief = Belief([Guess({"lr": 1.0}, widths={"lr": 1e-6})], ENCODING)
     assert configs(belief, 3)[0]["lr"] == pytest.approx(1e-2)
+
+
+def test_a_belief_is_trusted_as_far_as_trials_agree_with_it() -> None:
+    belief = Belief([Guess({"lr": 1e-3})], ENCODING)
+    rates = (1e-4, 1e-2, 8e-3, 5e-4, 1.2e-3)  # the last two are near the guess
+    points = ENCODING.points([{"lr": lr, "dropout": 0.1, "activation": "relu"} for lr in rates])
+    assert belief.trust(points) == 1
+    assert belief.trust(points[::-1]) == 0
+    assert belief.trust(points[[0, 3, 1, 4, 2]]) == 0  # as often better as worse
+    assert belief.trust(points[[0, 3, 1, 2, 4]]) == pytest.approx(4 * 4 / 6 - 2)
+    assert belief.trust(points[:3]) == belief.trust(points[3:]) == 1  # nothing to compare with
