@@ -4,12 +4,13 @@ A belief is followed less and less as trials are seen: piBO (Hvarfner et al., 20
 Functions with User Beliefs for Bayesian Optimization") multiplies the acquisition function with the density of the
 belief to the power of strength / trials. So a wrong belief costs trials, but cannot hide what is good.
 
-Besides, it is trusted only as far as the trials agree with it: where those that are likely by it do no better than
-others, it is not followed any more.
+Besides, it is trusted only as far as the trials agree with it: where none of the best ones is near a guess, it is not
+followed any more.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,16 +49,10 @@ class Belief:
         return total
 
     def trust(self, points: Points) -> float:
-        """Returns how far trials agree with the belief, from 0 to 1. points: of trials, the worst first.
-
-        It is 1 where three of four times a trial that is likely by the belief is better than one that is not, and 0
-        where this happens half of the times.
-        """
-        likely = self.log_density(points) > 0
-        if likely.all() or not likely.any():
-            return 1.0
-        better = np.cumsum(~likely)[likely].mean() / (~likely).sum()
-        return float(np.clip(4 * better - 2, 0, 1))
+        """Returns how far trials agree with the belief: which share of the best third is likelier by it than by chance.
+        points: of trials, the worst first."""
+        best = points[-math.ceil(len(points) / 3) :]
+        return float(np.mean(self.log_density(best) > 0))
 
     def draw(self, count: int, rng: np.random.Generator) -> Points:
         """Returns so many points: each around a guess, and evenly spread where that guess says nothing."""

@@ -70,12 +70,11 @@ def test_a_value_outside_its_range_is_moved_to_the_end_of_the_range() -> None:
     assert configs(belief, 3)[0]["lr"] == pytest.approx(1e-2)
 
 
-def test_a_belief_is_trusted_as_far_as_trials_agree_with_it() -> None:
+def test_a_belief_is_trusted_as_far_as_the_best_trials_agree_with_it() -> None:
     belief = Belief([Guess({"lr": 1e-3})], ENCODING)
-    rates = (1e-4, 1e-2, 8e-3, 5e-4, 1.2e-3)  # the last two are near the guess
+    rates = (1e-4, 1e-2, 8e-3, 7e-3, 5e-4, 1.2e-3)  # the last two are near the guess
     points = ENCODING.points([{"lr": lr, "dropout": 0.1, "activation": "relu"} for lr in rates])
     assert belief.trust(points) == 1
+    assert belief.trust(points[[0, 1, 2, 4, 3, 5]]) == 0.5
     assert belief.trust(points[::-1]) == 0
-    assert belief.trust(points[[0, 3, 1, 4, 2]]) == 0  # as often better as worse
-    assert belief.trust(points[[0, 3, 1, 2, 4]]) == pytest.approx(4 * 4 / 6 - 2)
-    assert belief.trust(points[:3]) == belief.trust(points[3:]) == 1  # nothing to compare with
+    assert (belief.trust(points[4:5]), belief.trust(points[[4, 0]])) == (1, 0)  # the guess alone, and a better one

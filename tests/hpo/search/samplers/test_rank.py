@@ -47,12 +47,13 @@ GOOD = Guess({"lr": 1e-2, "dropout": 0.3})
 WRONG = Guess({"lr": 1e-5, "dropout": 0.9})
 
 
-def test_a_right_belief_finds_the_best_sooner_and_a_wrong_one_does_not_hide_it() -> None:
+def test_a_right_belief_finds_the_best_sooner_and_a_wrong_one_costs_little() -> None:
     def best(trials: int, *guesses: Guess) -> float:
-        return float(np.mean([best_of(RankSampler(seed, (2,), guesses), trials) for seed in range(5)]))
+        return float(np.mean([best_of(RankSampler(seed, (2,), guesses), trials) for seed in range(20)]))
 
-    assert best(8, GOOD) > best(8) > best(8, WRONG)
-    assert best(40, WRONG) > 0.98
+    without = best(8)
+    assert best(8, GOOD) > without + 0.01 and best(8, WRONG) > without - 0.02
+    assert np.mean([best_of(RankSampler(seed, (2,), (WRONG,))) for seed in range(5)]) > 0.98
 
 
 @pytest.mark.parametrize("pruned", [False, True])
