@@ -22,7 +22,7 @@ from hpo.spec.spaces.guess import Guess
 WIDTH = 0.15  # a guess's standard deviation, in units of a hyperparameter's range
 RIGHT_CHOICE = 0.7  # how likely a guessed choice is, the rest is spread over the others
 ANYWHERE = 0.1  # how much of a belief is spread over the whole space: no region is ruled out
-STRENGTH = 10.0  # piBO's beta
+STRENGTH = 5.0  # piBO's beta
 
 
 class Belief:

@@ -20,7 +20,7 @@ from hpo.spec.spaces.guess import Guess
 
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
-BELIEVED = 0.5  # of the trials drawn at first, from a belief that is trusted wholly
+BELIEVED = 0.25  # of the trials drawn at first, from a belief that is trusted wholly
 PARENTS = 5
 SPREAD = 0.3  # of a step away from a good trial, in units of a hyperparameter's range
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
