@@ -14,6 +14,7 @@ import argparse
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,15 +90,31 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    optuna.logging.set_verbosity(logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     tables = load(options.tables)
     if few := [table.name for table in tables if len(table.configs) < options.trials]:
         raise SystemExit(f"compare.py: --trials {options.trials}: there are fewer configurations of {', '.join(few)}")
-    seeds = range(options.seeds)
-    runs = [run(name, table, options.trials, seed) for table in tables for name in options.strategies for seed in seeds]
+    searches = [
+        (name, table, options.trials, seed)
+        for table in tables
+        for name in options.strategies
+        for seed in range(options.seeds)
+    ]
+    runs = _run_all(searches, options.processes)
     parts = [regrets(tables, runs, options.trials), speeds(runs, options.trials), correlations(tables)]
     print("\n\n".join(parts))
+
+
+def _run_all(searches: Sequence[tuple[str, Table, int, int]], processes: int) -> list[Run]:
+    if processes == 1:
+        return [_run_quietly(*search) for search in searches]
+    with ProcessPoolExecutor(processes) as pool:
+        return list(pool.map(_run_quietly, *zip(*searches, strict=True)))
+
+
+def _run_quietly(name: str, table: Table, trials: int, seed: int) -> Run:
+    optuna.logging.set_verbosity(logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return run(name, table, trials, seed)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -107,6 +124,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(STRATEGIES))
     parser.add_argument("--trials", type=_count, default=50)
     parser.add_argument("--seeds", type=_count, default=10)
+    parser.add_argument("--processes", type=_count, default=1)
     parser.add_argument("--tables", type=Path, default=FOLDER, help="the folder of the packed file")
     return parser.parse_args(arguments)
 
