@@ -15,6 +15,8 @@ from hpo.system.text import say
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
+from hpo.trials.rung_report import report_rungs
+from hpo.views.early_stopping import advice
 from hpo.views.formats import duration, plural
 from hpo.views.tables import best_table, finals_table
 
@@ -38,6 +40,9 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
         _show_finals(outcome.finalists)
     if outcome.times and outcome.state is RunState.COMPLETE:
         _show_times(outcome, plan)
+    search = plan.spec.search
+    if hint := advice(report_rungs(outcome.records, search.rungs, search.epochs)):
+        say(hint)
     print()
     _show_files(ranked[0].record, folder, outcome)
 

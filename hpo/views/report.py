@@ -73,6 +73,7 @@ def render(run: StoredRun, evaluate: Evaluate) -> str:
         head=list(_head(run)),
         finalists=run.finalists(),
         best=_best_of_each(ranked),
+        rungs=run.rungs(),
         ranked=shown,
         left_out=len(ranked) - len(shown),
         config_keys=sorted({key for item in shown for key in item.record.config}),
