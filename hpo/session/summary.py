@@ -18,7 +18,7 @@ from hpo.trials.records import TrialRecord
 from hpo.trials.rung_report import report_rungs
 from hpo.views.early_stopping import advice
 from hpo.views.formats import duration, plural
-from hpo.views.tables import best_table, finals_table
+from hpo.views.tables import best_table, finals_table, shared_line
 
 
 def show_plan(plan: Plan, *, spaces: bool = False) -> None:
@@ -33,7 +33,10 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
         print(folder.trials_csv)
         return
     say(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
-    console().print(best_table(ranked))
+    terminal = console()
+    terminal.print(best_table(ranked, terminal))
+    if common := shared_line([item.record for item in ranked]):
+        say(common)
     if any(item.pareto for item in ranked[:10]):
         say("* on the Pareto front of accuracy, parameters and time")
     if outcome.finalists:

@@ -51,6 +51,7 @@ def test_the_end_says_what_came_of_it(plan: Plan, tmp_path: Path, capsys: pytest
     show_results(rank(RECORDS), RunFolder(tmp_path, -1), plan, outcome)
     out = capsys.readouterr().out
     assert out.startswith("The best of 12 trials\n") and "cnn-0011" in out and "cnn-0001" not in out
+    assert "\nAll trials: 10 parameters\n" in out
     assert "Finals: trained anew, on validation images too, with 2 seeds, and tested once\n" in out
     assert "time:    1m00s with " in out and "; 1m05s of finals\n" in out and "\nHint: " in out
     assert f"results: {tmp_path}/trials.csv, leaderboard.csv and curves.csv beside it\n" in out
