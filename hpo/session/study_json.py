@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +52,8 @@ def _describe_model(model: ModelPlan) -> dict[str, Any]:
         "precision": model.precision,
         "space": space,
         "space_crc": checksum(space),
+        "guesses": [asdict(guess) for guess in model.guesses],
+        "first_configs": list(model.first_configs),
     }
 
 
