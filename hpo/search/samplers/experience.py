@@ -64,10 +64,9 @@ def learn(known: Iterable[Source], model: str, dataset: str, space: Space, trial
     """Returns what a search of so many trials, for an architecture on a data set, takes from the sources."""
     weighted = [(_weight(source, model, dataset), source) for source in known]
     weighted.sort(key=lambda pair: -pair[0])  # stable: of equal ones in the order in which they were given
-    searched = {name: d for name, d in space.distributions.items() if not d.single()}
-    if not searched:
+    if not _searched(space):
         return Lessons()
-    guesses = [guess for weight, source in weighted for guess in _guesses(source, weight, searched)]
+    guesses = [guess for weight, source in weighted for guess in _guesses(source, weight, space)]
     most = min(MAX_FIRST_CONFIGS, max(1, trials // ONE_IN))
     return Lessons(tuple(_portfolio([source for _, source in weighted], space, most)), tuple(guesses))
 
@@ -90,19 +89,24 @@ def _weight(source: Source, model: str, dataset: str) -> float:
     return SAME_MODEL_AND_DATA if source.dataset == dataset else SAME_MODEL
 
 
-def _guesses(source: Source, weight: float, searched: Distributions) -> Iterator[Guess]:
+def _searched(space: Space) -> Distributions:
+    return {name: distribution for name, distribution in space.distributions.items() if not distribution.single()}
+
+
+def _guesses(source: Source, weight: float, space: Space) -> Iterator[Guess]:
     """Yields the source's best trials. The guesses of a source weigh as much together as its weight says."""
     count = len(source.configs)
     above = [place for place in range(count) if (count - place - 0.5) / count > GOOD_SHARE][:GOOD]
     for place in above:
-        if config := _shared(source.configs[place], searched):
+        shared = _shared(source.configs[place], space.distributions)
+        if config := {name: value for name, value in shared.items() if name in _searched(space)}:
             yield Guess(config, weight / len(above))
 
 
 def _portfolio(known: Sequence[Source], space: Space, most: int) -> Iterator[dict[str, Any]]:
     """Yields at most so many configurations: the best of each source, then the second best of each, and so on. One that
     is close to an earlier one, or to the recipe, is left out."""
-    encoding = Encoding({name: d for name, d in space.distributions.items() if not d.single()})
+    encoding = Encoding(_searched(space))
     recipe = {name: space.default[name] for name in space.distributions}
     chosen = [recipe]
     upper_halves = [source.configs[: min(GOOD, (len(source.configs) + 1) // 2)] for source in known]
