@@ -60,12 +60,12 @@ def test_each_architecture_of_a_run_is_a_source_of_its_own() -> None:
 
 def test_first_come_the_best_of_each_source_the_most_similar_source_first() -> None:
     other, same_model, same = (
-        source(1e-4, 2e-4, 8e-4, model="mlp"),
+        source(1e-4, 1.2e-3, 8e-4, model="mlp"),
         source(4e-4, 3e-3, 2e-3, dataset="digits"),
         source(9e-3, 1e-2, 5e-3),
     )
     found = lessons(other, same_model, same, trials=30).first_configs
-    assert [config["lr"] for config in found] == [9e-3, 4e-4, 1e-4, 3e-3, 2e-4]  # 1e-2 is close to 9e-3
+    assert [config["lr"] for config in found] == [9e-3, 4e-4, 1e-4, 3e-3, 1.2e-3]  # 1e-2 is close to 9e-3
     assert all(config["optimizer"] == "adamw" for config in found)  # of the recipe
     weights = {guess.config["lr"]: guess.weight for guess in lessons(other, same_model, same).guesses}
     assert weights[9e-3] > weights[4e-4] > weights[1e-4]

@@ -42,7 +42,7 @@ def test_runs_are_named_by_folder_or_by_name() -> None:
     for named in ("A", "results/A", ["A", "results/A"]):
         plan = planned(learn_from=named)
         assert plan.notices[0] == "learns from: 1 run, 8 trials (cnn on digits)"
-        assert plan.notices[1] == "first trials: the recipe, then configurations of earlier runs: 4 (cnn)"
+        assert plan.notices[1] == "first trials: the recipe, then configurations of earlier runs: 2 (cnn)"
         recipe, first, *_ = plan.models[0].first_configs
         assert recipe == plan.models[0].space.default
         assert first["batch_size"] == best(0, 8).config["batch_size"] and first["dropout"] == recipe["dropout"]
@@ -52,7 +52,7 @@ def test_runs_are_named_by_folder_or_by_name() -> None:
 def test_all_is_every_run_and_code_that_one_names_is_not_imported() -> None:
     (note, begins) = planned(learn_from="all", model=["mlp", "cnn"]).notices
     assert note == "learns from: 2 runs, 14 trials (cnn on digits, foreign:Net on scans)"
-    assert begins.endswith("(mlp), 4 (cnn)") and "foreign" not in sys.modules
+    assert begins.endswith("3 (mlp), 3 (cnn)") and "foreign" not in sys.modules
 
 
 def test_the_plan_of_a_dry_run_lists_the_first_trials(capsys: pytest.CaptureFixture[str]) -> None:
