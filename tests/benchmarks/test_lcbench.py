@@ -16,7 +16,7 @@ from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
 from tests.benchmarks.lcbench.simulator import History, Job, Simulator, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion
-from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES
+from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES, make_strategy
 from tests.benchmarks.lcbench.surrogate import EPOCHS, SPLITS, Curve, Surrogate, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
@@ -105,6 +105,21 @@ def test_every_strategy_searches(name: str) -> None:
     again = Simulator(STRATEGIES[name](SPACE, 0), curve, workers=2)
     again.run(12)
     assert again.history == simulator.history
+
+
+@needs_lcbench
+@pytest.mark.slow
+def test_a_search_after_others_begins_with_what_they_found() -> None:
+    pytest.importorskip("onnxruntime")
+    task = tasks(FOLDER, "development")[0]
+    curves = Surrogate(FOLDER, task).curve
+    first = {
+        name: make_strategy(name, task, space(FOLDER), 0).next_job()
+        for name in ("podium-learned", "podium-learned-wrong")
+    }
+    right, wrong = (curves(job.config).accuracies[-1] for job in first.values() if job)
+    assert right > wrong
+    assert make_strategy("podium-learned", task, space(FOLDER), 0).next_job() == first["podium-learned"]
 
 
 @pytest.mark.slow

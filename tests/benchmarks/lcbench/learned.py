@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +14,7 @@ from hpo.trials.records import TrialRecord, TrialState
 from tests.benchmarks.lcbench.podium import PodiumSearch
 from tests.benchmarks.lcbench.samplers import Space
 from tests.benchmarks.lcbench.simulator import Simulator
-from tests.benchmarks.lcbench.surrogate import EPOCHS, SPLITS, Curve, Surrogate, data_folder, space, tasks
+from tests.benchmarks.lcbench.surrogate import EPOCHS, SPLITS, Surrogate, data_folder, space, tasks
 
 EARLIER_RUNS, EARLIER_TRIALS = 4, 50
 MODEL = "the network of LCBench"
@@ -37,13 +35,8 @@ def after_others(task: str, space: Space, seed: int, *, is_wrong: bool = False) 
 def _searched(task: str, seed: int) -> Source:
     """What a search on a task found."""
     folder = data_folder()
-    return searched(task, space(folder), seed, Surrogate(folder, task).curve)
-
-
-def searched(task: str, space: Space, seed: int, curve: Callable[[Mapping[str, Any]], Curve]) -> Source:
-    """What a search finds in a space with such learning curves."""
-    search = PodiumSearch(space, seed)
-    Simulator(search, curve, workers=1).run(EARLIER_TRIALS)
+    search = PodiumSearch(space(folder), seed)
+    Simulator(search, Surrogate(folder, task).curve, workers=1).run(EARLIER_TRIALS)
     (source,) = sources([_record(search, task, number) for number in search.values], rungs(EPOCHS))
     return source
 
