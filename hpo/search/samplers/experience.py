@@ -23,7 +23,10 @@ from hpo.trials.records import TrialRecord, TrialState
 
 GOOD = 5  # so many of a source's best trials count at most
 GOOD_SHARE = 0.8  # a trial counts as a guess where it is above this quantile of its source
-MAX_FIRST_CONFIGS = 6
+# Of a guess's hyperparameters. On LCBench the regret after 300 epochs is 0.9 points with it, 1.6 with half of it, 4.5
+# without earlier runs; after 750 epochs it is -0.05, -0.02 and 1.4.
+WIDTH = 0.3
+MAX_FIRST_CONFIGS = 6  # with 3, the regret after 300 epochs is 1.6
 ONE_IN = 5  # at most so much of a search is spent on first trials of others
 CLOSE = 0.1  # configurations that are nearer than this, as a share of the ranges, are one
 # How much a source says, relative to one of another architecture.
@@ -100,7 +103,7 @@ def _guesses(source: Source, weight: float, space: Space) -> Iterator[Guess]:
     for place in above:
         shared = _shared(source.configs[place], space.distributions)
         if config := {name: value for name, value in shared.items() if name in _searched(space)}:
-            yield Guess(config, weight / len(above))
+            yield Guess(config, weight / len(above), dict.fromkeys(config, WIDTH))
 
 
 def _portfolio(known: Sequence[Source], space: Space, most: int) -> Iterator[dict[str, Any]]:

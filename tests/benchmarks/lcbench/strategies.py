@@ -119,8 +119,12 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 ONLY_COMPLETE = {"gp"}
 """Samplers that learn from complete trials only: they are told every trial as complete, with its last value."""
 
+OTHER_SEEDS = 100
+
 STRATEGIES: dict[str, Maker] = {
     "podium": PodiumSearch,
+    # What chance does: a factor near this one's is no difference.
+    "podium-again": lambda space, seed: PodiumSearch(space, seed + OTHER_SEEDS),
     "podium-tpe": partial(PodiumSearch, sampler="tpe"),
     "podium-random": partial(PodiumSearch, sampler="random"),
     "tpe-asha": ruled("tpe", _stopping),  # what Podium did before

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.search.samplers.experience import GOOD, Lessons, Source, learn, sources
+from hpo.search.samplers.experience import GOOD, WIDTH, Lessons, Source, learn, sources
 from hpo.spec.spaces.search_space import Space
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
@@ -87,6 +87,7 @@ def test_guesses_are_the_best_of_a_source_that_has_some_trials() -> None:
     assert lessons(source(1e-3, 2e-3)).guesses == ()
     (guess,) = lessons(source(1e-3, 2e-3, 3e-3)).guesses
     assert guess.config == {"lr": 1e-3, "width": 32, "activation": "gelu"}
+    assert guess.widths == dict.fromkeys(guess.config, WIDTH)
     many = lessons(source(*[1e-3] * 60)).guesses
     assert len(many) == GOOD and sum(one.weight for one in many) == pytest.approx(guess.weight)
 
