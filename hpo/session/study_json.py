@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,6 +54,8 @@ def _describe_model(model: ModelPlan) -> dict[str, Any]:
         "precision": model.precision,
         "space": space,
         "space_crc": checksum(space),
+        "guesses": [asdict(guess) for guess in model.guesses],
+        "first_configs": list(model.first_configs),
     }
 
 

@@ -50,6 +50,9 @@ class SearchSpec:
     """Sets the range of a hyperparameter: --range lr=1e-4:1e-2:log"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
+    learn_from: Annotated[tuple[str, ...], MANY] = ()
+    """Earlier runs to learn from, of other architectures and data sets too: folders results/NAME, names of runs in
+    --results-dir, or all. They give some of the first trials, and a hint for the sampler auto."""
     search_widths: Annotated[bool, SWITCH] = False
     """Searches the widths of the layers too, for the architectures that have a hyperparameter width_1."""
     max_parameters: int | None = None
@@ -73,6 +76,7 @@ class SearchSpec:
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
         self._check_objective()
+        self._check_sampler_learns()
         check_name("--study", self.study)
         if self.study and not self.storage:
             raise UserError(f"--study {self.study}: give the --storage that all drivers share")
@@ -99,6 +103,13 @@ class SearchSpec:
             )
         if len(self.objective) > 1 and self.scheduler == "asha":
             raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+
+    def _check_sampler_learns(self) -> None:
+        said = f"--learn-from {' '.join(self.learn_from)}"
+        if self.learn_from and self.sampler != "auto":
+            raise UserError(f"{said}: is for --sampler auto; {self.sampler} cannot learn from other runs")
+        if self.learn_from and len(self.objective) > 1:
+            raise UserError(f"{said}: is for one objective; leave it out with --objective {' '.join(self.objective)}")
 
     @property
     def budget_s(self) -> float:

@@ -16,7 +16,7 @@ from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
 from tests.benchmarks.lcbench.simulator import History, Job, Simulator, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion
-from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES
+from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES, make_strategy
 from tests.benchmarks.lcbench.surrogate import EPOCHS, SPLITS, Curve, Surrogate, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
@@ -105,6 +105,25 @@ def test_every_strategy_searches(name: str) -> None:
     again = Simulator(STRATEGIES[name](SPACE, 0), curve, workers=2)
     again.run(12)
     assert again.history == simulator.history
+
+
+@needs_lcbench
+@pytest.mark.slow
+def test_a_search_after_others_begins_with_what_they_found() -> None:
+    pytest.importorskip("onnxruntime")
+    task = tasks(FOLDER, "development")[0]
+    curves = Surrogate(FOLDER, task).curve
+
+    def first(name: str) -> Job:
+        strategy = make_strategy(name, task, space(FOLDER), 0)
+        strategy.extend(1)
+        job = strategy.next_job()
+        assert job is not None
+        return job
+
+    right, wrong = first("podium-learned"), first("podium-learned-wrong")
+    assert curves(right.config).accuracies[-1] > curves(wrong.config).accuracies[-1]
+    assert first("podium-learned") == right
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ first --trials trials. A search that is not as good by then goes on with as many
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,14 +17,14 @@ from pathlib import Path
 
 from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
-from tests.benchmarks.lcbench.strategies import STRATEGIES
-from tests.benchmarks.lcbench.surrogate import SPLITS, Surrogate, optima, space, tasks
+from tests.benchmarks.lcbench.strategies import NAMES
+from tests.benchmarks.lcbench.surrogate import SPLITS, Surrogate, data_folder, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    folder = Path(os.environ.get("PODIUM_DATA_DIR", "data")) / "lcbench"
+    folder = data_folder()
     settings = Settings(options.strategies, options.seeds, options.workers, options.trials, options.rounds)
     try:
         known = read(options.out, settings.workers, settings.trials)
@@ -63,7 +62,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="report: for the final report only")
-    parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(STRATEGIES))
+    parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(NAMES))
     parser.add_argument("--seeds", type=_count, default=5)
     parser.add_argument("--workers", type=_count, default=1, help="trials at a time, in simulated time")
     parser.add_argument("--trials", type=_count, default=50, help="of a round")
@@ -77,8 +76,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _strategies(text: str) -> list[str]:
     names = list(dict.fromkeys(text.split(",")))
     for name in names:
-        if name not in STRATEGIES:
-            raise argparse.ArgumentTypeError(f"{name}: unknown strategy; choose from {', '.join(STRATEGIES)}")
+        if name not in NAMES:
+            raise argparse.ArgumentTypeError(f"{name}: unknown strategy; choose from {', '.join(NAMES)}")
     return names
 
 

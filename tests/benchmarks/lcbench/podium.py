@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 
 from hpo.search.samplers.choice import seed_sampler
+from hpo.search.samplers.experience import Lessons
 from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, TrialRequest
@@ -17,15 +18,19 @@ from tests.benchmarks.lcbench.surrogate import EPOCHS
 from tests.helpers.reports import report
 from tests.helpers.searching import make_searcher
 
+NOTHING = Lessons()
 NO_LIMIT = 10**9  # how many trials run at once is for the simulator to say
 
 
 class PodiumSearch:
     """A strategy that asks the searcher what to train, as Tune does."""
 
-    def __init__(self, space: Space, seed: int, sampler: str = "auto") -> None:
+    def __init__(self, space: Space, seed: int, sampler: str = "auto", *, lessons: Lessons = NOTHING) -> None:
+        """lessons: of earlier searches."""
         study = optuna.create_study(study_name="lcbench", direction="maximize")
-        seed_sampler(study, sampler, seed, rungs(EPOCHS))
+        seed_sampler(study, sampler, seed, rungs(EPOCHS), lessons.guesses)
+        for config in lessons.first_configs:
+            study.enqueue_trial(config)
         self.searcher = make_searcher(study, space, 0, ladder=Ladder(rungs(EPOCHS)))
         self.searcher.set_max_concurrency(NO_LIMIT)
         self.requests: dict[int, TrialRequest] = {}  # of those that train, by number

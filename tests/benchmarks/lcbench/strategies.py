@@ -15,6 +15,7 @@ from optuna.samplers import BaseSampler
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from hpo.search.samplers.choice import make_sampler
+from tests.benchmarks.lcbench.learned import after_others
 from tests.benchmarks.lcbench.podium import PodiumSearch
 from tests.benchmarks.lcbench.samplers import OptunaSampler, RaySampler, Sampler, Space
 from tests.benchmarks.lcbench.simulator import Job, Strategy, Verdict
@@ -118,8 +119,12 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 ONLY_COMPLETE = {"gp"}
 """Samplers that learn from complete trials only: they are told every trial as complete, with its last value."""
 
+OTHER_SEEDS = 100
+
 STRATEGIES: dict[str, Maker] = {
     "podium": PodiumSearch,
+    # What chance does: a factor near this one's is no difference.
+    "podium-again": lambda space, seed: PodiumSearch(space, seed + OTHER_SEEDS),
     "podium-tpe": partial(PodiumSearch, sampler="tpe"),
     "podium-random": partial(PodiumSearch, sampler="random"),
     "tpe-asha": ruled("tpe", _stopping),  # what Podium did before
@@ -135,7 +140,14 @@ STRATEGIES: dict[str, Maker] = {
     "gp": ruled("gp", Rule),
     **_promotions(),
 }
+OF_TASKS: dict[str, Callable[[str, Space, int], Strategy]] = {
+    "podium-learned": after_others,
+    "podium-learned-wrong": partial(after_others, is_wrong=True),
+}
+"""Strategies that need to know the task, too."""
+NAMES = (*STRATEGIES, *OF_TASKS)
 REFERENCES = (
+    "podium",
     "tpe-asha",
     "ray-optuna-asha",
     "ray-optuna-asha-defaults",
@@ -145,3 +157,8 @@ REFERENCES = (
     "one-epoch-top3",
 )
 """Strategies that others are measured by."""
+
+
+def make_strategy(name: str, task: str, space: Space, seed: int) -> Strategy:
+    """Makes a strategy for a search on a task."""
+    return OF_TASKS[name](task, space, seed) if name in OF_TASKS else STRATEGIES[name](space, seed)

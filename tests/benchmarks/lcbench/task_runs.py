@@ -15,7 +15,7 @@ from tests.benchmarks.lcbench.measures import goal
 from tests.benchmarks.lcbench.runs import Run
 from tests.benchmarks.lcbench.samplers import Space
 from tests.benchmarks.lcbench.simulator import History, Simulator
-from tests.benchmarks.lcbench.strategies import REFERENCES, STRATEGIES
+from tests.benchmarks.lcbench.strategies import REFERENCES, make_strategy
 from tests.benchmarks.lcbench.surrogate import Curve
 
 
@@ -72,7 +72,7 @@ class TaskRuns:
 
     def _simulator(self, name: str, seed: int) -> Simulator:
         if (name, seed) not in self._simulators:
-            strategy = STRATEGIES[name](self.space, seed)
+            strategy = make_strategy(name, self.task, self.space, seed)
             self._simulators[name, seed] = Simulator(strategy, self.curve, self.settings.workers)
         return self._simulators[name, seed]
 
