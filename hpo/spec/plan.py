@@ -122,7 +122,7 @@ class Plan:
         if not search.rungs:
             return "no early stopping"
         epochs = f"epoch{'s' if len(search.rungs) > 1 else ''} {', '.join(map(str, search.rungs))}"
-        return f"asha: the best third goes on after {epochs}"
+        return f"asha: the best quarter goes on after {epochs}"
 
     def _resources(self) -> str:
         resources = self.spec.resources

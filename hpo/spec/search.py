@@ -40,8 +40,8 @@ class SearchSpec:
     """Who draws configurations: auto is Podium's own sampler, or tpe for several objectives; tpe, random, gp, cmaes and
     nsgaii are Optuna's."""
     scheduler: str = "auto"
-    """Early stopping: asha pauses each trial after 2, 6, 18, ... epochs, and the best third of all that came there goes
-    on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
+    """Early stopping: asha pauses each trial on rungs, such as epochs 2 and 6 of 10, and the best quarter of all that came
+    there goes on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
     seed: int = 0
     """Seed of the sampler. Trial number n trains with this seed plus n."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()

@@ -21,7 +21,7 @@ from hpo.spec.spaces.guess import Guess
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
 PARENTS = 5
-SPREAD = 0.3  # of a step away from a good trial, in units of a hyperparameter's range
+SPREAD = 0.5  # of a step away from a good trial, in units of a hyperparameter's range
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
 MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
 

@@ -148,7 +148,7 @@ def test_several_architectures_share_one_ranking(tmp_path: Path, capsys: pytest.
     result = run(tmp_path, model=["mlp_small", "lenet5", "cnn"], trials=3, max_parameters=50_000, quiet=False)
     out = capsys.readouterr().out
     assert "left out by --max-parameters 50000: cnn has 429,258" in out
-    assert "trials:  6 (3 for each of 2), 3 epochs, auto, asha: the best third goes on after epoch 2\n" in out
+    assert "trials:  6 (3 for each of 2), 3 epochs, auto, asha: the best quarter goes on after epoch 2\n" in out
     assert sorted(result.frame["model"]) == ["lenet5"] * 3 + ["mlp_small"] * 3
     assert list(result.frame["rank"]) == list(range(1, 7))
     assert dict(zip(result.frame["model"], result.frame["parameters"], strict=True)) == {
