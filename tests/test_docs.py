@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from cluster.local import _parser as local_parser
 from hpo.__main__ import COMMANDS, main
 from hpo.cli.flags import parse_spec
 from tests.benchmarks import gpu, run
-from tests.benchmarks.lcbench import compare
 from tests.helpers.documents import DOCUMENTS, ROOT, Sample, anchors, commands, links, name, samples
 from tests.helpers.layers import FLOORS
 from tests.helpers.pages import a_run
@@ -129,7 +129,7 @@ def check_command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
         "cluster/submit.py": lambda rest: check_hpo(["submit", *rest]),
         "tests/benchmarks/run.py": lambda _: run._options(),
         "tests/benchmarks/gpu.py": lambda _: gpu._options(),
-        "-m": lambda rest: compare._options(rest[1:]),
+        "-m": lambda rest: import_module(rest[0])._options(rest[1:]),
     }
     if words[0] == "python":
         monkeypatch.setattr(sys, "argv", words[1:])

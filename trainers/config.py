@@ -9,6 +9,7 @@ from typing import Any
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("none", "step", "cosine", "one-cycle", "wsd", "linear")
+PLANNED_SCHEDULES = ("cosine", "one-cycle", "wsd", "linear")  # end with the last of `epochs`
 AUGMENTATIONS = ("none", "rotate-crop", "shift", "shift-flip")
 PRECISIONS = ("float32", "bf16")
 # Settings that may differ between the trials of one fused group, beside the seed and the network's dropout.

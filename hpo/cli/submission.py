@@ -72,6 +72,9 @@ def _free_name(models: Sequence[str]) -> str:
 def _check_places(spec: StudySpec) -> None:
     """UserError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
+    if spec.search.learn_from and not spec.output.resume:
+        named = " ".join(spec.search.learn_from)
+        raise UserError(f"--learn-from {named}: earlier runs are on this machine, and do not travel; leave it out")
     if storage.startswith("sqlite"):
         raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
     if path and "://" not in path and not Path(path).is_absolute():

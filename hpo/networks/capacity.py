@@ -15,6 +15,7 @@ from trainers.data.free_memory import available_bytes, gigabytes
 from trainers.ddp import images_needed
 
 BYTES_PER_PARAMETER = 16  # float32: the weight, its gradient and Adam's two moments
+BYTES_PER_AVERAGED = 4  # more, where the weights are averaged too (ema)
 _ALWAYS_FREE = 10**9  # bytes that any machine has; smaller networks do not make us query the GPU
 
 
@@ -30,16 +31,16 @@ def counted(name: str, dataset: Dataset, config: Mapping[str, Any], device: str 
         parameters = 0
         with suppress(Exception):  # check_plug_in says what is wrong, but needs memory for it
             parameters = count_parameters(name, shape, classes, **arch)
-        _check_room(name, parameters, device)
+        _check_room(name, parameters, device, bool(config.get("ema")))
         check_plug_in(name, shape, classes, **arch)
     parameters = count_parameters(name, shape, classes, **arch)
     if most is None or parameters <= most:
-        _check_room(name, parameters, device)
+        _check_room(name, parameters, device, bool(config.get("ema")))
     return parameters
 
 
-def _check_room(name: str, parameters: int, device: str | None) -> None:
-    needed = parameters * BYTES_PER_PARAMETER
+def _check_room(name: str, parameters: int, device: str | None, is_averaged: bool) -> None:
+    needed = parameters * (BYTES_PER_PARAMETER + (BYTES_PER_AVERAGED if is_averaged else 0))
     if device is None or needed < _ALWAYS_FREE:
         return
     on_gpu = _largest_gpu() if device in ("auto", "cuda") else None
@@ -48,9 +49,10 @@ def _check_room(name: str, parameters: int, device: str | None) -> None:
         return
     there = f"{gigabytes(room)} are free" if on_gpu is None else f"the GPU has {gigabytes(room)}"
     flag = "" if name in MODELS else "--model "
+    parts = "gradients, Adam's moments and averaged weights" if is_averaged else "gradients and Adam's moments"
     raise UserError(
-        f"{flag}{name}: has {number(parameters)} parameters for these images; training it (float32, with gradients and "
-        f"Adam's moments) takes {gigabytes(needed)} of memory, and {there}; use smaller images or another architecture"
+        f"{flag}{name}: has {number(parameters)} parameters for these images; training it (float32, with {parts}) "
+        f"takes {gigabytes(needed)} of memory, and {there}; use smaller images or another architecture"
     )
 
 

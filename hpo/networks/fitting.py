@@ -40,8 +40,6 @@ class TrainingPlan:
     """All hyperparameters by name, those of the architecture and those of the training."""
     dataset: Dataset
     train_size: int | None
-    epochs: int
-    """Epochs to train: fewer than the setup's when an inherited trial was stopped before its schedule ended."""
     parameters: int
 
 
@@ -82,7 +80,6 @@ def _plan(spec: FitSpec) -> TrainingPlan:
         config=config,
         dataset=dataset,
         train_size=train_size,
-        epochs=spec.epochs or inherited.epochs or DEFAULT_EPOCHS,
         parameters=parameters,
     )
 
@@ -98,7 +95,7 @@ def _setup(spec: FitSpec, inherited: InheritedSettings, config: dict[str, Any]) 
     fetch_pretrained(arch)
     made = TrainConfig(
         **train,
-        epochs=spec.epochs or inherited.horizon or DEFAULT_EPOCHS,
+        epochs=spec.epochs or inherited.epochs or DEFAULT_EPOCHS,
         precision=spec.precision or inherited.precision or "float32",
         device=resolve_device(spec.device),
         threads=spec.threads,
@@ -136,7 +133,7 @@ def _show(plan: TrainingPlan) -> None:
     say(f"model:  {plan.setup.model} ({number(plan.parameters)} parameters)")
     say(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
     say(f"data:   {data}")
-    say(f"run:    {plural(plan.epochs, 'epoch')}, seed {train.seed}, {train.precision} on {train.device}")
+    say(f"run:    {plural(train.epochs, 'epoch')}, seed {train.seed}, {train.precision} on {train.device}")
 
 
 def _in_use(config: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +151,7 @@ def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[Fit
     the first epoch leaves no folder.
     """
     started, signalled, fitted = time.perf_counter(), 0, FitResult()
-    with EpochBar(plan.epochs, quiet) as bar, interrupting():
+    with EpochBar(plan.setup.train.epochs, quiet) as bar, interrupting():
 
         def report(so_far: FitResult) -> None:
             nonlocal fitted
@@ -163,7 +160,7 @@ def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[Fit
             bar.reported(so_far)
 
         try:
-            train_model(plan.setup, plan.dataset, report, watch=bar.within, epochs=plan.epochs)
+            train_model(plan.setup, plan.dataset, report, watch=bar.within)
         except KeyboardInterrupt as error:
             signalled = interrupted_code(error)
         except Exception:
@@ -175,7 +172,7 @@ def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[Fit
 
 def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float) -> TrialRecord:
     train = plan.setup.train
-    whole = len(fitted.curve) == plan.epochs
+    whole = len(fitted.curve) == train.epochs
     state = TrialState.DIVERGED if fitted.diverged else TrialState.COMPLETED if whole else TrialState.STOPPED
     return TrialRecord(
         trial_id=name,

@@ -26,9 +26,8 @@ class InheritedSettings:
     config: dict[str, Any]
     """Hyperparameters by name."""
     epochs: int | None = None
-    """Epochs that were trained."""
-    horizon: int | None = None
-    """Epochs that the learning rate schedule was planned for."""
+    """Epochs that the training was planned for: where its learning rate schedule ends. A trial that was stopped early
+    had fewer; it is trained to its end, and of a training the best epoch is kept in any case."""
     seed: int | None = None
     precision: str | None = None
     dataset: str | None = None
@@ -71,7 +70,6 @@ def _settings_of(recipe: Recipe) -> InheritedSettings:
         model=recipe.model,
         config={**config, **recipe.arch},
         epochs=recipe.train.epochs,
-        horizon=recipe.train.epochs,
         mean=recipe.mean,
         std=recipe.std,
     )
@@ -87,8 +85,7 @@ def from_winner(folder: Path, model: str | None) -> InheritedSettings:
         settings = InheritedSettings(
             model=description.model,
             config=dict(trial.config),
-            epochs=trial.epochs,
-            horizon=description.epochs,
+            epochs=description.epochs,
             seed=trial.seed,
             precision=trial.precision,
             dataset=description.dataset,

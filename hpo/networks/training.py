@@ -33,19 +33,18 @@ def train_model(
     dataset: Dataset,
     report: Callable[[FitResult], object] = lambda _: None,
     watch: Callable[[float], object] = lambda _: None,
-    epochs: int | None = None,
 ) -> FitResult:
-    """Trains for `epochs`, by default those of `setup.train`. The test split stays sealed.
+    """Trains for the epochs of `setup.train`. The test split stays sealed.
 
     `report` takes the result so far after each epoch; `watch` takes, at the start of each batch, the fraction of the
-    epoch that is done. The learning rate schedule ends at `setup.train.epochs` in any case.
+    epoch that is done.
     """
 
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
     trainer = SingleTrainer(make, dataset.training, setup.train, watch)
     try:
-        return fit(trainer, epochs or setup.train.epochs, report)
+        return fit(trainer, setup.train.epochs, report)
     finally:
         trainer.close()
 

@@ -18,6 +18,7 @@ from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_worker_settings
 from hpo.spec.plan import Plan
 from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.system.text import describe_error
+from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import FinalOutcome, FinalRequest
 from hpo.trials.records import TrialRecord
 from hpo.worker.final import train_network
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Network:
-    """One of a finalist's networks: trained on train + validation with a seed, for the epochs its trial found."""
+    """One of a finalist's networks: trained on train + validation with a seed."""
 
     record: TrialRecord
     seed: int
@@ -83,9 +84,8 @@ class FinalTasks:
         # In a list, so that what arrives is the reference: further workers take it too.
         record = network.record
         settings = make_worker_settings(self._plan, record.model, record.precision, self._storage)
-        request = FinalRequest(
-            name=network.name, params=record.config, seed=network.seed, epochs=record.best_epoch or 0
-        )
+        epochs = final_epochs(record, self._plan.spec.search.epochs)
+        request = FinalRequest(name=network.name, params=record.config, seed=network.seed, epochs=epochs)
         return train.remote([data], settings, request), reserved
 
 

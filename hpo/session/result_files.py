@@ -10,9 +10,10 @@ from functools import partial
 
 from hpo.networks.evaluation import evaluate_winner
 from hpo.session.outcome import Outcome
-from hpo.session.study_json import ended
+from hpo.session.study_json import ended, with_rungs
 from hpo.session.winner import write_winner
 from hpo.spec.plan import Plan
+from hpo.spec.search import SearchSpec
 from hpo.spec.study import StudySpec
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import curves_frame, leaderboard_frame, trials_frame
@@ -21,6 +22,7 @@ from hpo.store.stored_run import read_run
 from hpo.store.study_file import RunState
 from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
+from hpo.trials.rung_report import report_rungs
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ def write_results(
     """Writes all result files, and removes what only a resume would need. Raises OSError where the disk takes none."""
     _write_tables(ranked, outcome, folder)
     is_settled = write_winner(ranked, folder, plan, checkpoints)
-    _write_study(outcome, folder)
+    _write_study(outcome, folder, plan.spec.search)
     if outcome.state is not RunState.INTERRUPTED:  # whoever interrupts waits for the end, and the page takes seconds
         _write_report(folder, plan.spec)
     shutil.rmtree(folder.tune, ignore_errors=True)
@@ -50,10 +52,11 @@ def _write_tables(ranked: Sequence[Ranked], outcome: Outcome, folder: RunFolder)
         write_atomically(path, frame.to_csv(index=False))
 
 
-def _write_study(outcome: Outcome, folder: RunFolder) -> None:
+def _write_study(outcome: Outcome, folder: RunFolder, search: SearchSpec) -> None:
     counts = Counter(record.state.value for record in outcome.records)
     times = outcome.times.to_dict() if outcome.times else None
-    folder.write_study(ended(folder.read_study(), outcome.state, dict(counts), times))
+    study = ended(folder.read_study(), outcome.state, dict(counts), times)
+    folder.write_study(with_rungs(study, report_rungs(outcome.records, search.rungs, search.epochs)))
 
 
 def _write_report(folder: RunFolder, spec: StudySpec) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +15,7 @@ from hpo.spec.spaces.stored import checksum
 from hpo.store.study_file import RunState, describe_data
 from hpo.system.machine import describe_machine
 from hpo.system.urls import masked
+from hpo.trials.rung_report import RungReport
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def _describe_model(model: ModelPlan) -> dict[str, Any]:
         "precision": model.precision,
         "space": space,
         "space_crc": checksum(space),
+        "guesses": [asdict(guess) for guess in model.guesses],
+        "first_configs": list(model.first_configs),
     }
 
 
@@ -63,6 +68,7 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
         **study,
         "state": RunState.RUNNING,
         "spec": {**now["spec"], **kept},
+        "early_stopping": now["early_stopping"],  # an older version had other rungs
         "resources": now["resources"],
         "sessions": [*study["sessions"], *now["sessions"]],
     }
@@ -76,6 +82,15 @@ def ended(
     *before, last = study["sessions"] or [_session()]
     last = {**last, "ended": _now(), "outcome": state, **({"times": times} if times else {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}
+
+
+def with_rungs(study: dict[str, Any], reports: Sequence[RungReport]) -> dict[str, Any]:
+    """The study.json with what early stopping decided, under each architecture."""
+    described = {
+        name: {**model, "rungs": [report.to_dict() for report in reports if report.model == name]}
+        for name, model in study["models"].items()
+    }
+    return {**study, "models": described}
 
 
 def _session() -> dict[str, Any]:

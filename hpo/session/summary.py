@@ -15,8 +15,10 @@ from hpo.system.text import say
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
+from hpo.trials.rung_report import report_rungs
+from hpo.views.early_stopping import advice
 from hpo.views.formats import duration, plural
-from hpo.views.tables import best_table, finals_table
+from hpo.views.tables import best_table, finals_table, shared_line
 
 
 def show_plan(plan: Plan, *, spaces: bool = False) -> None:
@@ -31,13 +33,19 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
         print(folder.trials_csv)
         return
     say(f"The best of {len(ranked)} trials" if len(ranked) > 10 else "Trials, best first")
-    console().print(best_table(ranked))
+    terminal = console()
+    terminal.print(best_table(ranked, terminal))
+    if common := shared_line([item.record for item in ranked]):
+        say(common)
     if any(item.pareto for item in ranked[:10]):
         say("* on the Pareto front of accuracy, parameters and time")
     if outcome.finalists:
         _show_finals(outcome.finalists)
     if outcome.times and outcome.state is RunState.COMPLETE:
         _show_times(outcome, plan)
+    search = plan.spec.search
+    if hint := advice(report_rungs(outcome.records, search.rungs, search.epochs)):
+        say(hint)
     print()
     _show_files(ranked[0].record, folder, outcome)
 

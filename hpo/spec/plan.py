@@ -43,7 +43,13 @@ class ModelPlan:
         notes = {key: ", a guess" for config in guesses for key in config}
         entries = self.space.distributions.items()
         lines = [f"  {key:<13} {values}  (first trial: {first[key]}{notes.get(key, '')})" for key, values in entries]
-        return [f"space of {self.name}:", *lines]
+        return [f"space of {self.name}:", *lines, *self._first_trials()]
+
+    def _first_trials(self) -> list[str]:
+        """The first trials after the default configuration, a line for each."""
+        searched = [key for key, distribution in self.space.distributions.items() if not distribution.single()]
+        values = [", ".join(f"{key} {_short(config[key])}" for key in searched) for config in self.first_configs[1:]]
+        return [f"  trial {number}: {text}" for number, text in enumerate(values, start=1)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +125,7 @@ class Plan:
         if not search.rungs:
             return "no early stopping"
         epochs = f"epoch{'s' if len(search.rungs) > 1 else ''} {', '.join(map(str, search.rungs))}"
-        return f"asha: the best third goes on after {epochs}"
+        return f"asha: the best quarter goes on after {epochs}"
 
     def _resources(self) -> str:
         resources = self.spec.resources
@@ -135,6 +141,10 @@ class Plan:
         for model in self.models:
             by.setdefault(model.precision, []).append(model.name)
         return next(iter(by)) if len(by) == 1 else ", ".join(f"{name} ({', '.join(of)})" for name, of in by.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:

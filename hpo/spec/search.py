@@ -40,8 +40,8 @@ class SearchSpec:
     """Who draws configurations: auto is Podium's own sampler, or tpe for several objectives; tpe, random, gp, cmaes and
     nsgaii are Optuna's."""
     scheduler: str = "auto"
-    """Early stopping: asha pauses each trial after 2, 6, 18, ... epochs, and the best third of all that came there goes
-    on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
+    """Early stopping: asha pauses each trial on rungs, such as epochs 2 and 6 of 10, and the best quarter of all that
+    came there goes on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
     seed: int = 0
     """Seed of the sampler. Trial number n trains with this seed plus n."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
@@ -54,6 +54,9 @@ class SearchSpec:
     [default: 0.15]"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
+    learn_from: Annotated[tuple[str, ...], MANY] = ()
+    """Earlier runs to learn from, of other architectures and data sets too: folders results/NAME, names of runs in
+    --results-dir, or all. They give some of the first trials, and a hint for the sampler auto."""
     search_widths: Annotated[bool, SWITCH] = False
     """Searches the widths of the layers too, for the architectures that have a hyperparameter width_1."""
     max_parameters: int | None = None
@@ -77,6 +80,7 @@ class SearchSpec:
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
         self._check_objective()
+        self._check_sampler_learns()
         self._check_prior()
         check_name("--study", self.study)
         if self.study and not self.storage:
@@ -104,6 +108,13 @@ class SearchSpec:
             )
         if len(self.objective) > 1 and self.scheduler == "asha":
             raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+
+    def _check_sampler_learns(self) -> None:
+        said = f"--learn-from {' '.join(self.learn_from)}"
+        if self.learn_from and self.sampler != "auto":
+            raise UserError(f"{said}: is for --sampler auto; {self.sampler} cannot learn from other runs")
+        if self.learn_from and len(self.objective) > 1:
+            raise UserError(f"{said}: is for one objective; leave it out with --objective {' '.join(self.objective)}")
 
     def _check_prior(self) -> None:
         if not self.prior:

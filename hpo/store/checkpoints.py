@@ -1,6 +1,8 @@
 """The checkpoints of trials, in any storage.
 
-A trial keeps its two newest, so that a damaged file costs the epochs since the one before and no more.
+A trial that runs keeps its two newest, so that a damaged file costs the epochs since the one before and no more. Many
+trials may be paused, for long, and each file is several times as large as the network. So a paused trial keeps its
+newest alone: the older one goes when the newest is whole. Where that file is damaged later, the trial begins anew.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 from hpo.store.checkpoint_stores import CheckpointStorage
 
 CHECKPOINTS_KEPT = 2
+KEPT_WHILE_PAUSED = 1
 _GROWTH = 3
 
 
@@ -31,10 +34,11 @@ class Checkpoints:
         skipped, as a damaged one is."""
         self.storage, self.check = storage, check
 
-    def save(self, trial_id: str, epoch: int, state: dict[str, Any]) -> None:
-        """Writes the state after an epoch, and keeps the newest of the trial's earlier ones. Raises OSError."""
+    def save(self, trial_id: str, epoch: int, state: dict[str, Any], keep: int = CHECKPOINTS_KEPT) -> None:
+        """Writes the state after an epoch. Of the trial's checkpoints only so many, the newest ones, stay. Raises
+        OSError, and then all earlier ones stay."""
         self.storage.save(_name(trial_id, epoch), state)
-        for name in self._names(trial_id)[CHECKPOINTS_KEPT:]:
+        for name in self._names(trial_id)[keep:]:
             self.storage.remove(name)
 
     def load(self, trial_id: str, last: int | None = None) -> tuple[dict[str, Any] | None, str]:

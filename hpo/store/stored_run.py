@@ -13,6 +13,7 @@ from hpo.store.study_file import RunState, check_whole, read_study
 from hpo.system.errors import UserError
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.trials.records import TrialRecord
+from hpo.trials.rung_report import RungReport, report_rungs
 
 if TYPE_CHECKING:
     from hpo.trials.finalists import Finalist
@@ -51,13 +52,19 @@ class StoredRun:
         seeds = final_seeds(self.spec.get("seed", 0), self.spec.get("final_seeds", 0))
         return order(read_finalists(self.path / "finals.jsonl", choose(self.ranked(), self.finals), seeds))
 
+    def rungs(self) -> list[RungReport]:
+        """Reports on the rungs of early stopping; none when no trial was stopped early."""
+        rungs = self.study["early_stopping"].get("rungs", ())
+        return report_rungs(self.records, rungs, self.spec["epochs"]) if rungs else []
+
     @property
     def finals(self) -> int:
         """The number of finalists of each architecture."""
         return int(self.spec.get("finalists", 0))
 
 
-_DEFAULTS: dict[str, Any] = {"state": RunState.UNKNOWN, "machine": {}, "versions": {}}  # a report works without these
+# A report works without these.
+_DEFAULTS: dict[str, Any] = {"state": RunState.UNKNOWN, "machine": {}, "versions": {}, "early_stopping": {}}
 
 
 def read_run(path: Path) -> StoredRun:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpo.trials.ranking import Ranked
-from hpo.trials.records import TrialRecord
+from hpo.trials.records import TrialRecord, TrialState
 from hpo.trials.significance import Measured, measure, tied_with
+from trainers.config import PLANNED_SCHEDULES, TrainConfig
 
 FIRST_SEED = 1_000_000  # above the seeds of the trials, unless a study has a million of them
 
@@ -48,6 +49,20 @@ def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:
             taken[model] = taken.get(model, 0) + 1
             chosen.append(item.record)
     return chosen
+
+
+def final_epochs(record: TrialRecord, epochs: int) -> int:
+    """Returns the epochs that a finalist's networks are trained for. `epochs`: of a trial that is not stopped early.
+
+    All of them where the schedule is laid out over them: its learning rate reaches its end only in the last epoch, so
+    that a training that ends before is cut off with a rate too high. An earlier epoch that was the best of the search
+    was so by chance. All of them also for a trial that was stopped early, because its best epoch is only the best of
+    those that it was given. Otherwise the best epoch: what comes after it did not help.
+    """
+    schedule = record.config.get("schedule", TrainConfig.schedule)
+    if schedule in PLANNED_SCHEDULES or record.state is TrialState.STOPPED:
+        return epochs
+    return record.best_epoch or epochs
 
 
 def final_seeds(study_seed: int, count: int) -> tuple[int, ...]:

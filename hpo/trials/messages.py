@@ -118,7 +118,7 @@ class FinalRequest:
     """Hyperparameters by name."""
     seed: int
     epochs: int
-    """To train: the best epoch of its trial."""
+    """To train: see `final_epochs` in hpo/trials/finalists.py."""
 
 
 @dataclass(frozen=True, kw_only=True)

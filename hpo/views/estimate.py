@@ -34,14 +34,14 @@ class Work:
         left = self.trials * self._epochs_each() - over_epochs - sum(begun)
         return max(left, (self.trials - over - len(begun)) * self.rungs[0], 0.0)
 
-    def eta_s(self, search_epochs: float, best_epoch: int, epoch_s: float, elapsed_s: float) -> float:
+    def eta_s(self, search_epochs: float, final_epochs: int, epoch_s: float, elapsed_s: float) -> float:
         """Estimates the seconds left.
 
-        `search_epochs` are still to be trained by the search; the finals train `best_epoch` epochs per network;
+        `search_epochs` are still to be trained by the search; the finals train `final_epochs` per network;
         `epoch_s` is the time per epoch so far, with all trials together; `elapsed_s` that of the session.
         """
         search_s, budget_s = search_epochs * epoch_s, self.budget_s - elapsed_s
-        finals_s = self.networks * best_epoch * epoch_s
+        finals_s = self.networks * final_epochs * epoch_s
         return search_s + finals_s if search_s <= budget_s else max(0.0, budget_s)
 
     def _epochs_each(self) -> float:

@@ -22,6 +22,11 @@ def difference(value: float) -> str:
     return f"{value:+.4f}"
 
 
+def correlation(value: float | None) -> str:
+    """ "0.87"; "-" for None."""
+    return MISSING if value is None else f"{value:.2f}"
+
+
 def interval(low: float, high: float) -> str:
     """ "0.9712 - 0.9801"."""
     return f"{accuracy(low)} - {accuracy(high)}"

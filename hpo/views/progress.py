@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.system.text import printable, say
+from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
@@ -93,8 +94,8 @@ class Progress:
         if self.finished_count <= self.before or not done:
             return None
         left = self.work.search_epochs(self.finished_count, self.over_epochs, begun)
-        best_epoch = (self.best.best_epoch if self.best else None) or self.epochs
-        return self.work.eta_s(left, best_epoch, (self.elapsed_s - self.started_s) / done, self.elapsed_s)
+        each = final_epochs(self.best, self.epochs) if self.best else self.epochs
+        return self.work.eta_s(left, each, (self.elapsed_s - self.started_s) / done, self.elapsed_s)
 
     def share_done(self) -> float:
         """Estimates the share of the search's epochs that are trained, from 0 to 1."""

@@ -24,6 +24,7 @@ from hpo.views import charts, formats
 from hpo.views.evaluation import Evaluation
 from hpo.views.figures import sheet_png
 from hpo.views.formats import accuracy, duration, number
+from hpo.views.tables import differing_keys, shared_line
 from hpo.views.timing import Times
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def render(run: StoredRun, evaluate: Evaluate) -> str:
         head=list(_head(run)),
         finalists=run.finalists(),
         best=_best_of_each(ranked),
+        rungs=run.rungs(),
         ranked=shown,
         left_out=len(ranked) - len(shown),
-        config_keys=sorted({key for item in shown for key in item.record.config}),
+        config_keys=sorted(differing_keys(run.records)),
+        in_common=shared_line(run.records),
         sections=list(_sections(run, ranked, shown, evaluate)),
         provenance=list(_provenance(run)),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),

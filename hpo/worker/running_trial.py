@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints
+from hpo.store.checkpoints import CHECKPOINTS_KEPT, Checkpoints
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.records import TrialState
 from hpo.worker.settings import SearchSettings
@@ -95,8 +95,8 @@ class RunningTrial:
             self._last = report
         return report
 
-    def save(self, trainer: dict[str, Any]) -> None:
-        """Writes a checkpoint, with what the trainer needs to go on."""
+    def save(self, trainer: dict[str, Any], keep: int = CHECKPOINTS_KEPT) -> None:
+        """Writes a checkpoint, with what the trainer needs to go on. keep: so many of its checkpoints stay."""
         state = {
             "trainer": trainer,
             "fused": self.settings.is_fused,
@@ -109,7 +109,7 @@ class RunningTrial:
             "params": dict(self.request.params),  # so that it can be asked for again where the study is lost
         }
         try:
-            self._checkpoints.save(self.request.trial_id, self.epochs, state)
+            self._checkpoints.save(self.request.trial_id, self.epochs, state, keep)
         except OSError as error:
             # A checkpoint is an insurance: a disk that does not take it costs the trial nothing yet.
             self.warn(f"{self._checkpoints.storage}: no checkpoint written ({error.strerror or error})")

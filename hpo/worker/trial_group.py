@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from hpo.store.checkpoints import Checkpoints, begin_anew, is_due
+from hpo.store.checkpoints import CHECKPOINTS_KEPT, KEPT_WHILE_PAUSED, Checkpoints, begin_anew, is_due
 from hpo.trials.asha import survivors
 from hpo.trials.messages import GroupRequest, TrialReport
 from hpo.trials.records import TrialState
@@ -118,9 +118,10 @@ class TrialGroup:
         return not self.settings.is_fused and self.epochs in self.request.trials[0].pauses_at
 
     def _save(self, sound: list[RunningTrial]) -> None:
+        keep = KEPT_WHILE_PAUSED if self._pauses else CHECKPOINTS_KEPT
         for place, trial in enumerate(self.left):
             if trial in sound:
-                trial.save(self.trainer.save(place))
+                trial.save(self.trainer.save(place), keep)
 
     def _survivors(self, trials: list[RunningTrial]) -> list[RunningTrial]:
         accuracies = [trial.accuracy for trial in trials]

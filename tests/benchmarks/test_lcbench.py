@@ -97,15 +97,34 @@ def test_the_best_of_the_first_epoch_go_on_when_all_are_seen() -> None:
     assert [rule.promote() for _ in range(3)] == [3, 0, None]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("gp")])
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("gp", "podium-learned"))])
 def test_every_strategy_searches(name: str) -> None:
-    simulator = Simulator(make_strategy(name, SPACE, 0, curve), curve, workers=2)
+    simulator = Simulator(make_strategy(name, "", SPACE, 0, curve), curve, workers=2)
     simulator.run(12)
     assert 12 <= len(simulator.history.best) <= 12 * EPOCHS
     assert simulator.history.best[-1] > 85
-    again = Simulator(make_strategy(name, SPACE, 0, curve), curve, workers=2)
+    again = Simulator(make_strategy(name, "", SPACE, 0, curve), curve, workers=2)
     again.run(12)
     assert again.history == simulator.history
+
+
+@needs_lcbench
+@pytest.mark.slow
+def test_a_search_after_others_begins_with_what_they_found() -> None:
+    pytest.importorskip("onnxruntime")
+    task = tasks(FOLDER, "development")[0]
+    curves = Surrogate(FOLDER, task).curve
+
+    def first(name: str) -> Job:
+        strategy = make_strategy(name, task, space(FOLDER), 0, curves)
+        strategy.extend(1)
+        job = strategy.next_job()
+        assert job is not None
+        return job
+
+    right, wrong = first("podium-learned"), first("podium-learned-wrong")
+    assert curves(right.config).accuracies[-1] > curves(wrong.config).accuracies[-1]
+    assert first("podium-learned") == right
 
 
 def test_guesses_lie_near_the_configuration_of_their_quantile() -> None:
@@ -118,7 +137,7 @@ def test_guesses_lie_near_the_configuration_of_their_quantile() -> None:
 
 
 def test_the_first_trial_has_the_guess() -> None:
-    search = make_strategy("podium-prior-right", SPACE, 0, curve)
+    search = make_strategy("podium-prior-right", "", SPACE, 0, curve)
     search.extend(2)
     job = search.next_job()
     assert job is not None and job.config == make_guess(SPACE, curve, 0, 0.0).config

@@ -20,7 +20,7 @@ from hpo.system.terminal import console
 from hpo.system.text import say
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.views.formats import plural
-from hpo.views.tables import best_table, finals_table
+from hpo.views.tables import best_table, finals_table, shared_line
 
 if TYPE_CHECKING:
     from hpo.trials.finalists import Finalist
@@ -92,7 +92,10 @@ def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
 
     sizes = ", ".join(f"{run.name} ({plural(len(run.records), 'trial')}, {run.study['data']['name']})" for run in runs)
     say(f"{plural(len(ranked), 'trial')} of {sizes}")
-    console().print(best_table(ranked, top))
+    terminal = console()
+    terminal.print(best_table(ranked, terminal, top))
+    if common := shared_line([item.record for item in ranked]):
+        say(common)
     finalists = _finalists(runs)
     if finalists:
         print("Finals")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ STARTUP_TRIALS = 10  # drawn at random, or near the best one
 CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
 BELIEVED = 0.25  # of the trials drawn at first, from a belief that is trusted wholly
 PARENTS = 5
-SPREAD = 0.3  # of a step away from a good trial, in units of a hyperparameter's range
+SPREAD = 0.5  # of a step away from a good trial, in units of a hyperparameter's range
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
 MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
 
@@ -30,10 +30,10 @@ MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
 class RankSampler(BaseSampler):
     """Draws the configuration with the largest expected improvement, where a value is a trial's rank.
 
-    Trials are ranked by the highest rung of early stopping that they came to, and there by their accuracy. Ranks are
-    turned into quantiles of the normal distribution. So trials of 2 epochs and of 50 are seen by one model, which no
-    outlier disturbs, and which needs no assumption about learning curves. (Quantiles in place of values: Salinas et
-    al., 2020, "A Quantile-based Approach for Hyperparameter Transfer Learning".)
+    Trials are ranked by the highest rung of early stopping that they came to by merit, and there by their accuracy.
+    Ranks are turned into quantiles of the normal distribution. So trials of 2 epochs and of 50 are seen by one model,
+    which no outlier disturbs, and which needs no assumption about learning curves. (Quantiles in place of values:
+    Salinas et al., 2020, "A Quantile-based Approach for Hyperparameter Transfer Learning".)
 
     Trials that still run count with the value that the model predicts, so that several workers differ.
     """
@@ -105,18 +105,30 @@ class RankSampler(BaseSampler):
     def _ranked(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Returns those that have ended or are paused, the worst first; of very many, the best and the newest."""
         ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        ranked = sorted(ended, key=self._key)
+        middles = {rung: self._middle(ended, rung) for rung in self.rungs}
+        ranked = sorted(ended, key=lambda trial: self._key(trial, middles))
         if len(ranked) <= MAX_TRIALS:
             return ranked
         newest = {trial.number for trial in sorted(ended, key=lambda trial: trial.number)[-MAX_TRIALS // 2 :]}
         best = {trial.number for trial in ranked[-MAX_TRIALS // 2 :]}
         return [trial for trial in ranked if trial.number in newest | best]
 
-    def _key(self, trial: FrozenTrial) -> tuple[int, float]:
-        """Returns (rungs that the trial came to, its value there): a completed trial has passed all of them."""
-        if trial.state == TrialState.COMPLETE:
-            return len(self.rungs) + 1, float(trial.value or 0.0)
-        reached = [rung for rung in self.rungs if rung in trial.intermediate_values]
-        if reached:
-            return len(reached), trial.intermediate_values[reached[-1]]
-        return 0, max(trial.intermediate_values.values(), default=-1.0)
+    def _middle(self, trials: Sequence[FrozenTrial], rung: int) -> float:
+        """Returns the median of what trials have on a rung."""
+        values = [trial.intermediate_values[rung] for trial in trials if rung in trial.intermediate_values]
+        return float(np.median(values)) if values else 0.0
+
+    def _key(self, trial: FrozenTrial, middles: Mapping[int, float]) -> tuple[int, float]:
+        """Returns (rungs that the trial came to, its value there): a completed trial has passed all of them.
+
+        A trial in the worse half of a rung did not go on by merit: the first trial is always trained to its end. So
+        what comes after that rung does not count.
+        """
+        last = 0, max(trial.intermediate_values.values(), default=-1.0)
+        for place, rung in enumerate(self.rungs, start=1):
+            value = trial.intermediate_values.get(rung)
+            if value is not None:
+                last = place, value
+                if value < middles[rung]:
+                    return last
+        return (len(self.rungs) + 1, float(trial.value or 0.0)) if trial.state == TrialState.COMPLETE else last

@@ -204,11 +204,11 @@ def _bytes(data: TrainingData) -> int:
 
 
 def _first(model: ModelPlan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The architecture's first trial, but with dropout where others have some: what is the training's of it, and what
-    the architecture's."""
+    """The architecture's first trial, but with dropout and averaged weights where others have some: what is the
+    training's of it, and what the architecture's."""
     config = {key: model.space.default[key] for key in model.space.distributions}
-    if "dropout" in config:
-        config["dropout"] = _largest(model.space.distributions["dropout"], config["dropout"])
+    for key in {"dropout", "ema"} & config.keys():
+        config[key] = _largest(model.space.distributions[key], config[key])
     return split_config(config)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from hpo.session.preflight.architectures import fetch_all_pretrained, plan_models
 from hpo.session.preflight.batches import check_batches
 from hpo.session.preflight.databases import check_not_of_a_run, open_shared_storage
+from hpo.session.preflight.earlier_runs import with_lessons, with_lessons_it_began_with
 from hpo.session.preflight.gpu_sharing import plan_gpu_sharing
 from hpo.session.preflight.precision import with_precision
 from hpo.session.preflight.resources import (
@@ -57,6 +58,11 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
     if stored:
         check_same_data(dataset, stored)
     models, notes = plan_models(spec.search, spaces, dataset, _device_of_memory(spec))
+    if stored:
+        models = with_lessons_it_began_with(models, stored, spec.output.resume)
+    else:
+        models, learned = with_lessons(models, spec, dataset.name)
+        notes += learned
     available = find_resources(spec.resources)
     device = choose_device(spec.train.device, spec.resources, available)
     models = with_precision(models, spec.train.precision, device, _precisions(stored), is_alone=_is_alone(spec))

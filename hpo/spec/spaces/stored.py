@@ -1,4 +1,5 @@
-"""The space that a run began with, read from its study.json: a newer Podium may search another one by default."""
+"""What a run began with, read from its study.json: its space, since a newer Podium may search another one by default,
+and what it took from earlier runs."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from zlib import crc32
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.search_space import Space, move_into
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (CategoricalDistribution, FloatDistribution, IntDistribution)}
@@ -43,3 +45,24 @@ def parse_distribution(text: str) -> BaseDistribution:
     except (AssertionError, KeyError, SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"{text!r} is no distribution") from error
     return distribution
+
+
+def stored_guesses(stored: Any) -> tuple[Guess, ...]:
+    """Returns the guesses of `stored`, a list of what `asdict` makes of them. Raises ValueError for anything else."""
+    try:
+        guesses = tuple(Guess(dict(one["config"]), float(one["weight"]), dict(one["widths"])) for one in stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("its guesses are no guesses") from error
+    widths = [width for guess in guesses for width in guess.widths.values()]
+    if not all(isinstance(number, int | float) and number > 0 for number in (*widths, *(g.weight for g in guesses))):
+        raise ValueError("its guesses have no weight or width")
+    return guesses
+
+
+def stored_first_configs(stored: Any, space: Space) -> tuple[dict[str, Any], ...]:
+    """Returns the configurations of `stored`. Raises ValueError where they are none of the space's."""
+    if not isinstance(stored, list) or not all(isinstance(config, dict) for config in stored):
+        raise ValueError("its first configurations are no list of tables")
+    if any(set(config) != set(space.distributions) for config in stored):
+        raise ValueError("its first configurations are not of its space")
+    return tuple(stored)

@@ -10,7 +10,6 @@ first --trials trials. A search that is not as good by then goes on with as many
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -19,13 +18,13 @@ from pathlib import Path
 from tests.benchmarks.lcbench.report import tables
 from tests.benchmarks.lcbench.runs import Run, read, write
 from tests.benchmarks.lcbench.strategies import NAMES, REFERENCES
-from tests.benchmarks.lcbench.surrogate import SPLITS, Surrogate, optima, space, tasks
+from tests.benchmarks.lcbench.surrogate import SPLITS, Surrogate, data_folder, optima, space, tasks
 from tests.benchmarks.lcbench.task_runs import Settings, TaskRuns
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    folder = Path(os.environ.get("PODIUM_DATA_DIR", "data")) / "lcbench"
+    folder = data_folder()
     settings = _settings(options)
     try:
         known = read(options.out, settings.workers, settings.trials)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
+import optuna
 
+from hpo.search.samplers.choice import make_sampler
 from hpo.search.samplers.encoding import Encoding
+from hpo.search.samplers.experience import Lessons
 from hpo.spec.spaces.guess import Guess
+from tests.benchmarks.lcbench.podium import PodiumSearch
 from tests.benchmarks.lcbench.samplers import Space
-from tests.benchmarks.lcbench.surrogate import Curve
+from tests.benchmarks.lcbench.simulator import Curves
 
 CONFIGS = 200
 NOISE = 0.1  # of a hyperparameter's range
 
 
-def make_guess(space: Space, curve: Callable[[Mapping[str, Any]], Curve], seed: int, quantile: float) -> Guess:
+def with_guess(task: str, space: Space, seed: int, curve: Curves, *, quantile: float) -> PodiumSearch:
+    """A search that begins with a guess. Then comes what a search without one begins with, in place of a recipe."""
+    guess = make_guess(space, curve, seed, quantile)
+    first = optuna.create_study(sampler=make_sampler("random", seed)).ask(dict(space)).params
+    return PodiumSearch(space, seed, lessons=Lessons((dict(guess.config), first), (guess,)))
+
+
+def make_guess(space: Space, curve: Curves, seed: int, quantile: float) -> Guess:
     """Returns a guess near one of many random configurations: near the best one for quantile 0, the worst for 1."""
     rng, encoding = np.random.default_rng(seed), Encoding(space)
     points = encoding.random(CONFIGS, rng)

@@ -52,7 +52,7 @@ def speed(runs: Sequence[Run], reference: Sequence[Run], axis: str) -> Speed:
 
 def goal(reference: Sequence[Run]) -> float:
     """The accuracy after the first round of trials on one task, the median over seeds."""
-    return float(np.median([run.accuracy[run.first_round] for run in reference]))
+    return _median([run.accuracy[run.first_round] for run in reference])
 
 
 def regret_at(runs: Sequence[Run], optima: Mapping[str, float], epochs: float) -> float:
@@ -74,5 +74,11 @@ def by_task(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 def _factor(ours: Sequence[Run], theirs: Sequence[Run], axis: str) -> float:
     accuracy = goal(theirs)
-    our_median, their_median = (np.median([run.until(axis, accuracy) for run in side]) for side in (ours, theirs))
-    return float(min(our_median / their_median, MAX_FACTOR))
+    our_median, their_median = (_median([run.until(axis, accuracy) for run in side]) for side in (ours, theirs))
+    return min(our_median / their_median, MAX_FACTOR)
+
+
+def _median(values: Sequence[float]) -> float:
+    """The middle value; of an even number the lower one of the two, since the mean with one that is never reached is
+    no number."""
+    return float(np.quantile(values, 0.5, method="lower"))

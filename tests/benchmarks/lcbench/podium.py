@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
 
-from hpo.search.samplers.choice import make_sampler, seed_sampler
-from hpo.spec.spaces.guess import Guess
+from hpo.search.samplers.choice import seed_sampler
+from hpo.search.samplers.experience import Lessons
 from hpo.trials.asha import rungs
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, TrialRequest
@@ -18,20 +18,19 @@ from tests.benchmarks.lcbench.surrogate import EPOCHS
 from tests.helpers.reports import report
 from tests.helpers.searching import make_searcher
 
+NOTHING = Lessons()
 NO_LIMIT = 10**9  # how many trials run at once is for the simulator to say
 
 
 class PodiumSearch:
     """A strategy that asks the searcher what to train, as Tune does."""
 
-    def __init__(self, space: Space, seed: int, sampler: str = "auto", guesses: Sequence[Guess] = ()) -> None:
-        """guesses: whole configurations, which are the first trials. Then comes what is the first one without them, and
-        stands for an architecture's recipe."""
+    def __init__(self, space: Space, seed: int, sampler: str = "auto", *, lessons: Lessons = NOTHING) -> None:
+        """lessons: of earlier searches."""
         study = optuna.create_study(study_name="lcbench", direction="maximize")
-        first = optuna.create_study(sampler=make_sampler("random", seed)).ask(dict(space)).params
-        for config in (*(guess.config for guess in guesses), first):
-            study.enqueue_trial(dict(config))
-        seed_sampler(study, sampler, seed, rungs(EPOCHS), guesses)
+        seed_sampler(study, sampler, seed, rungs(EPOCHS), lessons.guesses)
+        for config in lessons.first_configs:
+            study.enqueue_trial(config)
         self.searcher = make_searcher(study, space, 0, ladder=Ladder(rungs(EPOCHS)))
         self.searcher.set_max_concurrency(NO_LIMIT)
         self.requests: dict[int, TrialRequest] = {}  # of those that train, by number

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from tests.benchmarks.lcbench.surrogate import Curve
 
+Curves = Callable[[Mapping[str, Any]], Curve]  # the learning curve of a configuration
+
 
 class Verdict(enum.Enum):
     """What happens to a trial after an epoch."""
@@ -57,7 +59,7 @@ class History:
 class Simulator:
     """Workers that train trials, epoch by epoch. Pausing and resuming take no time."""
 
-    def __init__(self, strategy: Strategy, curve: Callable[[Mapping[str, Any]], Curve], workers: int) -> None:
+    def __init__(self, strategy: Strategy, curve: Curves, workers: int) -> None:
         self.strategy, self.curve, self.free = strategy, curve, workers
         self.now = 0.0
         self.history = History()

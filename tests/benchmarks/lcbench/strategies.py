@@ -15,12 +15,13 @@ from optuna.samplers import BaseSampler
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 from hpo.search.samplers.choice import make_sampler
-from tests.benchmarks.lcbench.guesses import make_guess
+from tests.benchmarks.lcbench.guesses import with_guess
+from tests.benchmarks.lcbench.learned import after_others
 from tests.benchmarks.lcbench.podium import PodiumSearch
 from tests.benchmarks.lcbench.samplers import OptunaSampler, RaySampler, Sampler, Space
-from tests.benchmarks.lcbench.simulator import Job, Strategy, Verdict
+from tests.benchmarks.lcbench.simulator import Curves, Job, Strategy, Verdict
 from tests.benchmarks.lcbench.stopping import BestOfFirstEpoch, Promotion, PrunerStopping, Rule, TuneStopping
-from tests.benchmarks.lcbench.surrogate import EPOCHS, Curve
+from tests.benchmarks.lcbench.surrogate import EPOCHS
 
 
 class Search:
@@ -119,8 +120,12 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 ONLY_COMPLETE = {"gp"}
 """Samplers that learn from complete trials only: they are told every trial as complete, with its last value."""
 
+OTHER_SEEDS = 100
+
 STRATEGIES: dict[str, Maker] = {
     "podium": PodiumSearch,
+    # What chance does: a factor near this one's is no difference.
+    "podium-again": lambda space, seed: PodiumSearch(space, seed + OTHER_SEEDS),
     "podium-tpe": partial(PodiumSearch, sampler="tpe"),
     "podium-random": partial(PodiumSearch, sampler="random"),
     "tpe-asha": ruled("tpe", _stopping),  # what Podium did before
@@ -136,16 +141,21 @@ STRATEGIES: dict[str, Maker] = {
     "gp": ruled("gp", Rule),
     **_promotions(),
 }
-GUESSES = {"podium-prior-right": 0.0, "podium-prior-wrong": 0.5, "podium-prior-worst": 1.0}
-"""Podium's search with a guess: of 200 random configurations, how many are better than the one that it lies near."""
-NAMES = (*STRATEGIES, *GUESSES)
+OF_TASKS: dict[str, Callable[[str, Space, int, Curves], Strategy]] = {
+    "podium-learned": after_others,
+    "podium-learned-wrong": partial(after_others, is_wrong=True),
+    # Of 200 random configurations, so many are better than the one that the guess lies near.
+    "podium-prior-right": partial(with_guess, quantile=0.0),
+    "podium-prior-wrong": partial(with_guess, quantile=0.5),
+    "podium-prior-worst": partial(with_guess, quantile=1.0),
+}
+"""Strategies that know more than the space: the task, and what is true of it."""
+NAMES = (*STRATEGIES, *OF_TASKS)
 
 
-def make_strategy(name: str, space: Space, seed: int, curve: Callable[[Mapping[str, Any]], Curve]) -> Strategy:
-    """Makes one of `NAMES` for a search space. curve: the task's, which only who makes a guess looks at."""
-    if name in GUESSES:
-        return PodiumSearch(space, seed, guesses=(make_guess(space, curve, seed, GUESSES[name]),))
-    return STRATEGIES[name](space, seed)
+def make_strategy(name: str, task: str, space: Space, seed: int, curve: Curves) -> Strategy:
+    """Makes one of `NAMES`. curve: the task's curves."""
+    return OF_TASKS[name](task, space, seed, curve) if name in OF_TASKS else STRATEGIES[name](space, seed)
 
 
 REFERENCES = (

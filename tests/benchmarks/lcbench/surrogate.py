@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,6 +75,11 @@ class Surrogate:
         (output,) = self.network.run(None, {"x_cat": codes, "x_cont": numbers})
         shaped: np.ndarray = output.reshape(len(configs), last, -1).astype(float)
         return shaped
+
+
+def data_folder() -> Path:
+    """Where LCBench lies."""
+    return Path(os.environ.get("PODIUM_DATA_DIR", "data")) / "lcbench"
 
 
 def tasks(folder: Path, split: str) -> list[str]:

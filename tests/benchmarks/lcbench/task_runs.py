@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 import torch
@@ -14,9 +13,8 @@ import torch
 from tests.benchmarks.lcbench.measures import goal
 from tests.benchmarks.lcbench.runs import Run
 from tests.benchmarks.lcbench.samplers import Space
-from tests.benchmarks.lcbench.simulator import History, Simulator
+from tests.benchmarks.lcbench.simulator import Curves, History, Simulator
 from tests.benchmarks.lcbench.strategies import make_strategy
-from tests.benchmarks.lcbench.surrogate import Curve
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class TaskRuns:
         settings: Settings,
         task: str,
         space: Space,
-        curve: Callable[[Mapping[str, Any]], Curve],
+        curve: Curves,
         known: Sequence[Run] = (),
     ) -> None:
         self.settings, self.task, self.space, self.curve = settings, task, space, curve
@@ -74,7 +72,7 @@ class TaskRuns:
 
     def _simulator(self, name: str, seed: int) -> Simulator:
         if (name, seed) not in self._simulators:
-            strategy = make_strategy(name, self.space, seed, self.curve)
+            strategy = make_strategy(name, self.task, self.space, seed, self.curve)
             self._simulators[name, seed] = Simulator(strategy, self.curve, self.settings.workers)
         return self._simulators[name, seed]
 

@@ -131,3 +131,8 @@ def test_a_dry_run_prints_the_job_and_asks_nobody(folder: Path, capsys: pytest.C
     assert lines[0] == "to:       http://127.0.0.1:9" and lines[1].startswith("job:      x-")
     assert lines[2] == "runs:     python hpo/run.py --model cnn --trials 7 --name x" and "MiB zipped" in lines[4]
     assert lines[-1] == "results:  come back to results/x" and not (folder / "results").exists()
+
+
+def test_earlier_runs_do_not_travel() -> None:
+    with pytest.raises(ValueError, match="--learn-from results/A all: earlier runs are on this machine"):
+        make_job(["--learn-from", "results/A", "all"])

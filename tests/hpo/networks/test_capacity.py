@@ -38,7 +38,15 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_search_of_a_network_too_large_for_this_machine_is_refused(photos: str) -> None:
     with pytest.raises(ValueError, match=f"--model cnn: {HUGE}") as caught:
         preflight(StudySpec.of(model="cnn", dataset=photos))
-    assert "takes 0.4 GB of memory, and 0.1 GB are free" in str(caught.value) and "\n" not in str(caught.value)
+    words = (
+        "training it (float32, with gradients, Adam's moments and averaged weights) takes 0.5 GB of memory, and 0.1 GB"
+    )
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_network_whose_weights_are_not_averaged_needs_less(photos: str) -> None:
+    with pytest.raises(ValueError, match=r"\(float32, with gradients and Adam's moments\) takes 0\.4 GB"):
+        preflight(StudySpec.of(model="cnn", dataset=photos, set="ema=0"))
 
 
 def test_among_others_it_is_left_out_and_said_so(photos: str) -> None:
@@ -89,5 +97,5 @@ def test_an_own_architecture_is_counted_before_it_is_built(
 ) -> None:
     (tmp_path / "wide_one.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match=r"--model wide_one:wide: has 79,500,010 parameters .* takes 1\.3 GB"):
+    with pytest.raises(ValueError, match=r"--model wide_one:wide: has 79,500,010 parameters .* takes 1\.6 GB"):
         preflight(StudySpec.of(model="wide_one:wide", dataset="digits"))

@@ -17,7 +17,7 @@ def test_nothing_but_the_architecture() -> None:
 
 def test_a_recipe_has_hyperparameters_and_a_normalization() -> None:
     settings = from_recipe("E", "mlp")
-    assert settings.config["lr"] == 1e-3 and settings.epochs == settings.horizon == 5 and settings.mean == 0.1307
+    assert settings.config["lr"] == 1e-3 and settings.epochs == 5 and settings.mean == 0.1307
     assert not {"epochs", "seed", "device"} & set(settings.config)
     with pytest.raises(UserError, match="--recipe E: has several models; choose one with --model mlp or cnn"):
         from_recipe("E", None)
@@ -26,7 +26,7 @@ def test_a_recipe_has_hyperparameters_and_a_normalization() -> None:
 def test_a_winner_has_its_data_which_other_data_replace(trained: Path) -> None:
     settings = from_winner(trained, None)
     assert settings.model == "lenet5_bn" and settings.config["dropout"] == 0.1 and settings.train_size == 1000
-    assert settings.dataset == "digits" and settings.epochs == settings.horizon == 6
+    assert settings.dataset == "digits" and settings.epochs == 6
     other = settings.on_other_data()
     assert (other.dataset, other.train_size, other.mean, other.hashes) == (None, None, None, None)
     assert other.config == settings.config

@@ -25,8 +25,8 @@ def test_a_training_reports_its_epochs_and_the_batches_within(digits: Dataset) -
     def report(so_far: FitResult) -> None:
         reported.append(len(so_far.curve))
 
-    fitted = train_model(SETUP, digits, report, watch=fractions.append, epochs=2)
-    assert reported == [1, 2] and len(fitted.curve) == 2 and fitted.best_weights
+    fitted = train_model(SETUP, digits, report, watch=fractions.append)
+    assert reported == [1, 2, 3] and len(fitted.curve) == 3 and fitted.best_weights
     assert fractions and all(0 <= fraction <= 1 for fraction in fractions)
 
 

@@ -43,7 +43,7 @@ def rendered(what: RenderableType) -> str:
 def test_hyperparameters_and_names_in_tables(text: str) -> None:
     one = record(1, trial_id=f"{text}/cnn-0001", val_accuracy=0.9, config={"kind": text, "lr": 0.1})
     shown = text.replace("\x1b", "\\x1b")
-    (line,) = rendered(best_table(rank([one]))).splitlines()[1:]
+    (line,) = rendered(best_table(rank([one]), Console(width=300))).splitlines()[1:]
     assert line.count(shown) == 2 and "\x1b" not in line
     (line,) = rendered(finals_table([Finalist(one, (0,), np.ones((1, 9), dtype=bool))])).splitlines()[1:]
     assert f"{shown}/cnn-0001" in line and "\x1b" not in line
@@ -78,10 +78,15 @@ def test_classes_of_images(capsys: pytest.CaptureFixture[str]) -> None:
 def test_runs_that_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"[bold]{ESCAPE}", "[data]"]
     for name in names:
-        a_run(tmp_path / name, [trial(0, config={"kind": "[/x]"})])
+        a_run(tmp_path / name, [trial(0, config={"kind": f"[/x]{len(name)}", "loss": "[/y]"})])
     assert main(["compare", *(str(tmp_path / name) for name in names)]) == 0
     out = capsys.readouterr().out
-    assert r"[bold]\x1b[2J/cnn-0000" in out and "[data]/cnn-0000" in out and out.count("[/x]") == 2
+    assert (
+        r"[bold]\x1b[2J/cnn-0000" in out
+        and "[data]/cnn-0000" in out
+        and out.count("[/x]") == 2
+        and out.count("[/y]") == 1
+    )
     assert "\x1b" not in out
 
 

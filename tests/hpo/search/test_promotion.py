@@ -17,7 +17,7 @@ from tests.helpers.searching import asked, searcher
 
 
 def pausing(study: optuna.Study, wanted: int = 9, **options: Any) -> Any:
-    return searcher(study, wanted, ladder=Ladder((1, 3)), **options)
+    return searcher(study, wanted, ladder=Ladder((1, 3), factor=3), **options)
 
 
 def train(s: Any, name: str, *values: float, first: int = 1, state: str = "paused") -> None:

@@ -24,7 +24,7 @@ def test_settings_are_what_was_asked_for(tmp_path: Path) -> None:
 
 def test_fused_trials_stop_one_another_where_the_search_stops_early(tmp_path: Path) -> None:
     settings = {"model": "mlp", "dataset": "digits", "epochs": 9, "fuse": 4, "trials": 8}
-    for scheduler, halving in (("asha", 3), ("none", 0)):
+    for scheduler, halving in (("asha", 4), ("none", 0)):
         plan = preflight(StudySpec.of(scheduler=scheduler, **settings))
         made = make_search_settings(plan, plan.models[0], FolderStorage(tmp_path), deadline=7.0)
         assert made.is_fused and made.halving == halving

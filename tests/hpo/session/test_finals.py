@@ -116,8 +116,8 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (result.folder / ".finals").exists() and not (result.folder / "checkpoints").exists()
     rows = read_journal(result.folder / "finals.jsonl")
     assert sorted(row["what"] for row in rows) == ["tested"] * 2 + ["trained"] * 4
-    best = result.frame.set_index("trial_id")["best_epoch"]
-    assert all(row["epochs"] == best[row["trial_id"]] for row in rows if row["what"] == "trained")
+    # Their learning rate falls to 0 within the three epochs, whichever of them was the best in the search.
+    assert all(row["epochs"] == 3 for row in rows if row["what"] == "trained")
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_a_finalist_is_what_its_configuration_gives_on_all_but_the_test_images(t
     from trainers.data.dataset import load_dataset
     from trainers.loop import predict
 
-    result = run(tmp_path, name="a", model="lenet5", trials=2)
+    result = run(tmp_path, name="a", model="lenet5", trials=2, set="schedule=none")
     (row,) = [row for row in read_journal(result.folder / "finals.jsonl") if row["what"] == "tested"]
     best = json.loads((result.folder / "best.json").read_text())["trial"]
     dataset = load_dataset("digits", tmp_path)

@@ -61,6 +61,8 @@ def test_an_interrupted_run_keeps_what_a_resume_needs(folder: RunFolder, plan: P
     assert len(pd.read_csv(folder.curves_csv)) == 2 and len(pd.read_csv(folder.leaderboard_csv)) == 1
     study = json.loads(folder.study_json.read_text())
     assert (study["state"], study["trials"]) == ("interrupted", {"completed": 2})
+    came = [(rung["epochs"], rung["came"], rung["next_epochs"]) for rung in study["models"]["mlp_small"]["rungs"]]
+    assert came == [(2, 0, 6), (6, 0, 10)]
     assert checkpoints.newest() == {"mlp_small-0000": 1} and folder.final_weights.exists()
     assert not folder.report_html.exists() and not folder.tune.exists()
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hpo.session.preflight.planning import preflight
-from hpo.session.study_json import describe, ended, resumed
+from hpo.session.study_json import describe, ended, resumed, with_rungs
 from hpo.store.study_file import RunState
+from hpo.trials.rung_report import RungReport
 from tests.helpers.specs import digits as spec
 
 
@@ -29,6 +30,20 @@ def test_a_resumed_run_may_change_how_but_not_what() -> None:
     study = resumed(stored, plan)
     assert study["spec"]["trials"] == 9 and len(study["sessions"]) == 2
     assert "outcome" in study["sessions"][0] and study["state"] == "running"
+
+
+def test_what_early_stopping_decided_stands_under_its_architecture() -> None:
+    study = describe(preflight(spec(model=["mlp", "lenet5"])))
+    rung = RungReport("mlp", 2, 9, 3, 6, 3, None)
+    changed = with_rungs(study, [rung])
+    assert changed["models"]["mlp"] == {**study["models"]["mlp"], "rungs": [rung.to_dict()]}
+    assert changed["models"]["lenet5"]["rungs"] == []
+
+
+def test_a_run_that_is_resumed_has_the_rungs_of_this_version() -> None:
+    stored = ended(describe(preflight(spec(model="mlp"))), RunState.INTERRUPTED, {})
+    stored["early_stopping"]["rungs"] = [1, 3]
+    assert resumed(stored, preflight(spec(model="mlp", resume="x"), stored))["early_stopping"]["rungs"] == [2, 6]
 
 
 def test_a_password_is_neither_kept_nor_shown(tmp_path: Path) -> None:

@@ -51,11 +51,20 @@ def test_the_end_says_what_came_of_it(plan: Plan, tmp_path: Path, capsys: pytest
     show_results(rank(RECORDS), RunFolder(tmp_path, -1), plan, outcome)
     out = capsys.readouterr().out
     assert out.startswith("The best of 12 trials\n") and "cnn-0011" in out and "cnn-0001" not in out
+    assert "\nAll trials: 10 parameters\n" in out
     assert "Finals: trained anew, on validation images too, with 2 seeds, and tested once\n" in out
     assert "time:    1m00s with " in out and "; 1m05s of finals\n" in out and "\nHint: " in out
     assert f"results: {tmp_path}/trials.csv, leaderboard.csv and curves.csv beside it\n" in out
     assert f"report:  hpo report {tmp_path} makes it\n" in out
     assert f"weights: not kept, {tmp_path}/logs/hpo.log says why\n" in out and "hpo train --from" not in out
+
+
+def test_a_rung_that_predicts_badly_is_said(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    falling = {2: 0.3, 6: -0.5, 10: -0.7}
+    curves = [[{"epoch": e, "val_accuracy": 0.5 + n * by / 100} for e, by in falling.items()] for n in range(9)]
+    records = [record(n, val_accuracy=0.5, curve=curve) for n, curve in enumerate(curves)]
+    show_results(rank(records), RunFolder(tmp_path, -1), plan, Outcome(records, RunState.COMPLETE))
+    assert "\nHint: the accuracy of cnn after 2 epochs says little about that after 6 " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("records", [RECORDS, []])

@@ -21,7 +21,7 @@ def plan() -> Plan:
 def test_a_plan_reads_as_what_will_run(plan: Plan) -> None:
     models, trials, data, runs_on, *spaces = repr(plan).splitlines()
     assert models == "models:  mlp (109,386 parameters), lenet5 (44,426 parameters)"
-    assert trials == "trials:  10 (5 for each of 2), 3 epochs, auto, asha: the best third goes on after epoch 2"
+    assert trials == "trials:  10 (5 for each of 2), 3 epochs, auto, asha: the best quarter goes on after epoch 2"
     assert data.startswith("data:    digits") and runs_on == "runs on: 4 trials at once, 1 CPU each, float32 on cpu"
     assert spaces[0] == "space of mlp:" and "space of lenet5:" in spaces
     assert any(line.startswith("  lr ") and line.endswith("(first trial: 0.003)") for line in spaces)

@@ -23,6 +23,15 @@ def test_a_trial_keeps_its_two_newest(storage: CheckpointStorage) -> None:
     assert checkpoints.load("cnn-0001") == (None, "") and checkpoints.load("cnn-00012")[0] == {"epoch": 27}
 
 
+def test_a_trial_that_pauses_keeps_its_newest_alone(storage: CheckpointStorage) -> None:
+    checkpoints = Checkpoints(storage)
+    checkpoints.save("cnn-0001", 1, {"epoch": 1})
+    checkpoints.save("cnn-0001", 2, {"epoch": 2}, keep=1)
+    assert storage.names("cnn-0001@") == ["cnn-0001@000002.pt"]
+    checkpoints.save("cnn-0001", 3, {"epoch": 3})
+    assert sorted(storage.names("cnn-0001@")) == ["cnn-0001@000002.pt", "cnn-0001@000003.pt"]
+
+
 def test_that_a_trial_is_late_outlives_its_worker(storage: CheckpointStorage) -> None:
     checkpoints = Checkpoints(storage)
     assert not checkpoints.is_late("a", asked_at=1.0)

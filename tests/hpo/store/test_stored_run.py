@@ -18,6 +18,14 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert [item.record.trial_id for item in run.ranked()] == ["cnn-0001", "cnn-0000"] and run.finalists() == []
 
 
+def test_rungs_are_computed_from_the_trials_of_the_run(tmp_path: Path) -> None:
+    records = [trial(number, epochs=3 if number < 6 else 2) for number in range(9)]
+    spec = {"model": ["cnn"], "trials": 9, "epochs": 3}
+    (rung,) = a_run(tmp_path / "a", records, spec=spec, early_stopping={"scheduler": "asha", "rungs": [2]}).rungs()
+    assert (rung.came, rung.went_on, rung.compared) == (9, 6, 6) and rung.rank_correlation is not None
+    assert a_run(tmp_path / "b", records, spec=spec).rungs() == []  # it does not say that it stopped trials
+
+
 def test_of_a_trial_that_was_written_twice_the_last_row_counts(tmp_path: Path) -> None:
     run = a_run(tmp_path / "a", [trial(0, val_accuracy=0.5), trial(1), trial(0, val_accuracy=0.9)])
     assert run.records[0].val_accuracy == 0.9 and len(run.records) == 2

@@ -14,14 +14,24 @@ ACCURACIES = st.lists(st.sampled_from([n / 20 for n in range(21)]), min_size=1, 
 
 @pytest.mark.parametrize(
     ("epochs", "at"),
-    [(1, ()), (2, ()), (3, (2,)), (8, (2,)), (9, (2, 6)), (10, (2, 6)), (50, (2, 6, 18)), (81, (2, 6, 18, 54))],
+    [
+        (1, ()),
+        (2, ()),
+        (3, (2,)),
+        (8, (2,)),
+        (9, (2, 6)),
+        (47, (2, 6, 18)),
+        (48, (3, 9, 27)),
+        (100, (6, 18, 54)),
+        (1000, (62, 186, 558)),
+    ],
 )
 def test_rungs_triple_until_less_than_a_third_is_left(epochs: int, at: tuple[int, ...]) -> None:
     assert rungs(epochs) == at
 
 
-def test_the_best_third_goes_on() -> None:
-    assert survivors([0.1, 0.9, 0.5, 0.4, 0.8, 0.2]) == [1, 4]
+def test_the_best_quarter_goes_on() -> None:
+    assert survivors([0.1, 0.9, 0.5, 0.4, 0.8, 0.2, 0.3, 0.6]) == [1, 4]
     assert survivors([0.3]) == [0] and survivors([]) == []
     assert survivors([0.5, 0.5, 0.5]) == [0, 1, 2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hpo.trials.finalists import Finalist, choose, order
+from hpo.trials.finalists import Finalist, choose, final_epochs, order
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
 from tests.helpers.records import record
@@ -23,6 +23,23 @@ def test_the_best_of_each_architecture_that_is_usable() -> None:
     assert [r.trial_id[-1] for r in choose(ranked, 1)] == ["2", "1"]
     assert [r.trial_id[-1] for r in choose(ranked, 2)] == ["2", "0", "1"]
     assert choose(ranked, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "state", "epochs"),
+    [
+        ({"schedule": "linear"}, TrialState.COMPLETED, 9),
+        ({"schedule": "wsd"}, TrialState.STOPPED, 9),
+        ({"schedule": "none"}, TrialState.COMPLETED, 4),
+        ({"schedule": "step"}, TrialState.COMPLETED, 4),
+        ({}, TrialState.COMPLETED, 4),
+        ({}, TrialState.STOPPED, 9),  # its best epoch is one of the few that it was given
+    ],
+)
+def test_a_final_has_all_epochs_where_its_learning_rate_falls_until_the_last(
+    config: dict[str, str], state: TrialState, epochs: int
+) -> None:
+    assert final_epochs(record(config=config, state=state, best_epoch=4, epochs=6), 9) == epochs
 
 
 def finalist(number: int, wrong: int, parameters: int = 10) -> Finalist:

@@ -16,7 +16,7 @@ def test_without_stops_every_trial_has_all_its_epochs() -> None:
 
 def test_asha_stops_most_of_them() -> None:
     work = Work(50, 10, rungs=(1, 3, 9))
-    each = 1 + 2 / 3 + 6 / 9 + 1 / 27
+    each = 1 + 2 / 4 + 6 / 16 + 1 / 64
     assert work.search_epochs(0, 0, []) == pytest.approx(50 * each)
     assert work.search_epochs(2, 20, [1, 3]) == pytest.approx(50 * each - 24)
     # More epochs than expected: those that have not begun train to the first rung at least.

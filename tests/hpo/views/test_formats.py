@@ -13,6 +13,8 @@ from hpo.views import formats
         (formats.loss(0.05), "0.0500"),
         (formats.difference(-0.0021), "-0.0021"),
         (formats.difference(0.0), "+0.0000"),
+        (formats.correlation(-0.104), "-0.10"),
+        (formats.correlation(None), "-"),
         (formats.interval(0.9, 1.0), "0.9000 - 1.0000"),
         (formats.percent(0.644), "64 %"),
         (formats.percent(0.98765, digits=2), "98.77 %"),

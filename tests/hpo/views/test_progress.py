@@ -74,11 +74,11 @@ def test_paused_trials_are_lines_and_count_by_their_epochs(capsys: pytest.Captur
         "[0/3] cnn-0002 paused: 0.5000, 1 epoch",
     ]
     assert list(progress.running) == ["cnn-0000"] and list(progress.paused) == ["cnn-0001", "cnn-0002"]
-    assert progress.share_done() == 3 / 6
+    assert progress.share_done() == 3 / 5.25
     progress.started(request("cnn-0002"))
     progress.finished(finished_trial(1, epochs=1))
     assert sorted(progress.running) == ["cnn-0000", "cnn-0002"] and not progress.paused
-    assert progress.share_done() == 3 / 6
+    assert progress.share_done() == 3 / 5.25
 
 
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:

@@ -93,6 +93,24 @@ def test_little_is_said_to_be_little(tmp_path: Path, records: list[TrialRecord],
     assert words in Page(render(a_run(tmp_path / "a", records))).text
 
 
+def test_what_all_trials_have_in_common_is_said_once(tmp_path: Path) -> None:
+    text = Page(render(a_run(tmp_path / "a", [trial(0), trial(1)]))).text
+    table = text.split("Trials\nA blue")[1].split("Provenance")[0]
+    assert "All trials: 10 parameters, batch size 32, activation relu" in table
+    assert table.count("activation") == table.count("relu") == 1
+
+
+def test_early_stopping_has_a_row_for_each_rung(tmp_path: Path) -> None:
+    spec, stopping = {"model": ["cnn"], "trials": 9, "epochs": 3}, {"scheduler": "asha", "rungs": [1, 2]}
+    run = a_run(tmp_path / "a", [trial(n, epochs=3 - n // 7) for n in range(9)], spec=spec, early_stopping=stopping)
+    page = Page(render(run))
+    first, second = run.rungs()
+    table = page.text.split("Early stopping\n")[1].split("rank correlation\n")[1]
+    expected = f"cnn19929{first.rank_correlation:.2f}cnn29737{second.rank_correlation:.2f}"
+    assert "".join(table.split()).startswith(expected)
+    assert "Early stopping" not in Page(render(a_run(tmp_path / "b", [trial(0)]))).text
+
+
 def test_every_name_is_escaped(tmp_path: Path) -> None:
     spec = {"model": [EVIL], "name": EVIL, "dataset": EVIL}
     records = [trial(n, model=EVIL, trial_id=f"{EVIL}-{n:04d}", error=EVIL, node=EVIL) for n in range(3)]

@@ -1,42 +1,73 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from hpo.trials.finalists import Finalist, order
 from hpo.trials.ranking import rank
-from hpo.views.tables import best_table, finals_table
+from hpo.trials.records import TrialRecord
+from hpo.views.tables import best_table, differing_keys, finals_table, shared_config, shared_line
 from tests.helpers.records import record
 
+CONSOLE = Console(width=120)
+COMMON = {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "linear"}
 
-def lines(table: Table) -> list[str]:
-    console = Console(width=120)
+
+def lines(table: Table, console: Console = CONSOLE) -> list[str]:
     with console.capture() as capture:
         console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_the_best_trials_with_their_configuration() -> None:
-    config = {"lr": 0.0012345, "activation": "relu", "batch_size": 64}
-    records = [record(0, val_accuracy=0.5, parameters=44_426, wall_time_s=1.25, epochs=3, config=config), record(1)]
-    head, first, second = lines(best_table(rank(records)))
-    assert head.split() == ["rank", "trial", "val", "acc", "parameters", "time", "epochs", "state", "configuration"]
-    assert first.split() == [
-        "1*",
-        "cnn-0000",
-        "0.5000",
-        "44,426",
-        "1.2",
-        "s",
-        "3",
-        "completed",
-        "lr=0.00123",
-        "relu",
-        "batch_size=64",
+def trials(**differing: Sequence[Any]) -> list[TrialRecord]:
+    """Trials that differ in these hyperparameters."""
+    values = zip(*differing.values(), strict=True)
+    configs = [{**dict(zip(differing, one, strict=True)), **COMMON} for one in values]
+    return [
+        record(n, val_accuracy=0.9 - n / 10, parameters=44_426, wall_time_s=1.25, epochs=3, config=config)
+        for n, config in enumerate(configs)
     ]
-    assert second.split()[:3] == ["2", "cnn-0001", "-"]
-    assert len(lines(best_table(rank(records), top=1))) == 2
+
+
+def test_trials_have_a_column_for_each_hyperparameter_in_which_they_differ() -> None:
+    records = trials(lr=(0.0012345, 0.1), activation=("relu", "gelu"), batch_size=(64, 128))
+    above, head, first, second = lines(best_table(rank(records), CONSOLE))
+    assert above.split() == ["batch"]
+    assert head.split() == ["rank", "trial", "val", "acc", "time", "epochs", "state", "lr", "activation", "size"]
+    assert first.split() == ["1*", "cnn-0000", "0.9000", "1.2", "s", "3", "completed", "0.00123", "relu", "64"]
+    assert second.split()[-3:] == ["0.1", "gelu", "128"]
+    assert len(lines(best_table(rank(records), CONSOLE, top=1))) == 3
+
+
+def test_what_trials_have_in_common_is_said_once() -> None:
+    records = trials(lr=(0.1, 0.2))
+    assert shared_line(records) == (
+        "All trials: 44,426 parameters, optimizer adamw, weight decay 0.01, schedule linear"
+    )  # fmt: skip
+    assert shared_config(records) == COMMON and differing_keys(records) == ["lr"]
+    others = [*records, record(7, config={"lr": 0.1, "dropout": 0.5, "schedule": "linear"})]
+    assert shared_line(others) == "All trials: schedule linear"
+    assert differing_keys(others) == ["lr", "optimizer", "weight_decay", "dropout"]
+    assert lines(best_table(rank(others), CONSOLE))[-1].split()[-4:] == ["0.1", "-", "-", "0.5"]
+
+
+def test_a_single_trial_has_all_its_hyperparameters() -> None:
+    (one,) = trials(lr=(0.1,))
+    assert shared_line([one]) == "" and differing_keys([one]) == ["lr", *COMMON]
+    assert "44,426" in lines(best_table(rank([one]), CONSOLE))[-1]
+
+
+def test_a_narrow_terminal_has_one_column_for_all_of_them() -> None:
+    narrow = Console(width=80)
+    records = trials(lr=(0.1, 0.2), dropout=(0.5, 0.25), augment=("shift", "none"), label_smoothing=(0.1, 0.0))
+    head, first, *_ = lines(best_table(rank(records), narrow), narrow)
+    assert head.split()[-1] == "configuration" and first.split()[-3:] == ["lr=0.1", "dropout=0.5", "shift"]
+    wide = lines(best_table(rank(records), CONSOLE))
+    assert wide[-1].split()[-4:] == ["0.2", "0.25", "none", "0"] and len(wide) == 4
 
 
 def finalist(number: int, wrong: int) -> Finalist:

@@ -65,6 +65,24 @@ def steps(run: One) -> list[TrialReport]:
     return reports
 
 
+def test_a_paused_trial_keeps_one_checkpoint_and_goes_on_or_begins_anew_without_it(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    asked = replace(ask(), pauses_at=(2,))
+    assert [report.state for report in steps(alone(data, settings(tmp_path), asked))] == ["running", "paused"]
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == "mlp-0000@000002.pt"
+    content, later = kept.read_bytes(), replace(asked, pauses_at=())
+    ended = steps(alone(data, settings(tmp_path), later))
+    assert [report.epochs for report in ended] == [3, 4]
+    for file in tmp_path.iterdir():
+        file.unlink()
+    kept.write_bytes(content[:1000])
+    again = steps(alone(data, settings(tmp_path), later))
+    assert [report.epochs for report in again] == [1, 2, 3, 4] and "000002.pt: not a readable" in again[0].warning
+    assert again[-1].val_accuracy == ended[-1].val_accuracy
+
+
 def test_it_reports_each_epoch_and_the_columns_of_the_best(data: TrainingData, tmp_path: Path) -> None:
     reports = steps(alone(data, settings(tmp_path), ask()))
     assert [r.state for r in reports] == ["running"] * 3 + ["completed"]

@@ -117,7 +117,8 @@ def test_a_gpu_is_asked_before_a_run_but_not_before_a_dry_run(monkeypatch: pytes
 
 
 def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: pytest.MonkeyPatch) -> None:
-    (model,) = plan(model="cnn", search_widths=True, range=("dropout=0.1:0.7", "batch_size=16:512")).models
+    ranges = ("dropout=0.1:0.7", "batch_size=16:512", "ema=0:0.999")
+    (model,) = plan(model="cnn", search_widths=True, range=ranges).models
     (fixed,) = plan(model="cnn", set=("dropout=0.2", "activation=gelu")).models
     assert largest_architecture(model) == {
         "activation": "relu",
@@ -131,7 +132,7 @@ def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: p
     probed: dict[str, Any] = {}
 
     def probe(make: Any, data: Any, config: Any, lanes: Any, largest: Any, optimizers: Any) -> Probe:
-        probed.update(make=make.keywords, largest=largest[0].keywords, batch_size=largest[1])
+        probed.update(make=make.keywords, largest=largest[0].keywords, batch_size=largest[1], ema=config.ema)
         return Probe()
 
     made = plan(model="cnn")
@@ -141,6 +142,7 @@ def test_memory_is_measured_with_the_largest_network_of_the_space(monkeypatch: p
     monkeypatch.setattr(gpu_sharing, "connect", lambda _: contextlib.nullcontext())
     probe_on_ray(made.spec.resources, made.dataset, model, (), device="cpu")
     assert probed["batch_size"] == 512 and probed["largest"] == largest_architecture(model)
+    assert probed["ema"] == 0.999  # a copy of the weights
     assert probed["make"]["dropout"] == 0.7 and probed["make"]["width_1"] == 32  # the published one
 
 

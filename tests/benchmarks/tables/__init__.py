@@ -1,0 +1,1 @@
+"""Tables of real trials: made once by Podium's own engine, and then looked up by searches."""
