@@ -38,11 +38,8 @@ class ModelPlan:
 
     def space_lines(self) -> list[str]:
         """Its space, a line for each hyperparameter."""
-        first = self.first_configs[0] if self.first_configs else self.space.default
-        guesses = [guess.config for guess in self.guesses if guess.config.items() <= first.items()]
-        notes = {key: ", a guess" for config in guesses for key in config}
         entries = self.space.distributions.items()
-        lines = [f"  {key:<13} {values}  (first trial: {first[key]}{notes.get(key, '')})" for key, values in entries]
+        lines = [f"  {key:<13} {values}  (first trial: {self.space.default[key]})" for key, values in entries]
         return [f"space of {self.name}:", *lines, *self._first_trials()]
 
     def _first_trials(self) -> list[str]:

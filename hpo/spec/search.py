@@ -49,8 +49,8 @@ class SearchSpec:
     ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
     """Sets the range of a hyperparameter: --range lr=1e-4:1e-2:log"""
     prior: Annotated[tuple[str, ...], MANY] = ()
-    """Guesses a good value of a hyperparameter: --prior lr=2e-3. The first trial has it, and the search stays near it
-    at first. A second number says how far off the guess may be, as a share of the range: lr=2e-3:0.3
+    """Guesses a good value of a hyperparameter: --prior lr=2e-3. The second trial has it, and the search stays near
+    it at first. A second number says how far off the guess may be, as a share of the range: lr=2e-3:0.3
     [default: 0.15]"""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""

@@ -54,9 +54,10 @@ def _buildable(
     for name, space in spaces.items():
         try:
             guessed = [guesses[name]] if name in guesses else []
-            configs = first_configs(space, guessed)
-            parameters = counted(name, dataset, configs[0], device, most)
-            plans.append(ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=configs))
+            parameters = counted(name, dataset, space.default, device, most)
+            plans.append(
+                ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=first_configs(space, guessed))
+            )
         except ValueError as error:
             if len(spaces) == 1 or name not in MODELS:
                 raise UserError(f"--model {error}" if name in MODELS else str(error)) from error

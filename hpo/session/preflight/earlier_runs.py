@@ -85,7 +85,7 @@ def _taught(model: ModelPlan, known: Iterable[Source], dataset: str, trials: int
 
 
 def _own_first(model: ModelPlan) -> tuple[dict[str, Any], ...]:
-    """The first trials without earlier runs: the recipe, and before it the one with the user's guesses."""
+    """The first trials without earlier runs: the recipe, and the one with the user's guesses."""
     return model.first_configs or (dict(model.space.default),)
 
 

@@ -43,10 +43,9 @@ def user_guesses(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, G
 
 
 def first_configs(space: Space, guesses: Sequence[Guess]) -> tuple[dict[str, Any], ...]:
-    """Returns the first trials: the recipe with the values of each guess, and then the recipe itself. So a wrong guess
-    costs one trial."""
-    guessed = [{**space.default, **guess.config} for guess in guesses]
-    configs = [*guessed, space.default]
+    """Returns the first trials: the recipe, which is trained to its end in any case, and the recipe with the values of
+    each guess. So a wrong guess costs one trial, which is stopped early."""
+    configs = [space.default, *({**space.default, **guess.config} for guess in guesses)]
     return tuple(config for place, config in enumerate(configs) if config not in configs[:place])
 
 

@@ -18,10 +18,10 @@ NOISE = 0.1  # of a hyperparameter's range
 
 
 def with_guess(task: str, space: Space, seed: int, curve: Curves, *, quantile: float) -> PodiumSearch:
-    """A search that begins with a guess. Then comes what a search without one begins with, in place of a recipe."""
+    """A search with a guess, after what a search without one begins with, in place of a recipe."""
     guess = make_guess(space, curve, seed, quantile)
     first = optuna.create_study(sampler=make_sampler("random", seed)).ask(dict(space)).params
-    return PodiumSearch(space, seed, lessons=Lessons((dict(guess.config), first), (guess,)))
+    return PodiumSearch(space, seed, lessons=Lessons((first, dict(guess.config)), (guess,)))
 
 
 def make_guess(space: Space, curve: Curves, seed: int, quantile: float) -> Guess:

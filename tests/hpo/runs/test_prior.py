@@ -12,19 +12,19 @@ from hpo import StudySpec, run_study
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_local")]
 
 
-def test_the_guess_is_tried_first_then_the_recipe_and_a_resumed_run_goes_on(tmp_path: Path) -> None:
+def test_the_guess_is_tried_after_the_recipe_and_a_resumed_run_goes_on(tmp_path: Path) -> None:
     settings = {"model": "mlp_small", "dataset": "digits", "train_size": 200, "epochs": 3, "finalists": 0}
     usual = {**settings, "results_dir": tmp_path, "quiet": True, "concurrency": 1}
     result = run_study(StudySpec.of(**usual, trials=3, name="a", prior=["lr=0.01:0.05", "activation=gelu"]))
     study = optuna.load_study(study_name="mlp_small", storage=f"sqlite:///{result.folder}/study.db")
-    first, second = (trial.params for trial in study.trials[:2])
-    assert (first["lr"], first["activation"]) == (0.01, "gelu") and (second["lr"], second["activation"]) == (
+    recipe, guess = (trial.params for trial in study.trials[:2])
+    assert (guess["lr"], guess["activation"]) == (0.01, "gelu") and (recipe["lr"], recipe["activation"]) == (
         3e-3,
         "relu",
     )
-    assert {key: value for key, value in first.items() if value != second[key]} == {"lr": 0.01, "activation": "gelu"}
+    assert {key: value for key, value in guess.items() if value != recipe[key]} == {"lr": 0.01, "activation": "gelu"}
     again = run_study(StudySpec.of(results_dir=tmp_path, quiet=True, trials=5, resume="a"))
     assert len(again.frame) == 5 and again.exit_code == 0
-    assert [trial.params for trial in study.get_trials()[:2]] == [first, second]
+    assert [trial.params for trial in study.get_trials()[:2]] == [recipe, guess]
     with pytest.raises(ValueError, match="a resumed run cannot change --prior"):
         run_study(StudySpec.of(results_dir=tmp_path, resume="a", prior="lr=1e-3"))

@@ -50,10 +50,10 @@ def test_whole_numbers_stay_whole() -> None:
     )
 
 
-def test_the_recipe_follows_the_guess_where_it_differs() -> None:
+def test_the_guess_follows_the_recipe_where_it_differs() -> None:
     space = search_space("cnn", SearchSpec())
     guess = Guess({"lr": 0.01, "activation": "gelu"})
-    assert first_configs(space, [guess]) == ({**space.default, "lr": 0.01, "activation": "gelu"}, space.default)
+    assert first_configs(space, [guess]) == (space.default, {**space.default, "lr": 0.01, "activation": "gelu"})
     assert first_configs(space, [Guess({"lr": space.default["lr"]})]) == (space.default,)
     assert first_configs(space, []) == (space.default,)
 
