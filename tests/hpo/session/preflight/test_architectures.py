@@ -43,7 +43,7 @@ def test_architectures_that_these_images_are_too_small_for_are_left_out(tmp_path
         preflight(spec(model="compact_7k", dataset=str(tmp_path)))
 
 
-def test_the_guess_of_an_architecture_comes_before_its_recipe() -> None:
+def test_the_guess_of_an_architecture_follows_its_recipe() -> None:
     mlp, compact = preflight(spec(model=["mlp", "compact_7k"], prior="dropout=0.3")).models
     assert mlp.guesses == (Guess({"dropout": 0.3}),)
     assert mlp.first_configs == (mlp.space.default, {**mlp.space.default, "dropout": 0.3})
