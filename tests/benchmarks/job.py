@@ -1,4 +1,4 @@
-"""The whole job: the same 16 configurations by Podium, plain Ray Tune and plain Optuna; and the race to an accuracy.
+"""The whole job: the same 16 configurations by Podium, plain Ray Tune and plain Optuna.
 
 What is timed is the whole process, from its start to its end: imports, Ray, workers, results and all.
 """
@@ -16,7 +16,6 @@ from tests.benchmarks import splits
 from tests.benchmarks.table import Row, row
 
 NAMES = {"podium": "podium", "ray": "plain Ray Tune", "optuna": "plain Optuna"}
-TARGET = 0.97
 TRAIN = 6000  # images
 SCRIPT = Path(__file__).with_name("peers") / "job.py"
 Results = dict[str, list[tuple[float, float]]]  # seconds and best accuracy, by side
@@ -24,16 +23,7 @@ Results = dict[str, list[tuple[float, float]]]  # seconds and best accuracy, by 
 
 def measure(data: Path, repetitions: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
     """The same 16 configurations; nothing is stopped early."""
-    results = _measured(data, [["--quick"] if quick else []] * repetitions, say)
-    yield from _rows("job", "16 configurations of cnn", results)
-
-
-def race(data: Path, repetitions: int, quick: bool, say: Callable[[str], None]) -> Iterator[Row]:
-    """Early stopping on, every side with its own sampler: until a validation accuracy is reached."""
-    target = 0.3 if quick else TARGET
-    flags = ["--target", str(target), *(["--quick"] if quick else [])]
-    results = _measured(data, [[*flags, "--seed", str(seed)] for seed in range(repetitions)], say)
-    yield from _rows("race", f"cnn to {target:.0%}", results)
+    yield from _rows("16 configurations of cnn", _measured(data, repetitions, ["--quick"] * quick, say))
 
 
 def run(side: str, data: Path, places: Path, *more: str) -> tuple[float, float]:
@@ -46,26 +36,26 @@ def run(side: str, data: Path, places: Path, *more: str) -> tuple[float, float]:
     return time.perf_counter() - began, float(done.stdout.split()[-1])
 
 
-def _measured(data: Path, flags: list[list[str]], say: Callable[[str], None]) -> Results:
-    """One repetition for each of `flags`, the sides in turn, each time in another order; after a short warm-up."""
+def _measured(data: Path, repetitions: int, flags: list[str], say: Callable[[str], None]) -> Results:
+    """The sides in turn, each time in another order; after a short warm-up."""
     results: Results = {side: [] for side in NAMES}
     with TemporaryDirectory() as folder:
         places = splits.save(data, Path(folder) / "splits.npz", TRAIN)
         for side in NAMES:
             run(side, data, places, "--quick")
-        for number, words in enumerate(flags):
+        for number in range(repetitions):
             sides = list(NAMES)[number % len(NAMES) :] + list(NAMES)[: number % len(NAMES)]
             for side in sides:
-                results[side].append(run(side, data, places, *words))
+                results[side].append(run(side, data, places, *flags))
                 say(f"{side}: {results[side][-1][0]:.1f} s, best {results[side][-1][1]:.4f}")
     return results
 
 
-def _rows(benchmark: str, case: str, results: Results) -> Iterator[Row]:
+def _rows(case: str, results: Results) -> Iterator[Row]:
     ours = [spent for spent, _ in results["podium"]]
     for side, values in results.items():
-        yield row(benchmark, case, NAMES[side], "seconds", [spent for spent, _ in values])
-        yield row(benchmark, case, NAMES[side], "best validation accuracy", [best for _, best in values])
+        yield row("job", case, NAMES[side], "seconds", [spent for spent, _ in values])
+        yield row("job", case, NAMES[side], "best validation accuracy", [best for _, best in values])
         if side != "podium":
             ratios = [theirs / our for (theirs, _), our in zip(values, ours, strict=True)]
-            yield row(benchmark, case, "podium", f"times faster than {NAMES[side]}", ratios)
+            yield row("job", case, "podium", f"times faster than {NAMES[side]}", ratios)

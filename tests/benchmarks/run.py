@@ -3,8 +3,8 @@
     PODIUM_DATA_DIR=... python tests/benchmarks/run.py [--quick] [--only SECTION ...]
 
 The sides take turns, after a warm-up; every figure is the median of at least five repetitions, with the lowest and the
-highest. Writes results/reference/benchmarks.csv, benchmarks.md and benchmarks.png; --only replaces the rows of some
-sections there, --quick tries everything once and writes to a temporary folder.
+highest. Writes results/reference/benchmarks.csv, benchmarks.md and benchmarks.png, and race.csv and race.png. --only
+replaces the rows of some sections there, --quick tries everything once and writes to a temporary folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     folder = Path(tempfile.mkdtemp()) if options.quick else ROOT / "results" / "reference"
     for section in options.only or ORDER:
-        rows = list(_measure(section, options.quick))
+        rows = list(_measure(section, options.quick, folder))
         frame = merge(folder / "benchmarks.csv", rows)
         (folder / "benchmarks.md").write_text(markdown(frame))
         draw(frame, folder / "benchmarks.png")
@@ -42,8 +42,8 @@ def main() -> None:
     print(f"written to {folder / 'benchmarks.csv'}, .md and .png")
 
 
-def _measure(section: str, quick: bool) -> Iterator[Row]:
-    from tests.benchmarks import growth, job, overhead, search, throughput
+def _measure(section: str, quick: bool, folder: Path) -> Iterator[Row]:
+    from tests.benchmarks import growth, job, overhead, race, search, throughput
 
     data = Path(os.environ.get("PODIUM_DATA_DIR") or "data").resolve()
     began, repetitions = time.monotonic(), 1 if quick else 5
@@ -61,7 +61,7 @@ def _measure(section: str, quick: bool) -> Iterator[Row]:
     elif section == "job":
         yield from job.measure(data, repetitions, quick, say)
     elif section == "race":
-        yield from job.race(data, repetitions, quick, say)
+        yield from race.measure(data, folder, repetitions, quick, say)
     elif section == "search":
         yield from search.measure(2 if quick else 20, say)
     else:
