@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,8 @@ class Tested:
     accuracy: float
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="by_hand.py", description="Searches against recipes by hand.")
-    parser.add_argument("--searches", type=int, default=5)
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     data = Path(os.environ.get("PODIUM_DATA_DIR", "data"))
     rows: list[Tested] = []
     for side in (_recipes(data), _searches(data, options.searches)):
@@ -68,6 +66,12 @@ def main() -> None:
     frame.to_csv(REFERENCE / "by-hand.csv", index=False, float_format="%.6g")
     (REFERENCE / "by-hand.md").write_text(table(frame))
     print(table(frame))
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="by_hand.py", description="Searches against recipes by hand.")
+    parser.add_argument("--searches", type=int, default=5)
+    return parser.parse_args(arguments)
 
 
 def table(frame: pd.DataFrame) -> str:
