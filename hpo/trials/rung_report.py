@@ -16,8 +16,11 @@ import numpy as np
 from hpo.trials.records import TrialRecord
 
 MIN_COMPARED = 5  # trials; a correlation of fewer is mostly chance
-GOOD_CORRELATION = 0.5  # below it a rung predicts badly
-MIN_TO_JUDGE = 8  # trials, before a user is told so
+# Below it a rung predicts badly. Only trials that went on can be compared. They are alike on the rung, so that the
+# correlation is low on a good rung too: on six tables of 400 real trials, between epochs 2 and 6, it is 0.82 to 0.95
+# over all of them, and 0.38 to 0.72 over the best quarter.
+LOW_CORRELATION = 0.1
+MIN_TO_JUDGE = 10  # trials, before a user is told so
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class RungReport:
     def predicts_badly(self) -> bool:
         """Whether enough trials say that the order on the rung is hardly that on the next one."""
         known, enough = self.rank_correlation, self.compared >= MIN_TO_JUDGE
-        return known is not None and enough and known < GOOD_CORRELATION
+        return known is not None and enough and known < LOW_CORRELATION
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for study.json, which has them under the architecture's name."""

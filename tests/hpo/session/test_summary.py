@@ -61,7 +61,7 @@ def test_the_end_says_what_came_of_it(plan: Plan, tmp_path: Path, capsys: pytest
 
 def test_a_rung_that_predicts_badly_is_said(plan: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     falling = {2: 0.3, 6: -0.5, 10: -0.7}
-    curves = [[{"epoch": e, "val_accuracy": 0.5 + n * by / 100} for e, by in falling.items()] for n in range(9)]
+    curves = [[{"epoch": e, "val_accuracy": 0.5 + n * by / 100} for e, by in falling.items()] for n in range(10)]
     records = [record(n, val_accuracy=0.5, curve=curve) for n, curve in enumerate(curves)]
     show_results(rank(records), RunFolder(tmp_path, -1), plan, Outcome(records, RunState.COMPLETE))
     assert "\nHint: the accuracy of cnn after 2 epochs says little about that after 6 " in capsys.readouterr().out

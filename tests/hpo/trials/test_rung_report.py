@@ -57,7 +57,7 @@ def test_a_correlation_needs_five_trials_that_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("compared", "correlation", "badly"), [(8, 0.49, True), (7, 0.1, False), (8, 0.5, False), (9, None, False)]
+    ("compared", "correlation", "badly"), [(10, 0.09, True), (9, 0.0, False), (10, 0.1, False), (11, None, False)]
 )
 def test_a_few_trials_are_no_reason_to_call_a_rung_bad(compared: int, correlation: float | None, badly: bool) -> None:
     report = RungReport("cnn", 2, 30, 10, 6, compared, correlation)

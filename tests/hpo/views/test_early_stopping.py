@@ -9,10 +9,10 @@ GOOD = RungReport(model="cnn", epochs=2, came=30, went_on=10, next_epochs=6, com
 
 
 def test_the_worst_rung_is_named_with_what_helps() -> None:
-    bad = replace(GOOD, model="mlp", rank_correlation=0.31)
-    worst = replace(GOOD, epochs=6, next_epochs=9, compared=8, rank_correlation=-0.1)
+    bad = replace(GOOD, model="mlp", rank_correlation=0.05)
+    worst = replace(GOOD, epochs=6, next_epochs=9, compared=11, rank_correlation=-0.1)
     assert advice([GOOD, bad]) == (
-        "Hint: the accuracy of mlp after 2 epochs says little about that after 6 (rank correlation 0.31 over 10 trials)"
+        "Hint: the accuracy of mlp after 2 epochs says little about that after 6 (rank correlation 0.05 over 10 trials)"
         "; a new run with --scheduler none trains every trial to its end."
     )
     assert "of cnn after 6 epochs says little about that after 9 (rank correlation -0.10" in advice([bad, worst, GOOD])
