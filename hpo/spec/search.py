@@ -19,6 +19,7 @@ from models.own import check_own, is_file
 
 SAMPLERS = ("auto", "tpe", "random", "gp", "cmaes", "nsgaii")
 SCHEDULERS = ("auto", "asha", "none")
+LEARN_NOTHING = "none"  # as --learn-from
 OWN = ", or give MODULE:NAME or FILE.py:NAME"
 
 
@@ -56,7 +57,8 @@ class SearchSpec:
     """The [space.MODEL] tables of a --config file."""
     learn_from: Annotated[tuple[str, ...], MANY] = ()
     """Earlier runs to learn from, of other architectures and data sets too: folders results/NAME, names of runs in
-    --results-dir, or all. They give some of the first trials, and a hint for the sampler auto."""
+    --results-dir, or all. They give some of the first trials, and a hint for the sampler auto. none: the search knows
+    of no other. [default: a built-in list of good configurations gives some of the first trials]"""
     search_widths: Annotated[bool, SWITCH] = False
     """Searches the widths of the layers too, for the architectures that have a hyperparameter width_1."""
     max_parameters: int | None = None
@@ -109,8 +111,17 @@ class SearchSpec:
         if len(self.objective) > 1 and self.scheduler == "asha":
             raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
 
+    @property
+    def can_learn(self) -> bool:
+        """Whether it takes first trials from other searches: those of Optuna's samplers are theirs alone."""
+        return self.sampler == "auto" and len(self.objective) == 1
+
     def _check_sampler_learns(self) -> None:
         said = f"--learn-from {' '.join(self.learn_from)}"
+        if LEARN_NOTHING in self.learn_from:
+            if len(self.learn_from) > 1:
+                raise UserError(f"{said}: give {LEARN_NOTHING} alone, or leave it out")
+            return
         if self.learn_from and self.sampler != "auto":
             raise UserError(f"{said}: is for --sampler auto; {self.sampler} cannot learn from other runs")
         if self.learn_from and len(self.objective) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from optuna.samplers import RandomSampler
 from models import build_model
 from tests.benchmarks.lcbench.runs import Run
 from tests.benchmarks.lcbench.simulator import History
-from tests.benchmarks.tables import compare
+from tests.benchmarks.tables import compare, portfolio
 from tests.benchmarks.tables.configurations import ARCHITECTURES, default_spaces, draw, read_spaces, write_spaces
 from tests.benchmarks.tables.images import DATASETS, training_data
 from tests.benchmarks.tables.make import CONFIGURATIONS, EPOCHS, REPEATED, Maker, Task, tasks, train
 from tests.benchmarks.tables.pack import pack
 from tests.benchmarks.tables.pool import Pool, PoolSampler
+from tests.benchmarks.tables.portfolio import best, left_out
 from tests.benchmarks.tables.speed import speed
 from tests.benchmarks.tables.strategies import STRATEGIES, run
 from tests.benchmarks.tables.tables import FILE, FOLDER, MOMENTS, Table, load
@@ -176,6 +178,25 @@ def test_how_much_sooner_a_search_is_as_good() -> None:
     assert speed(slow, runs([0, 99])).censored == 1
 
 
+def test_the_portfolio_is_what_is_good_on_the_other_data_sets(made: list[Table]) -> None:
+    mlp, compact = made
+    worse = replace(mlp, dataset="worse", curves=mlp.curves[::-1] * 0.5)  # here, another configuration is the best
+    again = replace(mlp, dataset="again", curves=mlp.curves * 0.5)
+    for config in best([mlp, again]):
+        assert abs(np.log10(config["lr"] / 5e-3)) < 0.25, config
+    assert best([mlp, again]) != best([mlp, worse])
+    tables = [mlp, again, compact, replace(compact, dataset="again")]
+    own, others = (left_out(tables, mlp, 20, own=own) for own in (True, False))
+    assert own[0] == best([again])[0] and others[0]["lr"] == best([tables[3]])[0]["lr"] != own[0]["lr"]
+    assert left_out([mlp, compact], mlp, 20, own=True) == []
+
+
+def test_the_portfolio_is_written_for_each_architecture(packed: Path, tmp_path: Path) -> None:
+    portfolio.main(["--tables", str(packed), "--out", str(tmp_path / "portfolio.json")])
+    written = json.loads((tmp_path / "portfolio.json").read_text())
+    assert list(written) == ["mlp_small", "compact_7k"] and all(len(configs) == 5 for configs in written.values())
+
+
 def test_the_command(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--trials", "12", "--seeds", "2", "--tables", str(packed)]
     compare.main(["--strategies", "podium,random,tpe", *options])
@@ -183,6 +204,9 @@ def test_the_command(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "| table | the recipe alone | podium | random | tpe |" in said
     assert "| compact_7k, digits |" in said and "| **mean** |" in said
     assert "| podium | 1.00 |" in said
+    compare.main(["--strategies", "podium,podium-portfolio:6,podium-portfolio-of-others:6", *options])
+    said = capsys.readouterr().out
+    assert "| podium-portfolio:6 |" in said and "| podium-portfolio-of-others:6 |" in said
     with pytest.raises(SystemExit, match="there are fewer configurations of mlp_small, digits"):
         compare.main(["--strategies", "random", "--trials", "61", *options[2:]])
     with pytest.raises(SystemExit):

@@ -70,8 +70,28 @@ def learn(known: Iterable[Source], model: str, dataset: str, space: Space, trial
     if not _searched(space):
         return Lessons()
     guesses = [guess for weight, source in weighted for guess in _guesses(source, weight, space)]
-    most = min(MAX_FIRST_CONFIGS, max(1, trials // ONE_IN))
-    return Lessons(tuple(_portfolio([source for _, source in weighted], space, most)), tuple(guesses))
+    # Only what was good in its own run: of a few trials, the better half.
+    good = [source.configs[: min(GOOD, (len(source.configs) + 1) // 2)] for _, source in weighted]
+    return Lessons(tuple(covering(good, space, min(MAX_FIRST_CONFIGS, allowed(trials)))), tuple(guesses))
+
+
+def allowed(trials: int) -> int:
+    """Returns how many trials of a search may be spent on configurations of others."""
+    return max(1, trials // ONE_IN)
+
+
+def covering(good: Sequence[Sequence[Mapping[str, Any]]], space: Space, most: int) -> Iterator[dict[str, Any]]:
+    """Yields at most so many configurations: the best of each source, then the second best of each, and so on. One that
+    is close to an earlier one, or to the recipe, is left out. good: of each source, the best first."""
+    encoding = Encoding(_searched(space))
+    recipe = {name: space.default[name] for name in space.distributions}
+    chosen = [recipe]
+    for row in zip_longest(*good):
+        for config in filter(None, row):
+            full = recipe | _shared(config, space.distributions)
+            if len(chosen) <= most and _distance(encoding, full, chosen) >= CLOSE:
+                chosen.append(full)
+                yield full
 
 
 def _key(record: TrialRecord, rungs: Sequence[int]) -> tuple[int, float]:
@@ -104,21 +124,6 @@ def _guesses(source: Source, weight: float, space: Space) -> Iterator[Guess]:
         shared = _shared(source.configs[place], space.distributions)
         if config := {name: value for name, value in shared.items() if name in _searched(space)}:
             yield Guess(config, weight / len(above), dict.fromkeys(config, WIDTH))
-
-
-def _portfolio(known: Sequence[Source], space: Space, most: int) -> Iterator[dict[str, Any]]:
-    """Yields at most so many configurations: the best of each source, then the second best of each, and so on. One that
-    is close to an earlier one, or to the recipe, is left out."""
-    encoding = Encoding(_searched(space))
-    recipe = {name: space.default[name] for name in space.distributions}
-    chosen = [recipe]
-    upper_halves = [source.configs[: min(GOOD, (len(source.configs) + 1) // 2)] for source in known]
-    for row in zip_longest(*upper_halves):
-        for config in filter(None, row):
-            full = recipe | _shared(config, space.distributions)
-            if len(chosen) <= most and _distance(encoding, full, chosen) >= CLOSE:
-                chosen.append(full)
-                yield full
 
 
 def _distance(encoding: Encoding, config: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> float:

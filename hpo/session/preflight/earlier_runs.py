@@ -1,4 +1,4 @@
-"""What --learn-from names: earlier runs, and what each architecture takes from them.
+"""What an architecture takes from the runs that --learn-from names; without any, from the built-in portfolio.
 
 Only what a run's files say is read. An architecture MODULE:NAME of an earlier run is a name here, and is not imported.
 """
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hpo.search.samplers.experience import Source, learn, sources
+from hpo.search.samplers.portfolio import portfolio
 from hpo.spec.plan import ModelPlan
+from hpo.spec.search import LEARN_NOTHING
 from hpo.spec.spaces.stored import stored_first_configs, stored_guesses
 from hpo.spec.study import StudySpec
 from hpo.store.stored_run import StoredRun, read_run
@@ -45,8 +47,10 @@ def with_lessons(
 
     Raises UserError where --learn-from names no run, or one that has no finished trials.
     """
-    if not spec.search.learn_from:
+    if spec.search.learn_from == (LEARN_NOTHING,) or not spec.search.can_learn:
         return models, []
+    if not spec.search.learn_from:
+        return tuple(_with_portfolio(model, spec.search.trials) for model in models), []
     known = _read(spec.search.learn_from, spec.output.results_dir)
     taught = tuple(_taught(model, known.sources, dataset, spec.search.trials) for model in models)
     counts = ", ".join(
@@ -74,6 +78,10 @@ def with_lessons_it_began_with(
         )
     except ValueError as error:
         raise UserError(f"--resume {name}: its study.json is damaged ({error}); {WAY_ON}") from error
+
+
+def _with_portfolio(model: ModelPlan, trials: int) -> ModelPlan:
+    return replace(model, first_configs=(*_own_first(model), *portfolio(model.name, model.space, trials)))
 
 
 def _taught(model: ModelPlan, known: Iterable[Source], dataset: str, trials: int) -> ModelPlan:
@@ -110,7 +118,7 @@ def _named(text: str, results_dir: Path) -> StoredRun:
     places = (Path(text), results_dir / text)
     path = next((place for place in places if (place / "study.json").is_file()), None)
     if path is None:
-        choices = f"give a folder results/NAME, the name of a run in {results_dir}, or {ALL}"
+        choices = f"give a folder results/NAME, the name of a run in {results_dir}, {ALL}, or {LEARN_NOTHING}"
         raise UserError(f"--learn-from {text}: is not a run; {choices}")
     try:
         run = read_run(path)

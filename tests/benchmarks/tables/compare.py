@@ -1,6 +1,6 @@
 """Compares searches on the tables of real trials.
 
-    python -m tests.benchmarks.tables.compare --strategies podium,random,tpe --trials 50 --seeds 10
+    python -m tests.benchmarks.tables.compare --strategies podium,random,tpe,podium-portfolio:20 --trials 50 --seeds 10
 
 Every search begins with the recipe, and trains one trial at a time. It tries configurations that are in the table:
 where its sampler wants another one, it gets the nearest that was not tried yet. Prints the regret: how many points of
@@ -23,9 +23,13 @@ from scipy.stats import spearmanr
 
 from tests.benchmarks.lcbench.measures import CONFIDENCE, MAX_FACTOR, by_task, first_round
 from tests.benchmarks.lcbench.runs import Run
+from tests.benchmarks.tables.portfolio import Config, left_out
 from tests.benchmarks.tables.speed import speed
-from tests.benchmarks.tables.strategies import STRATEGIES, run
+from tests.benchmarks.tables.strategies import PORTFOLIOS, STRATEGIES, run
 from tests.benchmarks.tables.tables import FOLDER, MOMENTS, Table, load
+
+# Strategy, table, trials, seed, and what is tried after the recipe.
+Search = tuple[str, Table, int, int, list[Config]]
 
 
 def regrets(tables: Sequence[Table], runs: Sequence[Run], trials: int) -> str:
@@ -94,9 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if few := [table.name for table in tables if len(table.configs) < options.trials]:
         raise SystemExit(f"compare.py: --trials {options.trials}: there are fewer configurations of {', '.join(few)}")
     searches = [
-        (name, table, options.trials, seed)
+        (name, table, options.trials, seed, first)
         for table in tables
         for name in options.strategies
+        for first in [_after_recipe(name, tables, table, options.trials)]
         for seed in range(options.seeds)
     ]
     runs = _run_all(searches, options.processes)
@@ -104,24 +109,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n\n".join(parts))
 
 
-def _run_all(searches: Sequence[tuple[str, Table, int, int]], processes: int) -> list[Run]:
+def _after_recipe(label: str, tables: Sequence[Table], table: Table, trials: int) -> list[Config]:
+    """The portfolio of a strategy that has one."""
+    name, _, count = label.partition(":")
+    return left_out(tables, table, int(count or trials), own=PORTFOLIOS[name]) if name in PORTFOLIOS else []
+
+
+def _run_all(searches: Sequence[Search], processes: int) -> list[Run]:
     if processes == 1:
         return [_run_quietly(*search) for search in searches]
     with ProcessPoolExecutor(processes) as pool:
         return list(pool.map(_run_quietly, *zip(*searches, strict=True)))
 
 
-def _run_quietly(name: str, table: Table, trials: int, seed: int) -> Run:
+def _run_quietly(name: str, table: Table, trials: int, seed: int, first: Sequence[Config]) -> Run:
     optuna.logging.set_verbosity(logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    return run(name, table, trials, seed)
+    return run(name, table, trials, seed, first)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="compare.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--strategies", type=_strategies, required=True, help=", ".join(STRATEGIES))
+    parser.add_argument(
+        "--strategies", type=_strategies, required=True, help=f"NAME or NAME:TRIALS of {', '.join(STRATEGIES)}"
+    )
     parser.add_argument("--trials", type=_count, default=50)
     parser.add_argument("--seeds", type=_count, default=10)
     parser.add_argument("--processes", type=_count, default=1)
@@ -131,9 +144,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _strategies(text: str) -> list[str]:
     names = list(dict.fromkeys(text.split(",")))
-    for name in names:
+    for name, _, trials in (label.partition(":") for label in names):
         if name not in STRATEGIES:
             raise argparse.ArgumentTypeError(f"{name}: unknown strategy; choose from {', '.join(STRATEGIES)}")
+        if trials:
+            _count(trials)
     return names
 
 

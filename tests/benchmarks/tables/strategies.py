@@ -107,7 +107,13 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def run(name: str, table: Table, trials: int, seed: int) -> Run:
-    """One search of a table, which begins with the recipe."""
-    history = STRATEGIES[name](table, [table.space.default], trials, seed)
-    return Run.of(table.name, name, seed, history)
+# Begin with the built-in portfolio as it would be without this data set: of the table's own architecture, or of others.
+PORTFOLIOS: dict[str, bool] = {"podium-portfolio": True, "podium-portfolio-of-others": False}
+STRATEGIES |= dict.fromkeys(PORTFOLIOS, podium)
+
+
+def run(label: str, table: Table, trials: int, seed: int, after_recipe: Sequence[Config] = ()) -> Run:
+    """One search of a table, which begins with the recipe. label: NAME or NAME:TRIALS of a strategy."""
+    name, _, count = label.partition(":")
+    history = STRATEGIES[name](table, [table.space.default, *after_recipe], int(count or trials), seed)
+    return Run.of(table.name, label, seed, history)

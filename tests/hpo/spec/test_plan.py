@@ -29,8 +29,8 @@ def test_a_plan_reads_as_what_will_run(plan: Plan) -> None:
 
 def test_the_second_trial_is_shown_with_a_guess() -> None:
     (model,) = preflight(digits(model="mlp", prior=["lr=2e-3", "activation=gelu"])).models
-    *_, last = model.space_lines()
-    assert last.startswith("  trial 1: lr 0.002, dropout 0, ") and ", activation gelu, " in last
+    (line,) = (line for line in model.space_lines() if line.startswith("  trial 1: "))
+    assert line.startswith("  trial 1: lr 0.002, dropout 0, ") and ", activation gelu, " in line
 
 
 def test_notices_come_first_and_nothing_steers_a_terminal(plan: Plan) -> None:

@@ -44,7 +44,7 @@ def test_architectures_that_these_images_are_too_small_for_are_left_out(tmp_path
 
 
 def test_the_guess_of_an_architecture_follows_its_recipe() -> None:
-    mlp, compact = preflight(spec(model=["mlp", "compact_7k"], prior="dropout=0.3")).models
+    mlp, compact = preflight(spec(model=["mlp", "compact_7k"], prior="dropout=0.3", learn_from="none")).models
     assert mlp.guesses == (Guess({"dropout": 0.3}),)
     assert mlp.first_configs == (mlp.space.default, {**mlp.space.default, "dropout": 0.3})
     assert compact.guesses == () and compact.first_configs == (compact.space.default,)

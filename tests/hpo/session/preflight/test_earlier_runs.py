@@ -69,6 +69,16 @@ def test_what_all_cannot_read_is_left_out_with_a_note(results: Path) -> None:
     assert note == "learns from: 1 run, 8 trials (cnn on digits)"
 
 
+def test_without_earlier_runs_the_first_trials_are_the_built_in_ones() -> None:
+    built_in, guess = planned(trials=10).models[0], planned(trials=10, prior="dropout=0.3").models[0]
+    assert len(built_in.first_configs) == 1 + 2 and built_in.first_configs[0] == built_in.space.default
+    assert [config["dropout"] for config in guess.first_configs[:2]] == [0.0, 0.3]
+    assert guess.first_configs[2:] == built_in.first_configs[1:] and built_in.guesses == ()
+    for settings in ({"learn_from": "none"}, {"sampler": "random"}, {"sampler": "random", "learn_from": "none"}):
+        (model,) = planned(**settings).models
+        assert (model.first_configs or (model.space.default,)) == (model.space.default,)
+
+
 def test_all_of_no_run_is_no_mistake(tmp_path: Path) -> None:
     (note,) = planned(learn_from="all", results_dir=tmp_path / "new").notices
     assert note == "learns from: no run, since none has finished trials"
@@ -78,7 +88,7 @@ def test_mistakes_are_one_line(results: Path, capsys: pytest.CaptureFixture[str]
     a_run(results / "empty", [])
     a_run(results / "failed", [trial(0, state=TrialState.FAILED)])
     (results / "B" / "study.json").write_text("{")
-    choices = "give a folder results/NAME, the name of a run in results, or all"
+    choices = "give a folder results/NAME, the name of a run in results, all, or none"
     mistakes = {
         "C": f"C: is not a run; {choices}",
         "results": f"results: is not a run; {choices}",
@@ -86,6 +96,7 @@ def test_mistakes_are_one_line(results: Path, capsys: pytest.CaptureFixture[str]
         "A failed": "failed: has no finished trials",
         "B": "results/B: cannot be read (",
         "A B --sampler tpe": "A B: is for --sampler auto; tpe cannot learn from other runs",
+        "none A": "none A: give none alone, or leave it out",
         "all --objective accuracy time": "all: is for one objective; leave it out with --objective accuracy time",
     }
     for line, message in mistakes.items():
