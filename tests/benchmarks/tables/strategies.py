@@ -52,12 +52,22 @@ class Training:
         return self.history
 
 
-def podium(table: Table, first: Sequence[Config], trials: int, seed: int, sampler: str = "auto") -> History:
+RUNGS = rungs(EPOCHS)
+
+
+def podium(
+    table: Table,
+    first: Sequence[Config],
+    trials: int,
+    seed: int,
+    sampler: str = "auto",
+    stops: Sequence[int] = RUNGS,
+) -> History:
     """Podium's own searcher, with its sampler and its rungs."""
     pool, study = Pool(table), optuna.create_study(study_name=table.architecture, direction="maximize")
-    seed_sampler(study, sampler, seed, rungs(EPOCHS))
+    seed_sampler(study, sampler, seed, stops)
     study.sampler = PoolSampler(study.sampler, pool, first)
-    searcher = make_searcher(study, pool.space, trials, ladder=Ladder(rungs(EPOCHS)))
+    searcher = make_searcher(study, pool.space, trials, ladder=Ladder(stops))
     training, curves, count = Training(pool), dict[str, list[float]](), 0
     while isinstance(handed_out := searcher.suggest(str(count)), dict):
         (request,) = handed_out[REQUEST].trials
@@ -77,13 +87,18 @@ def podium(table: Table, first: Sequence[Config], trials: int, seed: int, sample
     return training.end()
 
 
-def asha(table: Table, first: Sequence[Config], trials: int, seed: int, sampler: str) -> History:
-    """One of Optuna's samplers, and ASHA as Tune has it."""
+def without_recipe(table: Table, first: Sequence[Config], trials: int, seed: int) -> History:
+    """Podium, if it began like other searches: with a random configuration."""
+    return podium(table, first[1:], trials, seed)
+
+
+def asha(table: Table, first: Sequence[Config], trials: int, seed: int, sampler: str, grace_period: int = 1) -> History:
+    """A sampler, and ASHA as Tune has it: what it stops never goes on."""
     pool = Pool(table)
-    drawing = OptunaSampler(pool.space, PoolSampler(make_sampler(sampler, seed), pool, first), seed)
+    drawing = OptunaSampler(pool.space, PoolSampler(make_sampler(sampler, seed, RUNGS), pool, first), seed)
     rule = TuneStopping(
         AsyncHyperBandScheduler(
-            time_attr="epochs", metric="value", mode="max", max_t=EPOCHS, grace_period=1, reduction_factor=3
+            time_attr="epochs", metric="value", mode="max", max_t=EPOCHS, grace_period=grace_period, reduction_factor=3
         )
     )
     training = Training(pool)
@@ -102,6 +117,9 @@ STRATEGIES: dict[str, Strategy] = {
     "podium": podium,
     "podium-tpe": partial(podium, sampler="tpe"),
     "podium-random": partial(podium, sampler="random"),
+    "podium-without-recipe": without_recipe,
+    "podium-without-promotion": partial(asha, sampler="auto", grace_period=RUNGS[0]),
+    "podium-without-stopping": partial(podium, stops=()),
     "random": partial(asha, sampler="random"),
     "tpe": partial(asha, sampler="tpe"),
 }
