@@ -11,7 +11,6 @@ from pathlib import Path
 from cluster.jobs.package import EXTRA, MIB, PACKAGES, size_of
 from cluster.submit import Job
 from hpo.cli.flags import flag_of, parse_spec, value_of
-from hpo.spec.search import LEARN_NOTHING
 from hpo.spec.settings import DataSpec
 from hpo.spec.study import StudySpec
 from hpo.store.run_folder import check_free, reopen, stem
@@ -73,8 +72,8 @@ def _free_name(models: Sequence[str]) -> str:
 def _check_places(spec: StudySpec) -> None:
     """UserError for a place in the job's own folder, which is removed with the job."""
     storage, path = spec.search.storage or "", spec.resources.storage_path or ""
-    if spec.search.learn_from not in ((), (LEARN_NOTHING,)) and not spec.output.resume:
-        named = " ".join(spec.search.learn_from)
+    if spec.search.earlier_runs and not spec.output.resume:
+        named = " ".join(spec.search.earlier_runs)
         raise UserError(f"--learn-from {named}: earlier runs are on this machine, and do not travel; leave it out")
     if storage.startswith("sqlite"):
         raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")

@@ -44,7 +44,7 @@ class ModelPlan:
 
     def _first_trials(self) -> list[str]:
         """The first trials after the default configuration, a line for each."""
-        searched = [key for key, distribution in self.space.distributions.items() if not distribution.single()]
+        searched = self.space.searched
         values = [", ".join(f"{key} {_short(config[key])}" for key in searched) for config in self.first_configs[1:]]
         return [f"  trial {number}: {text}" for number, text in enumerate(values, start=1)]
 

@@ -112,19 +112,22 @@ class SearchSpec:
             raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
 
     @property
+    def earlier_runs(self) -> tuple[str, ...]:
+        """The runs that --learn-from names."""
+        return () if LEARN_NOTHING in self.learn_from else self.learn_from
+
+    @property
     def can_learn(self) -> bool:
         """Whether it takes first trials from other searches: those of Optuna's samplers are theirs alone."""
-        return self.sampler == "auto" and len(self.objective) == 1
+        return self.sampler == "auto" and len(self.objective) == 1 and LEARN_NOTHING not in self.learn_from
 
     def _check_sampler_learns(self) -> None:
         said = f"--learn-from {' '.join(self.learn_from)}"
-        if LEARN_NOTHING in self.learn_from:
-            if len(self.learn_from) > 1:
-                raise UserError(f"{said}: give {LEARN_NOTHING} alone, or leave it out")
-            return
-        if self.learn_from and self.sampler != "auto":
+        if LEARN_NOTHING in self.learn_from and len(self.learn_from) > 1:
+            raise UserError(f"{said}: give {LEARN_NOTHING} alone, or leave it out")
+        if self.earlier_runs and self.sampler != "auto":
             raise UserError(f"{said}: is for --sampler auto; {self.sampler} cannot learn from other runs")
-        if self.learn_from and len(self.objective) > 1:
+        if self.earlier_runs and len(self.objective) > 1:
             raise UserError(f"{said}: is for one objective; leave it out with --objective {' '.join(self.objective)}")
 
     def _check_prior(self) -> None:

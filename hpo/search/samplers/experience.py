@@ -67,7 +67,7 @@ def learn(known: Iterable[Source], model: str, dataset: str, space: Space, trial
     """Returns what a search of so many trials, for an architecture on a data set, takes from the sources."""
     weighted = [(_weight(source, model, dataset), source) for source in known]
     weighted.sort(key=lambda pair: -pair[0])  # stable: of equal ones in the order in which they were given
-    if not _searched(space):
+    if not space.searched:
         return Lessons()
     guesses = [guess for weight, source in weighted for guess in _guesses(source, weight, space)]
     # Only what was good in its own run: of a few trials, the better half.
@@ -83,7 +83,7 @@ def allowed(trials: int) -> int:
 def covering(good: Sequence[Sequence[Mapping[str, Any]]], space: Space, most: int) -> Iterator[dict[str, Any]]:
     """Yields at most so many configurations: the best of each source, then the second best of each, and so on. One that
     is close to an earlier one, or to the recipe, is left out. good: of each source, the best first."""
-    encoding = Encoding(_searched(space))
+    encoding = Encoding(space.searched)
     recipe = {name: space.default[name] for name in space.distributions}
     chosen = [recipe]
     for row in zip_longest(*good):
@@ -112,17 +112,13 @@ def _weight(source: Source, model: str, dataset: str) -> float:
     return SAME_MODEL_AND_DATA if source.dataset == dataset else SAME_MODEL
 
 
-def _searched(space: Space) -> Distributions:
-    return {name: distribution for name, distribution in space.distributions.items() if not distribution.single()}
-
-
 def _guesses(source: Source, weight: float, space: Space) -> Iterator[Guess]:
     """Yields the source's best trials. The guesses of a source weigh as much together as its weight says."""
     count = len(source.configs)
     above = [place for place in range(count) if (count - place - 0.5) / count > GOOD_SHARE][:GOOD]
     for place in above:
         shared = _shared(source.configs[place], space.distributions)
-        if config := {name: value for name, value in shared.items() if name in _searched(space)}:
+        if config := {name: value for name, value in shared.items() if name in space.searched}:
             yield Guess(config, weight / len(above), dict.fromkeys(config, WIDTH))
 
 

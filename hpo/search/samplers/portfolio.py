@@ -7,31 +7,35 @@ real trials. (Portfolios: Feurer et al., 2022, "Auto-Sklearn 2.0".)
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from hpo.search.samplers.experience import allowed, covering
+from hpo.spec.spaces.defaults import LR_OF_THEIR_OWN
 from hpo.spec.spaces.search_space import Space
 
-FILE = "portfolio.json"
+FILE = Path(__file__).with_name("portfolio.json")
 # On the tables, searches of 50 trials find as much with 4 as with 8, and more than with 2.
 MOST = 4
-RECIPES_OF_THEIR_OWN = ("vgg16",)  # the learning rates of the others are too large for them
 
 
 def portfolio(model: str, space: Space, trials: int) -> tuple[dict[str, Any], ...]:
     """Returns what a search of so many trials tries after the recipe: configurations that were good for this
     architecture on other data sets; where the tables have none of it, those that were the best for others."""
-    if model in RECIPES_OF_THEIR_OWN or all(distribution.single() for distribution in space.distributions.values()):
+    if model in LR_OF_THEIR_OWN or not space.searched:  # the learning rates of others are too large there
         return ()
     known = _known()
-    good = [known[model]] if model in known else list(known.values())
+    return after_recipe([known[model]] if model in known else list(known.values()), space, trials)
+
+
+def after_recipe(good: Sequence[Sequence[Mapping[str, Any]]], space: Space, trials: int) -> tuple[dict[str, Any], ...]:
+    """Returns what a search of so many trials tries of these configurations. good: as `covering` takes them."""
     return tuple(covering(good, space, min(MOST, allowed(trials))))
 
 
 @cache
 def _known() -> Mapping[str, list[dict[str, Any]]]:
-    known: Mapping[str, list[dict[str, Any]]] = json.loads((files(__package__) / FILE).read_text())
+    known: Mapping[str, list[dict[str, Any]]] = json.loads(FILE.read_text())
     return known

@@ -47,11 +47,11 @@ def with_lessons(
 
     Raises UserError where --learn-from names no run, or one that has no finished trials.
     """
-    if spec.search.learn_from == (LEARN_NOTHING,) or not spec.search.can_learn:
+    if not spec.search.can_learn:
         return models, []
-    if not spec.search.learn_from:
+    if not spec.search.earlier_runs:
         return tuple(_with_portfolio(model, spec.search.trials) for model in models), []
-    known = _read(spec.search.learn_from, spec.output.results_dir)
+    known = _read(spec.search.earlier_runs, spec.output.results_dir)
     taught = tuple(_taught(model, known.sources, dataset, spec.search.trials) for model in models)
     counts = ", ".join(
         f"{len(after.first_configs) - len(_own_first(before))} ({after.name})"

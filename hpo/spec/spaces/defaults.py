@@ -39,7 +39,7 @@ RECIPE: dict[str, Any] = {
     **FIXED,
 }
 # VGG16 has no BatchNorm: above 1e-2 it does not train.
-LR_OF_VGG16 = FloatDistribution(1e-5, 1e-2, log=True), 1e-4
+LR_OF_THEIR_OWN = {"vgg16": (FloatDistribution(1e-5, 1e-2, log=True), 1e-4)}
 # What a trial has as `TrainConfig` has it, unless a user says otherwise, by --set, --range or a table.
 FURTHER: dict[str, Any] = {
     key: getattr(TrainConfig, key) for key in ("momentum", "beta1", "step_epochs", "step_factor", "clip_norm")

@@ -63,7 +63,7 @@ def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Spac
     """Raises UserError unless one of the architectures searches the hyperparameter."""
     bases = {model: base_space(model) for model in spaces}
     check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
-    if any(_is_searched(prior.key, space) for space in spaces.values()):
+    if any(prior.key in space.searched for space in spaces.values()):
         return
     if prior.key in [split_assignment("--set", text)[0] for text in search.fixed]:
         raise UserError(f"{prior.flag}: --set fixes {prior.key}; leave one of them out")
@@ -71,10 +71,6 @@ def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Spac
     is_number = isinstance(fixed, int | float) and not isinstance(fixed, bool)
     way = f"--range {prior.key}=LOW:HIGH" if is_number else f"a list in the table [space.{model}] of a --config file"
     raise UserError(f"{prior.flag}: {prior.key} is fixed at {fixed}; to search it, give {way}")
-
-
-def _is_searched(key: str, space: Space) -> bool:
-    return key in space.distributions and not space.distributions[key].single()
 
 
 def _fixed_value(key: str, bases: Mapping[str, Space], spaces: Mapping[str, Space]) -> tuple[str, Any]:
@@ -90,7 +86,7 @@ def _guess(model: str, space: Space, priors: Sequence[_Prior]) -> Guess:
     """The values for one architecture. Raises UserError for one that it does not search."""
     config: dict[str, Any] = {}
     widths: dict[str, float] = {}
-    for prior in (prior for prior in priors if _is_searched(prior.key, space)):
+    for prior in (prior for prior in priors if prior.key in space.searched):
         distribution = space.distributions[prior.key]
         if isinstance(distribution, CategoricalDistribution):
             config[prior.key] = _choice(prior, distribution)

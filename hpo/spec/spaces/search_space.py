@@ -20,7 +20,7 @@ from optuna.distributions import (
 from hpo.spec.checks import unknown
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
-from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_VGG16, RECIPE, SEARCHED
+from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_THEIR_OWN, RECIPE, SEARCHED
 from hpo.spec.spaces.domains import check_value
 from hpo.system.errors import UserError
 from models import MODELS, REQUIRED, hyperparameters, is_known, published_widths
@@ -36,6 +36,11 @@ class Space:
 
     distributions: Distributions
     default: dict[str, Any]
+
+    @property
+    def searched(self) -> Distributions:
+        """Its hyperparameters that may have more than one value."""
+        return {name: distribution for name, distribution in self.distributions.items() if not distribution.single()}
 
     def texts(self) -> dict[str, str]:
         """Returns its distributions as study.json keeps them; `stored_space` reads them back."""
@@ -60,8 +65,8 @@ def base_space(model: str) -> Space:
     fixed = {key: CategoricalDistribution((value,)) for key, value in FIXED.items()}
     kept = {key: distribution for key, distribution in {**SEARCHED, **fixed}.items() if key not in without}
     default = {**RECIPE, **FURTHER, **values}
-    if model == "vgg16":
-        kept["lr"], default["lr"] = LR_OF_VGG16
+    if model in LR_OF_THEIR_OWN:
+        kept["lr"], default["lr"] = LR_OF_THEIR_OWN[model]
     return Space(kept, default)
 
 

@@ -23,9 +23,10 @@ from scipy.stats import spearmanr
 
 from tests.benchmarks.lcbench.measures import CONFIDENCE, MAX_FACTOR, by_task, first_round
 from tests.benchmarks.lcbench.runs import Run
-from tests.benchmarks.tables.portfolio import Config, left_out
+from tests.benchmarks.tables.pool import Config
+from tests.benchmarks.tables.portfolio import left_out
 from tests.benchmarks.tables.speed import speed
-from tests.benchmarks.tables.strategies import PORTFOLIOS, STRATEGIES, run
+from tests.benchmarks.tables.strategies import PORTFOLIOS, STRATEGIES, parse, run
 from tests.benchmarks.tables.tables import FOLDER, MOMENTS, Table, load
 
 # Strategy, table, trials, seed, and what is tried after the recipe.
@@ -111,8 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _after_recipe(label: str, tables: Sequence[Table], table: Table, trials: int) -> list[Config]:
     """The portfolio of a strategy that has one."""
-    name, _, count = label.partition(":")
-    return left_out(tables, table, int(count or trials), own=PORTFOLIOS[name]) if name in PORTFOLIOS else []
+    name, count = parse(label, trials)
+    return left_out(tables, table, count, own=PORTFOLIOS[name]) if name in PORTFOLIOS else []
 
 
 def _run_all(searches: Sequence[Search], processes: int) -> list[Run]:

@@ -22,8 +22,7 @@ class Pool:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        searched = {name: d for name, d in table.space.distributions.items() if not d.single()}
-        self.encoding = Encoding(searched)
+        self.encoding = Encoding(table.space.searched)
         self.points = self.encoding.points(table.configs)
         self.unused = np.ones(len(table.configs), dtype=bool)
         self._numbers = {self._key(config): number for number, config in enumerate(table.configs)}

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 from sklearn.ensemble import ExtraTreesRegressor
 
-from hpo.search.samplers import portfolio as built_in
 from hpo.search.samplers.encoding import Encoding
-from hpo.search.samplers.experience import GOOD, allowed, covering
+from hpo.search.samplers.experience import GOOD
+from hpo.search.samplers.portfolio import FILE, after_recipe
+from tests.benchmarks.tables.pool import Config
 from tests.benchmarks.tables.tables import FOLDER, Table, load
 
-Config = dict[str, Any]
-FILE = Path(built_in.__file__).parent / built_in.FILE
 TREES, LEAF = 500, 2
 DIGITS = 3  # significant ones of a number in the file
 
 
-def best(tables: Sequence[Table]) -> list[Config]:
+def best(tables: Iterable[Table]) -> list[Config]:
     """Returns the best configurations over all these tables, the best first. tables: of one architecture."""
+    return list(_best(tuple(tables)))
+
+
+@cache  # several strategies and tables ask for the same ones
+def _best(tables: tuple[Table, ...]) -> list[Config]:
     count = min(len(table.configs) for table in tables)
     ranks = [rankdata(table.curves[:count, -1]) for table in tables]
     scores = np.mean([norm.ppf((each - 0.5) / count) for each in ranks], axis=0)
@@ -46,17 +51,21 @@ def left_out(tables: Sequence[Table], table: Table, trials: int, *, own: bool) -
 
     own: whether the other data sets' tables of its architecture are used, else those of the other architectures.
     """
-    known: dict[str, list[Table]] = {}
-    for other in tables:
-        if other.dataset != table.dataset and (other.architecture == table.architecture) is own:
-            known.setdefault(other.architecture, []).append(other)
-    good = [best(each) for each in known.values()]
-    return list(covering(good, table.space, min(built_in.MOST, allowed(trials))))
+    others = (other for other in tables if other.dataset != table.dataset)
+    known = _by_architecture(other for other in others if (other.architecture == table.architecture) is own)
+    return list(after_recipe([best(each) for each in known.values()], table.space, trials))
+
+
+def _by_architecture(tables: Iterable[Table]) -> dict[str, list[Table]]:
+    found: dict[str, list[Table]] = {}
+    for table in tables:
+        found.setdefault(table.architecture, []).append(table)
+    return found
 
 
 def _features(table: Table) -> NDArray[np.float64]:
     """Returns (N, F): a column for each number, and one for each value of a choice."""
-    encoding = Encoding({name: d for name, d in table.space.distributions.items() if not d.single()})
+    encoding = Encoding(table.space.searched)
     points = encoding.points(table.configs)
     columns: list[NDArray[np.float64]] = []
     for place, is_choice in enumerate(encoding.is_choice):
@@ -71,12 +80,9 @@ def _rounded(value: Any) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
-    by_name: dict[str, list[Table]] = {}
-    for table in load(options.tables):
-        by_name.setdefault(table.architecture, []).append(table)
     found = {
         name: [{key: _rounded(value) for key, value in config.items()} for config in best(tables)]
-        for name, tables in by_name.items()
+        for name, tables in _by_architecture(load(options.tables)).items()
     }
     options.out.write_text(json.dumps(found, indent=1) + "\n")
     print(f"{options.out}: {', '.join(found)}")

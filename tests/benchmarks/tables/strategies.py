@@ -26,6 +26,9 @@ from tests.helpers.searching import make_searcher
 
 # Searches a table with a number of trials and a seed. The configurations are those of the first trials.
 Strategy = Callable[[Table, Sequence[Config], int, int], History]
+RUNGS = rungs(EPOCHS)
+# Begin with the built-in portfolio as it would be without this data set: of the table's own architecture, or of others.
+PORTFOLIOS = {"podium-portfolio": True, "podium-portfolio-of-others": False}
 
 
 class Training:
@@ -50,9 +53,6 @@ class Training:
         """Returns what was found, when no trial is left."""
         self.history.ends.append(len(self.history.best))
         return self.history
-
-
-RUNGS = rungs(EPOCHS)
 
 
 def podium(
@@ -115,6 +115,7 @@ def asha(table: Table, first: Sequence[Config], trials: int, seed: int, sampler:
 
 STRATEGIES: dict[str, Strategy] = {
     "podium": podium,
+    **dict.fromkeys(PORTFOLIOS, podium),
     "podium-tpe": partial(podium, sampler="tpe"),
     "podium-random": partial(podium, sampler="random"),
     "podium-without-recipe": without_recipe,
@@ -125,13 +126,14 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-# Begin with the built-in portfolio as it would be without this data set: of the table's own architecture, or of others.
-PORTFOLIOS: dict[str, bool] = {"podium-portfolio": True, "podium-portfolio-of-others": False}
-STRATEGIES |= dict.fromkeys(PORTFOLIOS, podium)
+def parse(label: str, trials: int) -> tuple[str, int]:
+    """Returns the name and the trials of a strategy. label: NAME, or NAME:TRIALS with trials of its own."""
+    name, _, own = label.partition(":")
+    return name, int(own or trials)
 
 
 def run(label: str, table: Table, trials: int, seed: int, after_recipe: Sequence[Config] = ()) -> Run:
-    """One search of a table, which begins with the recipe. label: NAME or NAME:TRIALS of a strategy."""
-    name, _, count = label.partition(":")
-    history = STRATEGIES[name](table, [table.space.default, *after_recipe], int(count or trials), seed)
+    """One search of a table, which begins with the recipe. label: as for `parse`."""
+    name, count = parse(label, trials)
+    history = STRATEGIES[name](table, [table.space.default, *after_recipe], count, seed)
     return Run.of(table.name, label, seed, history)
