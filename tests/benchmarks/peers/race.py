@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ class Curve:
         self.config: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def saw(self, accuracy: float, config: dict[str, Any]) -> None:
-        """A trial has this accuracy after an epoch."""
+    def saw(self, accuracy: float, config: dict[str, Any], at: float | None = None) -> None:
+        """A trial has this accuracy after an epoch, at a time in seconds since 1970, or now."""
         with self._lock:
             if not self.points or accuracy > self.points[-1][1]:
-                self.points.append((round(time.time() - BEGAN, 2), accuracy))
+                self.points.append((round((at or time.time()) - BEGAN, 2), accuracy))
                 self.config = config
 
 
@@ -96,17 +97,7 @@ def ray(data: Path, splits: Path, until: float, seed: int) -> Curve:
         model, optimizer, training, validation = setup(config, data, splits, sizes)
         for _ in range(epochs):
             train(model, training, optimizer)
-            tune.report({"accuracy": test(model, validation)})
-
-    curve = Curve()
-
-    class Watch(tune.Stopper):
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            curve.saw(result["accuracy"], dict(result["config"]))
-            return time.time() >= until
-
-        def stop_all(self) -> bool:
-            return time.time() >= until
+            tune.report({"accuracy": test(model, validation), "at": time.time()})
 
     space = {
         "lr": tune.loguniform(1e-4, 1e-1),
@@ -121,12 +112,22 @@ def ray(data: Path, splits: Path, until: float, seed: int) -> Curve:
         search_alg=OptunaSearch(seed=seed),
         scheduler=ASHAScheduler(max_t=EPOCHS, grace_period=1, reduction_factor=3),
         max_concurrent_trials=AT_ONCE,
+        time_budget_s=until - time.time(),
     )
     os.environ["PYTHONPATH"] = ROOT  # for the workers
     ray.init(num_cpus=AT_ONCE, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
-        run = tune.RunConfig(storage_path=folder, verbose=0, stop=Watch())
-        tune.Tuner(trainable, param_space=space, tune_config=how, run_config=run).fit()
+        run = tune.RunConfig(storage_path=folder, verbose=0)
+        results = tune.Tuner(trainable, param_space=space, tune_config=how, run_config=run).fit()
+        seen = [
+            (epoch.at, epoch.accuracy, dict(result.config))
+            for result in results
+            if result.metrics_dataframe is not None
+            for epoch in result.metrics_dataframe.itertuples()
+        ]
+    curve = Curve()
+    for at, accuracy, config in sorted(seen, key=itemgetter(0)):
+        curve.saw(accuracy, config, at)
     return curve
 
 
