@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tests.benchmarks import splits
 from tests.benchmarks.job import NAMES
@@ -103,7 +102,7 @@ def _tested(searches: Sequence[Search], data: Path, say: Callable[[str], None]) 
     """The test accuracies of the winners, trained anew on training and validation images, the mean of their seeds."""
     seeds = range(FIRST_SEED, FIRST_SEED + FINAL_SEEDS)
     networks = [(_whole(search), seed) for search in searches for seed in seeds]
-    with ProcessPoolExecutor(2, get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # each trains on one thread
         accuracies = list(pool.map(test_accuracy, *zip(*networks, strict=True), repeat(data)))
     means = np.reshape(accuracies, (len(searches), FINAL_SEEDS)).mean(axis=1)
     for side in NAMES:
@@ -113,11 +112,8 @@ def _tested(searches: Sequence[Search], data: Path, say: Callable[[str], None]) 
 
 
 def _whole(search: Search) -> dict[str, Any]:
+    """The winner's configuration, with what the peers' training loop has besides."""
     return {**({} if search.side == "podium" else OF_PEERS), **search.config}
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def _write(searches: Sequence[Search], folder: Path, seconds: int) -> None:
