@@ -21,7 +21,7 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.splits import Split, TrainingData
+from trainers.data.splits import TrainingData
 from trainers.loop import evaluate
 from trainers.single import SingleTrainer
 
@@ -185,7 +185,7 @@ class DistributedTrainer(SingleTrainer):
 
     def _evaluate(self) -> tuple[float, float]:
         whole = self.data.validation
-        own = Split(self._part(whole.images), self._part(whole.labels))
+        own = whole.chosen(self._part(torch.arange(len(whole), device=self.config.device)))
         if not len(whole):
             return super()._evaluate()
         loss, accuracy = evaluate(self.model, own, self.config.precision) if len(own) else (0.0, 0.0)

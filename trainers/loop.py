@@ -72,7 +72,7 @@ def _answers(model: nn.Module, data: Split, precision: str) -> Iterator[tuple[Te
     use_ieee_float32()
     model.eval()
     size = CPU_EVAL_BATCH_SIZE if data.images.device.type == "cpu" else EVAL_BATCH_SIZE
-    for images, labels in zip(torch.split(data.images, size), torch.split(data.labels, size), strict=True):
+    for images, labels in data.batches(size):
         with autocast(images, precision):
             logits = model(images).float()
         yield logits, labels

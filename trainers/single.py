@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from trainers.config import EpochResult, TrainConfig
 from trainers.cpu.pooling import fuse_pooling
 from trainers.data.augment import make_augmentation
-from trainers.data.splits import Split, TrainingData
+from trainers.data.splits import TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, evaluate, sum_dtype, train_epoch, use_ieee_float32
@@ -232,8 +232,8 @@ class SingleTrainer:
     def _images(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the images with these indices, augmented, and their labels."""
         train = self.data.train
-        images, labels = (values.index_select(0, batch) for values in (train.images, train.labels))
-        return self.augment(images) if self.augment else images, labels
+        images = train.at(batch)
+        return self.augment(images) if self.augment else images, train.labels.index_select(0, batch)
 
 
 def warm_up(data: TrainingData, config: TrainConfig) -> None:
@@ -241,8 +241,7 @@ def warm_up(data: TrainingData, config: TrainConfig) -> None:
 
     This does what a process does only once: it loads kernels, starts threads and wakes the accelerator.
     """
-    train, validation = (Split(s.images[:64], s.labels[:64]) for s in (data.train, data.validation))
-    few = TrainingData(train, validation, data.black)
+    few = TrainingData(data.train.first(64), data.validation.first(64))
     channels, classes = few.train.images.shape[1], int(data.train.labels.max()) + 1
     trainer = SingleTrainer(
         lambda: nn.Sequential(

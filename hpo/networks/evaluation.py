@@ -14,7 +14,7 @@ from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
-from trainers.data.dataset import DATASETS, Dataset, denormalized, load_dataset
+from trainers.data.dataset import DATASETS, Dataset, load_dataset
 from trainers.data.splits import Split
 from trainers.loop import predict
 from trainers.metrics import classification_report
@@ -107,6 +107,4 @@ def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tens
     at = at[sure[at].argsort(descending=True, stable=True)]
     names = description.classes
     pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
-    return denormalized(split.images[at], description.mean, description.std), [
-        f"{names[true]} > {names[taken]}" for true, taken in pairs
-    ]
+    return split.pixels(at), [f"{names[true]} > {names[taken]}" for true, taken in pairs]

@@ -16,7 +16,7 @@ from hpo.trials.records import TrialRecord
 from hpo.views import figures
 from trainers.config import EpochResult, FitResult, TrainConfig
 from trainers.data.augment import make_augmentation
-from trainers.data.dataset import Dataset, denormalized
+from trainers.data.dataset import Dataset
 
 
 class TrainingFolder:
@@ -79,8 +79,7 @@ class TrainingFolder:
         few = torch.linspace(0, len(data) - 1, min(figures.MAX_IMAGES, len(data))).long()
         black = torch.tensor(dataset.training.black)
         augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
-        images = data.images[few]
-        shown = denormalized(augment(images) if augment else images, dataset.mean, dataset.std)
+        shown = data.scaling.pixels(augment(data.at(few))) if augment else data.pixels(few)
         captions = [dataset.classes[label] for label in data.labels[few].tolist()]
         title = "training images" + ("" if train.augment == "none" else f", {train.augment}")
         figures.draw_sheet(self.samples_png, title, shown, captions)

@@ -133,12 +133,11 @@ def to_99(bench: Bench) -> Iterator[Row]:
 def vgg(bench: Bench) -> Iterator[Row]:
     """An epoch of vgg16, all images of training and validation."""
     from models import build_model
-    from trainers.data.splits import Split
     from trainers.single import SingleTrainer
 
     data = bench.data.joined()
     if bench.quick:
-        data = replace(data, train=Split(data.train.images[:64], data.train.labels[:64]))
+        data = replace(data, train=data.train.first(64))
     config = bench.config(precision="bf16", batch_size=min(128, len(data.train)), lr=1e-4)
     trainer = SingleTrainer(lambda: build_model("vgg16", (1, 28, 28), 10), data, config)
     times = bench.repeated(lambda: trainer.step()[0].train_s)
@@ -278,13 +277,12 @@ def _processes(bench: Bench) -> float:
 def _bench(options: argparse.Namespace) -> Bench:
     from trainers.cpu.memory import keep_freed_memory
     from trainers.data.dataset import load_dataset
-    from trainers.data.splits import Split, TrainingData
+    from trainers.data.splits import TrainingData
 
     keep_freed_memory()
     data = load_dataset("mnist", Path(os.environ.get("PODIUM_DATA_DIR") or "data")).training
     if options.quick:
-        train, validation = (Split(s.images[:256], s.labels[:256]) for s in (data.train, data.validation))
-        data = TrainingData(train, validation, data.black)
+        data = TrainingData(data.train.first(256), data.validation.first(256))
     sizes = (1, (2,), 4, 1) if options.quick else (3, (8, 16, 32, 64), 50, 5)
     return Bench(data.to(options.device), options.device, *sizes, quick=options.quick)
 

@@ -10,7 +10,7 @@ import numpy as np
 def save(data_dir: Path, path: Path, train_size: int | None = None) -> Path:
     """Writes where the images of both splits lie in MNIST's training file, as `train` and `validation`."""
     from trainers.data import idx
-    from trainers.data.dataset import denormalized, load_dataset
+    from trainers.data.dataset import load_dataset
 
     raw = idx.find("mnist", data_dir)
     assert isinstance(raw, Path), f"MNIST is not in {data_dir}"
@@ -18,7 +18,7 @@ def save(data_dir: Path, path: Path, train_size: int | None = None) -> Path:
     dataset = load_dataset("mnist", data_dir, train_size=train_size)
     found = {}
     for name, split in (("train", dataset.training.train), ("validation", dataset.training.validation)):
-        pixels = (denormalized(split.images, dataset.mean, dataset.std) * 255).round().byte().numpy()
+        pixels = split.copied().images.numpy()
         found[name] = np.array([places[image.tobytes()] for image in pixels])
     np.savez(path, **found)
     return path

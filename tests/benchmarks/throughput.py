@@ -53,20 +53,15 @@ def ours(  # noqa: PLR0913 - a benchmark's settings
     from trainers.config import TrainConfig
     from trainers.cpu.memory import keep_freed_memory
     from trainers.cpu.native import kernels
-    from trainers.data.splits import Split, TrainingData
+    from trainers.data.splits import TrainingData
     from trainers.single import SingleTrainer
 
     keep_freed_memory()
     assert kernels() is not None, "no C++ compiler: this would measure something else"
     whole = _mnist(str(data))
-    train, held_out = (
-        Split(split.images[:count], split.labels[:count])
-        for split, count in ((whole.train, images), (whole.validation, validation))
-    )
+    few = TrainingData(whole.train.first(images), whole.validation.first(validation))
     config = TrainConfig(precision=precision, seed=seed)
-    trainer = SingleTrainer(
-        lambda: build_model(name, (1, 28, 28), 10), TrainingData(train, held_out, whole.black), config
-    )
+    trainer = SingleTrainer(lambda: build_model(name, (1, 28, 28), 10), few, config)
     results = [trainer.step()[0] for _ in range(epochs)]
     trainer.close()
     assert torch.get_num_threads() == 1

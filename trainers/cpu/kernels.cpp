@@ -1,4 +1,5 @@
-// Convolution, activation and 2x2 max pooling for the CPU, in one pass over memory where PyTorch makes several.
+// Convolution, activation and 2x2 max pooling for the CPU, in one pass over memory where PyTorch makes several; and the
+// normalization of images.
 //
 // Why: the tensors before a pooling are the largest of a small network, so every pass over them that is saved counts.
 // Measured on one thread against PyTorch's operations in the same order: 1.17 times the images per second for cnn in
@@ -311,6 +312,19 @@ void pool_backward(const T* gradient, const uint8_t* which, const T* slopes, T* 
 }
 
 }  // namespace
+
+// Normalizes the images with the given indices: bytes (m, channels, pixels) to float32 (n, channels, pixels), each as
+// (byte - shift) * factor of its channel.
+extern "C" void normalize(const uint8_t* images, const int64_t* rows, float* normalized, const float* shift,
+                          const float* factor, int64_t n, int64_t channels, int64_t pixels) {
+    for (int64_t s = 0; s < n; s++)
+        for (int64_t c = 0; c < channels; c++) {
+            const uint8_t* from = images + (rows[s] * channels + c) * pixels;
+            float* to = normalized + (s * channels + c) * pixels;
+            const float less = shift[c], times = factor[c];
+            for (int64_t i = 0; i < pixels; i++) to[i] = ((float)from[i] - less) * times;
+        }
+}
 
 #define CONV_POOL(K, T, NAME)                                                                                        \
     extern "C" void conv_pool_##K##_##NAME(const float* images, const float* weights, const float* biases,           \

@@ -1,7 +1,7 @@
 """Data sets as tensors in memory, split once into train, validation and a sealed test set.
 
-`load_dataset` decodes and normalizes every image once. Search and training only see a `TrainingData`, which has no test
-images; the test split opens through `Dataset.test.open()` only.
+`load_dataset` decodes every image once; a batch is normalized when it is trained on. Search and training only see a
+`TrainingData`, which has no test images; the test split opens through `Dataset.test.open()` only.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.data import folder, idx
 from trainers.data.moments import moments
+from trainers.data.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 from trainers.errors import DataError
 
@@ -58,16 +59,12 @@ class SealedSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set, split and normalized."""
+    """A data set, split."""
 
     name: str
     """What was loaded; never "auto"."""
     classes: tuple[str, ...]
     """Names of the classes, in label order."""
-    mean: tuple[float, ...]
-    """Mean per channel, of pixels in [0, 1], that the images are normalized with."""
-    std: tuple[float, ...]
-    """Standard deviation per channel, of pixels in [0, 1], that the images are normalized with."""
     training: TrainingData
     test: SealedSplit
     hashes: dict[str, str]
@@ -78,6 +75,16 @@ class Dataset:
     def __str__(self) -> str:
         sizes = f"{len(self.training.train):,} training, {len(self.training.validation):,} validation images"
         return f"{self.name}: {sizes}; {len(self.test):,} test images, sealed"
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Mean per channel, of pixels in [0, 1], that the images are normalized with."""
+        return self.training.train.scaling.mean
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation per channel, of pixels in [0, 1], that the images are normalized with."""
+        return self.training.train.scaling.std
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -128,17 +135,13 @@ def load_dataset(
     validation, train = _stratified(train, size, classes)
     if train_size is not None:
         train = _subset(train, train_size, classes)
-    means, stds = moments(train.images, mean, std)
+    scaling = Scaling(*moments(train.images, mean, std))
     splits = {"train": train, "validation": validation, "test": test}
-    ready = {key: _normalized(split, means, stds) for key, split in splits.items()}
-    black = tuple(-m / s for m, s in zip(means, stds, strict=True))
     return Dataset(
         name=source,
         classes=classes,
-        mean=means,
-        std=stds,
-        training=TrainingData(ready["train"], ready["validation"], black),
-        test=SealedSplit(ready["test"]),
+        training=TrainingData(*_together([train, validation], scaling)),
+        test=SealedSplit(_together([test], scaling)[0]),
         hashes={key: split.sha256() for key, split in splits.items()},
         notice=notice,
     )
@@ -216,16 +219,12 @@ def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
     return train if size == len(train.labels) else _stratified(train, size, classes)[0]
 
 
-def denormalized(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Returns normalized images (N, channels, height, width) with pixels in [0, 1] again, on the CPU."""
-    shape = (1, -1, 1, 1)
-    return images.cpu() * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
-
-
-def _normalized(split: RawSplit, mean: tuple[float, ...], std: tuple[float, ...]) -> Split:
-    count, height, width, channels = split.images.shape
-    images = torch.empty(count, channels, height, width)
-    images.copy_(torch.from_numpy(split.images).permute(0, 3, 1, 2))  # converts to float without another copy
-    scale = 1 / (255 * torch.tensor(std)).view(1, -1, 1, 1)
-    offset = torch.tensor(mean).view(1, -1, 1, 1) / torch.tensor(std).view(1, -1, 1, 1)
-    return Split(images.mul_(scale).sub_(offset), torch.from_numpy(split.labels))
+def _together(parts: Sequence[RawSplit], scaling: Scaling) -> list[Split]:
+    """Makes splits that share the memory of their images: joining them, for the finals, copies nothing."""
+    count, (height, width, channels) = sum(len(part.labels) for part in parts), parts[0].images.shape[1:]
+    images, ends = torch.empty(count, channels, height, width, dtype=torch.uint8), [0]
+    for part in parts:
+        ends.append(ends[-1] + len(part.labels))
+        images[ends[-2] : ends[-1]] = torch.from_numpy(part.images).permute(0, 3, 1, 2)
+    pairs = zip(parts, pairwise(ends), strict=True)
+    return [Split(images, torch.from_numpy(part.labels), scaling, torch.arange(*ends)) for part, ends in pairs]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from trainers.errors import DataError
 
 NOTICE_BYTES = 10**9  # from here on, the user is told what the images take
-BYTES_PER_VALUE = 5  # one as it is in the file, four as the float32 that is trained on
+BYTES_PER_VALUE = 2  # one as it is read, one in the split that it comes to
 # Files of a control group: its limit, its use, and the entry of memory.stat that the kernel frees on demand.
 _CGROUP_V2 = ("memory.max", "memory.current", "inactive_file")
 _CGROUP_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")

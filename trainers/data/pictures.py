@@ -10,11 +10,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from trainers.data.dataset import Dataset, denormalized
+from trainers.data.dataset import Dataset
 from trainers.data.image_file import picture
 from trainers.errors import DataError
 
 _SHARED_BACKGROUND = 0.95  # fraction of the training images that must have it, to be the data set's
+_LOOKED_AT = 2000  # training images
 _WHITE = 255
 
 
@@ -29,9 +30,10 @@ class Picture(NamedTuple):
 
 def background(dataset: Dataset) -> str:
     """Returns "dark" or "bright" where nearly all training images have such a border, else "mixed"."""
-    images = dataset.training.train.images
-    edges = [images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]]
-    border = denormalized(torch.cat(edges, 2)[..., None], dataset.mean, dataset.std).flatten(1)
+    train = dataset.training.train
+    # So many are enough, and looking at all would read a large data set from the disk.
+    images = train.pixels(torch.linspace(0, len(train) - 1, min(_LOOKED_AT, len(train))).long())
+    border = torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], 2).flatten(1)
     dark = (border.median(1).values < 0.5).double().mean().item()
     return "dark" if dark >= _SHARED_BACKGROUND else "bright" if dark <= 1 - _SHARED_BACKGROUND else "mixed"
 

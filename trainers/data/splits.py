@@ -2,28 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.cpu.normalizing import normalized
+from trainers.data.scaling import Scaling
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their labels."""
+    """Images and their labels. Images stay bytes, a quarter of a float's memory, until a batch of them is asked for."""
 
     images: Tensor
-    """float32 (N, channels, height, width), normalized."""
+    """uint8 (M, channels, height, width); or floating point, normalized already."""
     labels: Tensor
     """int64 (N,), from 0."""
+    scaling: Scaling = field(default_factory=Scaling)
+    """How bytes are normalized, or how floats have been."""
+    rows: Tensor | None = None
+    """int64 (N,): which of the images are the split's, in its order; None where all are. Splits may share images."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its images and labels take, in bytes."""
+        return len(self) * self.images[:1].nbytes + self.labels.nbytes
+
+    def at(self, indices: Tensor) -> Tensor:
+        """Returns the normalized images with these indices, from 0 to N - 1: (n, channels, height, width)."""
+        rows = indices if self.rows is None else self.rows.index_select(0, indices)
+        if self.images.dtype != torch.uint8:
+            return self.images.index_select(0, rows)
+        return normalized(self.images, rows, *self._levels)
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields all images, normalized, with their labels, in order and at most `size` at once."""
+        for indices in torch.split(torch.arange(len(self), device=self.images.device), size):
+            yield self.at(indices), self.labels.index_select(0, indices)
+
+    def pixels(self, indices: Tensor) -> Tensor:
+        """Returns the images with these indices as pixels in [0, 1], on the CPU, to look at them."""
+        rows = indices if self.rows is None else self.rows[indices]
+        return self.scaling.pixels(self.images[rows])
+
+    def chosen(self, indices: Tensor) -> Split:
+        """Returns the images with these indices; their memory is shared."""
+        rows = indices if self.rows is None else self.rows[indices]
+        return Split(self.images, self.labels[indices], self.scaling, rows)
+
+    def first(self, count: int) -> Split:
+        """Returns the first `count` images, or all where there are not so many; their memory is shared."""
+        return self.chosen(torch.arange(min(count, len(self)), device=self.images.device))
+
+    def copied(self) -> Split:
+        """Returns the split with memory of its own, without the images of other splits."""
+        images = self.images if self.rows is None else self.images[self.rows]
+        return Split(images.clone() if images is self.images else images, self.labels.clone(), self.scaling)
+
+    def normalized(self) -> Split:
+        """Returns all images as floats at once."""
+        return Split(self.at(torch.arange(len(self), device=self.images.device)), self.labels, self.scaling)
+
     def to(self, device: str) -> Split:
-        """Returns the split on a torch device."""
-        return Split(self.images.to(device), self.labels.to(device))
+        """Returns the split on a torch device; on another one than now, without the images of other splits."""
+        if self.images.device == torch.device(device):
+            return self
+        images = self.images if self.rows is None else self.images[self.rows]
+        return Split(images.to(device), self.labels.to(device), self.scaling)
+
+    @cached_property
+    def _levels(self) -> tuple[Tensor, Tensor]:
+        return self.scaling.of_bytes(self.images.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +89,12 @@ class TrainingArrays:
 
     train_images: np.ndarray
     train_labels: np.ndarray
+    train_rows: np.ndarray | None
     validation_images: np.ndarray
+    """The same object as `train_images` where both splits share their images: it travels once."""
     validation_labels: np.ndarray
-    black: tuple[float, ...]
-    """The value of a black pixel, per channel."""
+    validation_rows: np.ndarray | None
+    scaling: Scaling
 
 
 @dataclass(frozen=True)
@@ -44,38 +103,72 @@ class TrainingData:
 
     train: Split
     validation: Split
-    black: tuple[float, ...]
-    """The normalized value of a black pixel, per channel."""
+
+    @property
+    def black(self) -> tuple[float, ...]:
+        """The normalized value of a black pixel, per channel."""
+        return self.train.scaling.black
 
     def to(self, device: str) -> TrainingData:
         """Returns the data on a torch device."""
-        return TrainingData(self.train.to(device), self.validation.to(device), self.black)
+        return TrainingData(self.train.to(device), self.validation.to(device))
+
+    def scaled(self, scaling: Scaling) -> TrainingData:
+        """Returns the data with another normalization of its bytes."""
+        return TrainingData(replace(self.train, scaling=scaling), replace(self.validation, scaling=scaling))
 
     def joined(self) -> TrainingData:
         """Returns training and validation images together for training, and none for validation."""
-        pairs = ((getattr(self.train, part), getattr(self.validation, part)) for part in ("images", "labels"))
-        nothing = Split(self.validation.images[:0], self.validation.labels[:0])
-        return TrainingData(Split(*(torch.cat(pair) for pair in pairs)), nothing, self.black)
+        return TrainingData(_joined(self.train, self.validation), self.validation.first(0))
 
     def to_arrays(self) -> TrainingArrays:
         """Returns numpy arrays that share this memory: Ray's object store shares them without copies."""
         train, validation = self.train, self.validation
+        images = train.images.numpy()
         return TrainingArrays(
-            train_images=train.images.numpy(),
+            train_images=images,
             train_labels=train.labels.numpy(),
-            validation_images=validation.images.numpy(),
+            train_rows=_array(train.rows),
+            validation_images=images if validation.images is train.images else validation.images.numpy(),
             validation_labels=validation.labels.numpy(),
-            black=tuple(self.black),
+            validation_rows=_array(validation.rows),
+            scaling=train.scaling,
         )
 
     @classmethod
     def from_arrays(cls, arrays: TrainingArrays) -> TrainingData:
         """Makes the data from what `to_arrays` returned, without copies; the arrays may be read-only."""
-        import warnings
+        images = _tensor(arrays.train_images)
+        is_shared = arrays.validation_images is arrays.train_images
+        others = images if is_shared else _tensor(arrays.validation_images)
+        return cls(
+            Split(images, _tensor(arrays.train_labels), arrays.scaling, _rows(arrays.train_rows)),
+            Split(others, _tensor(arrays.validation_labels), arrays.scaling, _rows(arrays.validation_rows)),
+        )
 
-        with warnings.catch_warnings():
-            # torch warns that it cannot mark read-only memory; nothing here writes to it.
-            warnings.filterwarnings("ignore", message=".*not writable.*")
-            train = Split(torch.from_numpy(arrays.train_images), torch.from_numpy(arrays.train_labels))
-            validation = Split(torch.from_numpy(arrays.validation_images), torch.from_numpy(arrays.validation_labels))
-        return cls(train, validation, arrays.black)
+
+def _joined(one: Split, other: Split) -> Split:
+    labels = torch.cat([one.labels, other.labels])
+    if one.images is other.images:
+        return replace(one, labels=labels, rows=torch.cat([_all_rows(one), _all_rows(other)]))
+    images = [split.images if split.rows is None else split.images[split.rows] for split in (one, other)]
+    return Split(torch.cat(images), labels, one.scaling)
+
+
+def _all_rows(split: Split) -> Tensor:
+    return torch.arange(len(split), device=split.images.device) if split.rows is None else split.rows
+
+
+def _array(rows: Tensor | None) -> np.ndarray | None:
+    return None if rows is None else rows.numpy()
+
+
+def _rows(rows: np.ndarray | None) -> Tensor | None:
+    return None if rows is None else _tensor(rows)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    with warnings.catch_warnings():
+        # torch warns that it cannot mark read-only memory; nothing here writes to it.
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        return torch.from_numpy(array)

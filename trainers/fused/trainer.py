@@ -162,7 +162,7 @@ class FusedTrainer:
     def _train_on(self, batch: Tensor) -> None:
         """Takes one optimizer step. batch: (K, N) indices of training images."""
         self.optimizer.clear()
-        images, labels = self.data.train.images.index_select(0, batch.t().flatten()), self.data.train.labels[batch]
+        images, labels = self.data.train.at(batch.t().flatten()), self.data.train.labels[batch]
         if self.augment:
             images = self.augment(images)
         with autocast(images, self.config.precision):
@@ -181,7 +181,7 @@ class FusedTrainer:
             return [math.nan] * trials, [math.nan] * trials
         size = max(1, (CPU_EVAL_BATCH_SIZE if self.config.device == "cpu" else EVAL_BATCH_SIZE) // trials)
         self.sums.zero_()
-        for images, labels in zip(torch.split(data.images, size), torch.split(data.labels, size), strict=True):
+        for images, labels in data.batches(size):
             with autocast(images, self.config.precision):
                 logits = self.net(images.repeat(1, trials, 1, 1), training=False).float()
             same = labels.expand(trials, -1)

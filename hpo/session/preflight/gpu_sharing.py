@@ -20,7 +20,7 @@ from hpo.system.text import describe_error
 from models import MODELS, build_model
 from trainers.config import TrainConfig, split_config
 from trainers.data.dataset import Dataset
-from trainers.data.splits import Split, TrainingArrays, TrainingData
+from trainers.data.splits import TrainingArrays, TrainingData
 from trainers.fused.stacked import is_stackable
 from trainers.gpu.probe import Probe, probe
 
@@ -195,12 +195,11 @@ def _probe(arrays: TrainingArrays, request: ProbeRequest) -> Probe:
 
 
 def _few(data: TrainingData) -> TrainingData:
-    train, validation = (Split(s.images[:PROBE_IMAGES], s.labels[:PROBE_IMAGES]) for s in (data.train, data.validation))
-    return TrainingData(train, validation, data.black)
+    return TrainingData(*(split.first(PROBE_IMAGES).copied() for split in (data.train, data.validation)))
 
 
 def _bytes(data: TrainingData) -> int:
-    return sum(tensor.nbytes for split in (data.train, data.validation) for tensor in (split.images, split.labels))
+    return sum(split.nbytes for split in (data.train, data.validation))
 
 
 def _first(model: ModelPlan) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trainers.data.augment import rotate
-from trainers.data.dataset import denormalized, load_dataset
+from trainers.data.dataset import load_dataset
+from trainers.data.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 
 DATASETS = ("digits", "mnist", "mnist-hard")
@@ -25,21 +26,14 @@ def training_data(name: str, counts: tuple[int, int], data_dir: Path) -> Trainin
     is_small = name == "digits"
     dataset = load_dataset("digits" if is_small else "mnist", data_dir, train_size=None if is_small else counts[0])
     data = dataset.training
-    train, validation = _copied(data.train, len(data.train)), _copied(data.validation, counts[1])
+    train, validation = data.train.copied(), data.validation.first(counts[1]).copied()
     if name != "mnist-hard":
-        return TrainingData(train, validation, data.black)
+        return TrainingData(train, validation)
     generator = torch.Generator().manual_seed(SEED)
-    pixels = [
-        _harder(denormalized(split.images, dataset.mean, dataset.std), generator) for split in (train, validation)
-    ]
+    pixels = [_harder(split.pixels(torch.arange(len(split))), generator) for split in (train, validation)]
     mean, std = pixels[0].mean(), pixels[0].std()
-    splits = (Split((p - mean) / std, split.labels) for p, split in zip(pixels, (train, validation), strict=True))
-    return TrainingData(*splits, (float(-mean / std),))
-
-
-def _copied(split: Split, count: int) -> Split:
-    """Returns the first images as tensors of their own, so that the others can be freed."""
-    return Split(split.images[:count].clone(), split.labels[:count].clone())
+    scaling, pairs = Scaling((float(mean),), (float(std),)), zip(pixels, (train, validation), strict=True)
+    return TrainingData(*(Split((p - mean) / std, split.labels, scaling) for p, split in pairs))
 
 
 def _harder(pixels: Tensor, generator: torch.Generator) -> Tensor:

@@ -56,7 +56,7 @@ def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pyt
     for at, part in enumerate(("train", "test")):
         (tmp_path / part).mkdir()
         for n in range(200 * at, 200 * at + 200):
-            pixels = (255 * digits.images[n, 0]).round().to(torch.uint8).numpy()
+            pixels = (255 * digits.pixels(torch.tensor([n]))[0, 0]).round().to(torch.uint8).numpy()
             Image.fromarray(pixels).save(tmp_path / part / f"{n}_{digits.labels[n]}.png")
     out = printed(capsys, "evaluate", trained, "--dataset", tmp_path)
     assert "note: the network was trained on digits" in out and "200 images" in out

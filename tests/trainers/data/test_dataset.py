@@ -25,7 +25,7 @@ def test_digits_are_split_stratified_and_disjoint(digits: Dataset) -> None:
         shares = torch.bincount(split.labels, minlength=10) / len(split)
         assert shares.min() > 0.08 and shares.max() < 0.12
     # 1,797 different images: no row of one split may stand in another.
-    rows = torch.cat([train.images, validation.images, test.images]).flatten(1)
+    rows = torch.cat([split.normalized().images for split in (train, validation, test)]).flatten(1)
     assert len(torch.unique(rows, dim=0)) == 1797
 
 
@@ -36,7 +36,7 @@ def test_splits_are_the_same_every_time(digits: Dataset) -> None:
 
 
 def test_normalization_comes_from_the_training_split_alone(digits: Dataset) -> None:
-    images = digits.training.train.images
+    images = digits.training.train.normalized().images
     assert images.dtype == torch.float32 and images.shape[1:] == digits.input_shape == (1, 28, 28)
     assert images.mean().item() == pytest.approx(0, abs=1e-4)
     assert images.std().item() == pytest.approx(1, abs=1e-3)
@@ -45,7 +45,7 @@ def test_normalization_comes_from_the_training_split_alone(digits: Dataset) -> N
 
 def test_normalization_can_be_given() -> None:
     given = load_dataset("digits", Path("x"), mean=0.5, std=0.5)
-    images = given.training.train.images
+    images = given.training.train.normalized().images
     assert (images.min().item(), images.max().item()) == pytest.approx((-1, 1))
     assert given.mean == (0.5,)
 
@@ -73,7 +73,8 @@ def test_the_test_split_cannot_be_sent_away(digits: Dataset) -> None:
 def test_arrays_share_memory_and_may_be_read_only(digits: Dataset, recwarn: pytest.WarningsRecorder) -> None:
     arrays = digits.training.to_arrays()
     assert np.shares_memory(arrays.train_images, digits.training.train.images.numpy())
-    for name in ("train_images", "train_labels", "validation_images", "validation_labels"):
+    assert arrays.validation_images is arrays.train_images  # so that Ray stores them once
+    for name in ("train_images", "train_labels", "validation_labels", "train_rows", "validation_rows"):
         getattr(arrays, name).flags.writeable = False
     back = TrainingData.from_arrays(arrays)
     assert back.train.images.data_ptr() == digits.training.train.images.data_ptr()

@@ -207,17 +207,17 @@ def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Pat
 def test_images_that_do_not_fit_in_memory_are_refused_before_any_is_decoded(
     numbered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 140_000)
+    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 36 * 28 * 28 * 2 - 1)
     monkeypatch.setattr("trainers.data.folder.picture", lambda source: pytest.fail("decoded"))
     need = r"36 images of 28x28x1 need 0\.0 GB of memory, only 0\.0 GB are free; use smaller images"
     expect(numbered, need)
     monkeypatch.undo()
-    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 36 * 28 * 28 * 5)
+    monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 36 * 28 * 28 * 2)
     assert load_dataset(str(numbered), Path("x")).notice == ""
 
 
 def test_much_memory_is_said(numbered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.data.free_memory.NOTICE_BYTES", 100_000)
+    monkeypatch.setattr("trainers.data.free_memory.NOTICE_BYTES", 50_000)
     notice = load_dataset(str(numbered), Path("x")).notice
     assert notice == "36 images of 28x28x1 take 0.0 GB of memory; smaller images train faster"
 

@@ -80,12 +80,12 @@ def test_what_images_take(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 6 * 10**9)
     photos = "30 images of 4000x3000x3"
     notice = check_images("--dataset photos", 30, (3000, 4000, 3))
-    assert notice == f"{photos} take 5.4 GB of memory; smaller images train faster"
+    assert notice == f"{photos} take 2.2 GB of memory; smaller images train faster"
     assert check_images("--dataset photos", 30, (30, 40, 3)) == ""
     monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 12 * 10**8)
     with pytest.raises(ValueError, match="--dataset photos: ") as caught:
         check_images("--dataset photos", 30, (3000, 4000, 3))
-    expected = f"--dataset photos: {photos} need 5.4 GB of memory, only 1.2 GB are free; use smaller images"
+    expected = f"--dataset photos: {photos} need 2.2 GB of memory, only 1.2 GB are free; use smaller images"
     assert str(caught.value) == expected and gigabytes(1_250_000_000_000) == "1,250.0 GB"
     monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: None)
-    assert "5.4 GB" in check_images("--dataset photos", 30, (3000, 4000, 3))
+    assert "2.2 GB" in check_images("--dataset photos", 30, (3000, 4000, 3))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from trainers.data.dataset import Dataset, SealedSplit, load_dataset
 from trainers.data.pictures import Picture, background, read
+from trainers.data.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 
 SHAPE = (1, 28, 28)
@@ -118,9 +119,8 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
 
 
 def made(images: torch.Tensor) -> Dataset:
-    split = Split((images - 0.4) / 0.2, torch.zeros(len(images), dtype=torch.int64))
-    training = TrainingData(split, split, (-2.0,))
-    return Dataset("x", ("0",), (0.4,), (0.2,), training, SealedSplit(split), {})
+    split = Split((images - 0.4) / 0.2, torch.zeros(len(images), dtype=torch.int64), Scaling((0.4,), (0.2,)))
+    return Dataset("x", ("0",), TrainingData(split, split), SealedSplit(split), {})
 
 
 def test_the_background_of_a_data_set() -> None:

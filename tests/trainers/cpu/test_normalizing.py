@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from trainers.cpu import normalizing
+from trainers.cpu.native import kernels
+from trainers.cpu.normalizing import normalized
+from trainers.data.scaling import Scaling
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (4, 3, 7, 9), (3, 4, 1, 1)])
+def test_the_kernel_and_torch_agree_to_the_bit(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernels() is None:
+        pytest.skip("no C++ compiler here")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+    rows = torch.tensor([2, 0, 0, 1])
+    scaling = Scaling((0.4914, 0.1307, 0.5, 0.3)[: shape[1]], (0.2023, 0.3081, 0.25, 1.0)[: shape[1]])
+    levels = scaling.of_bytes(images.device)
+    found = normalized(images, rows, *levels)
+    monkeypatch.setattr(normalizing, "kernels", lambda: None)
+    assert torch.equal(found, normalized(images, rows, *levels))
+    expected = (images[rows] / 255 - torch.tensor(scaling.mean).view(1, -1, 1, 1)) / torch.tensor(scaling.std).view(
+        1, -1, 1, 1
+    )
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_images_that_are_not_dense_are_taken_all_the_same() -> None:
+    images = torch.randint(256, (6, 4, 5, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    levels = Scaling((0.1, 0.2, 0.3), (0.3, 0.2, 0.1)).of_bytes(images.device)
+    rows = torch.tensor([5, 1])
+    assert torch.equal(normalized(images, rows, *levels), normalized(images.contiguous(), rows, *levels))
