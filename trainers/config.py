@@ -10,7 +10,20 @@ from typing import Any
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("none", "step", "cosine", "one-cycle", "wsd", "linear")
 PLANNED_SCHEDULES = ("cosine", "one-cycle", "wsd", "linear")  # end with the last of `epochs`
-AUGMENTATIONS = ("none", "rotate-crop", "shift", "shift-flip")
+AUGMENTATIONS = (
+    "none",
+    "rotate-crop",
+    "shift",
+    "shift-flip",
+    "crop",
+    "flip",
+    "zoom",
+    "color",
+    "trivial",
+    "rand",
+    "erase",
+)
+_JOINED = {"none": (), "shift-flip": ("shift", "flip")}  # names of other forms than NAME+NAME
 PRECISIONS = ("float32", "bf16")
 # Settings that may differ between the trials of one fused group, beside the seed and the network's dropout.
 PER_TRIAL_SETTINGS = ("lr", "weight_decay", "optimizer", "label_smoothing", "ema", "clip_norm")
@@ -45,7 +58,9 @@ class TrainConfig:
     step_factor: float = 0.1
     """Factor of each drop, for the schedule step."""
     augment: str = "none"
-    """One of `AUGMENTATIONS`; see trainers/data/augment.py."""
+    """One of `AUGMENTATIONS`, or several joined by "+"; see trainers/augment/policies.py."""
+    augment_strength: float = 1.0
+    """Factor of the amounts by which images are changed; 1: those of the sources."""
     epochs: int = 10
     """Epochs after which the schedules cosine, one-cycle, wsd and linear have ended."""
     precision: str = "float32"
@@ -56,6 +71,11 @@ class TrainConfig:
     """CPU threads that torch uses in this process."""
     seed: int = 0
     """Seed of initial weights, batch order, dropout and augmentation."""
+
+
+def augmentation_parts(name: str) -> tuple[str, ...]:
+    """Returns the parts of an augmentation, in their order: "shift+flip" has two, "none" has no part."""
+    return tuple(part for given in name.split("+") for part in _JOINED.get(given, (given,)))
 
 
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainers.augment.policies import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.cpu.pooling import fuse_pooling
-from trainers.data.augment import make_augmentation
 from trainers.data.splits import TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
@@ -54,7 +54,7 @@ class SingleTrainer:
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(config.device).manual_seed(self.noise_seed)
         give_generator(self.noise, self.model)
-        self.augment = make_augmentation(config.augment, torch.tensor(data.black, device=config.device), self.noise)
+        self.augment = make_augmentation(config.augment, data.scaling, self.noise, config.augment_strength)
         self.optimizer = make_optimizer(self.model.parameters(), config)
         self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
         self.average = WeightAverage(averaged_values(self.model), config.ema) if config.ema else None

@@ -14,8 +14,8 @@ from hpo.system.files import write_atomically, write_json
 from hpo.system.text import single_line
 from hpo.trials.records import TrialRecord
 from hpo.views import figures
+from trainers.augment.policies import make_augmentation
 from trainers.config import EpochResult, FitResult, TrainConfig
-from trainers.data.augment import make_augmentation
 from trainers.data.dataset import Dataset
 
 
@@ -77,8 +77,8 @@ class TrainingFolder:
         data = dataset.training.train
         # From the whole split: image files are ordered by class.
         few = torch.linspace(0, len(data) - 1, min(figures.MAX_IMAGES, len(data))).long()
-        black = torch.tensor(dataset.training.black)
-        augment = make_augmentation(train.augment, black, torch.Generator().manual_seed(train.seed))
+        generator = torch.Generator().manual_seed(train.seed)
+        augment = make_augmentation(train.augment, data.scaling, generator, train.augment_strength)
         shown = data.scaling.pixels(augment(data.at(few))) if augment else data.pixels(few)
         captions = [dataset.classes[label] for label in data.labels[few].tolist()]
         title = "training images" + ("" if train.augment == "none" else f", {train.augment}")

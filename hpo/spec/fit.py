@@ -42,9 +42,13 @@ class Hyperparameters:
     step_factor: float | None = None
     """Factor that each step of --schedule step multiplies the learning rate by."""
     augment: str | None = None
-    """Augmentation: none, rotate-crop, shift or shift-flip. rotate-crop turns every image by up to 15 degrees and crops
-    one in ten to its middle. shift moves every image by up to a fourteenth of its side. shift-flip also mirrors every
-    second image."""
+    """Augmentation: none, rotate-crop, shift, crop, flip, zoom, color, trivial, rand or erase, or several joined by +,
+    as in crop+flip. rotate-crop turns every image by up to 15 degrees and crops one in ten to its middle. shift moves
+    every image by up to a fourteenth of its side, crop by an eighth. flip mirrors every second image. shift-flip is
+    shift+flip. zoom shows a part of the image. color changes brightness, contrast and saturation. trivial is
+    TrivialAugment, rand is RandAugment. erase covers a rectangle."""
+    augment_strength: float | None = None
+    """Factor of the amounts by which --augment changes images. [default: 1]"""
     label_smoothing: float | None = None
     """Share of each label that is spread evenly over all classes, in training only. [default: 0, none]"""
     ema: float | None = None

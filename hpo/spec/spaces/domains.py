@@ -22,6 +22,7 @@ _NUMBERS: dict[str, tuple[float, float, str]] = {
     "beta1": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "clip_norm": (0.0, math.inf, "at least 0 and finite; 0 is no clipping"),
     "label_smoothing": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "augment_strength": (0.0, 10.0, "from 0 to 10"),
     "ema": (0.0, _UNDER_ONE, "at least 0 and under 1; 0 is no average"),
     "weight_decay": (0.0, math.inf, "at least 0"),
     "batch_size": (1, 2**31, "a whole number from 1 to 2147483648"),
@@ -33,14 +34,13 @@ _CHOICES = {
     "activation": ACTIVATIONS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
-    "augment": AUGMENTATIONS,
     "pretrained": PRETRAINED,
 }
 
 
 def is_known(key: str) -> bool:
     """Whether this is a hyperparameter of Podium's own; a user's architecture may have others."""
-    return key in _CHOICES or is_number(key)
+    return key in _CHOICES or key == "augment" or is_number(key)
 
 
 def is_number(key: str) -> bool:
@@ -50,6 +50,9 @@ def is_number(key: str) -> bool:
 
 def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
     """UserError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
+    if key == "augment":
+        _check_augmentation(flag, str(value))
+        return
     if key in _CHOICES:
         if value not in _CHOICES[key]:
             raise unknown(flag, str(value), _CHOICES[key])
@@ -62,6 +65,14 @@ def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
         raise UserError(f"{flag}: {value!r} is not {'a whole' if whole else 'a'} number")
     if not (math.isfinite(value) and low <= value <= high):
         raise UserError(f"{flag}: {key} must be {words}")
+
+
+def _check_augmentation(flag: str, value: str) -> None:
+    for part in value.split("+"):
+        if part not in AUGMENTATIONS:
+            raise unknown(flag, part, AUGMENTATIONS)
+        if part == "none" and part != value:
+            raise UserError(f"{flag}: none stands alone")
 
 
 def _number(key: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainers.data.augment import rotate
+from trainers.augment.geometry import rotate
 from trainers.data.dataset import load_dataset
 from trainers.data.scaling import Scaling
 from trainers.data.splits import Split, TrainingData

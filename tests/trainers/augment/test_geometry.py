@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvisions
 
-from trainers.data.augment import crop, flip, make_augmentation, move, rotate, rotate_crop, shift
+from trainers.augment.geometry import crop, flip, move, rotate, rotate_crop, shift, zoom
 
 BLACK = torch.tensor([-0.5])
 
@@ -68,7 +68,7 @@ def test_angles_lie_within_15_degrees_and_one_in_ten_is_cropped(monkeypatch: pyt
         drawn.update(images=images, angles=angles)
         return images
 
-    monkeypatch.setattr("trainers.data.augment.rotate", note)
+    monkeypatch.setattr("trainers.augment.geometry.rotate", note)
     frame = F.pad(torch.zeros(4000, 1, 22, 22), (3, 3, 3, 3), value=1.0)  # a crop takes the frame away
     rotate_crop(frame, BLACK, torch.Generator().manual_seed(0))
     degrees = drawn["angles"].rad2deg()
@@ -115,23 +115,6 @@ def test_every_second_image_is_mirrored() -> None:
     assert ((after == before).all(3).all(2).all(1) | flipped).all() and 0.47 < flipped.double().mean() < 0.53
 
 
-@pytest.mark.parametrize("name", ["shift", "shift-flip"])
-def test_shifts_are_the_generators_and_keep_the_type(name: str) -> None:
-    before = images(50).double()
-    first, second = (
-        made(before)
-        for made in (make_augmentation(name, BLACK, torch.Generator().manual_seed(1)) for _ in range(2))
-        if made
-    )
-    assert torch.equal(first, second) and first.dtype == before.dtype and not torch.equal(first, before)
-
-
-def test_names() -> None:
-    assert make_augmentation("none", BLACK, torch.Generator()) is None
-    with pytest.raises(ValueError, match="augment 'flip': choose from none, rotate-crop, shift, shift-flip"):
-        make_augmentation("flip", BLACK, torch.Generator())
-
-
 @pytest.mark.parametrize(("side", "most"), [(8, 1), (28, 2), (32, 2)])
 def test_a_shift_is_by_a_fourteenth_of_the_side_at_most(side: int, most: int) -> None:
     before, middle = torch.zeros(300, 1, side, side), side // 2
@@ -140,3 +123,11 @@ def test_a_shift_is_by_a_fourteenth_of_the_side_at_most(side: int, most: int) ->
     places = [divmod(int(place), side) for place in after.flatten(1).argmax(1)]
     for axis in (0, 1):
         assert {place[axis] - middle for place in places} == set(range(-most, most + 1))
+
+
+def test_a_zoom_shows_a_part_in_the_size_of_the_whole() -> None:
+    ramp = torch.linspace(0, 1, 32).expand(500, 1, 32, 32)
+    after = zoom(ramp, torch.zeros(1), torch.Generator().manual_seed(0))
+    spans = after.amax((1, 2, 3)) - after.amin((1, 2, 3))
+    assert after.shape == ramp.shape and 0.45 < spans.min() < 0.65 and spans.max() > 0.95
+    assert zoom(ramp, torch.zeros(1), torch.Generator().manual_seed(0), 0.0).allclose(ramp, atol=0.16)
