@@ -37,8 +37,8 @@ def test_no_modules_import_one_another(found: list[Import]) -> None:
         ("hpo.store.journal", "MAIN = {'run': ('hpo.run:main', 'a command')}"),
         ("hpo.views.report", "from hpo.worker import trial"),  # a sibling
         ("hpo.session.preflight.planning", "from hpo.cli import flags"),
-        ("trainers.data.idx", "from models import build_model"),
-        ("trainers.data.idx", "class A:\n    def f(self):\n        import pandas as pd"),
+        ("trainers.data.sources.idx", "from models import build_model"),
+        ("trainers.data.sources.idx", "class A:\n    def f(self):\n        import pandas as pd"),
         ("cluster.submit", "import torch.nn"),
         ("hpo.run", "from hpo import StudySpec"),
     ],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.networks.reading import reading
 from hpo.networks.training import resolve_device
 from hpo.spec.evaluate import EvaluateSpec
 from hpo.spec.settings import DataSpec
@@ -14,7 +15,8 @@ from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
-from trainers.data.dataset import DATASETS, Dataset, load_dataset
+from trainers.data.dataset import Dataset, load_dataset
+from trainers.data.names import is_named
 from trainers.data.splits import Split
 from trainers.loop import predict
 from trainers.metrics import classification_report
@@ -63,7 +65,7 @@ def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], wi
 def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
     """Loads the data set, normalized and split as in the training."""
     name = description.dataset
-    if spec.dataset is None and name not in DATASETS and not Path(name).exists():
+    if spec.dataset is None and not is_named(name) and not Path(name).exists():
         raise UserError(
             f"{name}: the network was trained on this data set, which is missing here; give its path with --dataset"
         )
@@ -71,7 +73,8 @@ def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
     # The subset is one of the network's own data set; of another one the whole training split is used.
     size = description.train_size if data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
-    dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size)
+    with reading(description.input_shape[1:], description.resize or "pad", bool(description.skip_broken)) as options:
+        dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size, options=options)
     if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
         raise UserError(
             f"--dataset {dataset.name}: has {_kind(dataset.input_shape, dataset.classes)}; "

@@ -9,6 +9,7 @@ from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
 from hpo.networks.inherited import InheritedSettings, from_model, from_recipe, from_winner
+from hpo.networks.reading import reading
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
 from hpo.spec.fit import FitSpec
@@ -109,7 +110,10 @@ def _load(spec: FitSpec, inherited: InheritedSettings, train_size: int | None) -
     name = data.dataset if data.dataset != "auto" else inherited.dataset or "auto"
     mean = inherited.mean if data.mean is None else data.mean
     std = inherited.std if data.std is None else data.std
-    return load_dataset(name, data.directory, mean=mean, std=std, train_size=train_size)
+    size, skips = data.size or inherited.size, data.skip_broken or inherited.skip_broken
+    resize = inherited.resize if data.resize == DataSpec.resize and inherited.resize else data.resize
+    with reading(size, resize, skips) as options:
+        return load_dataset(name, data.directory, mean=mean, std=std, train_size=train_size, options=options)
 
 
 def _create(spec: FitSpec, plan: TrainingPlan) -> TrainingFolder:

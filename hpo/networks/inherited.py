@@ -36,10 +36,15 @@ class InheritedSettings:
     std: Any = None
     hashes: dict[str, str] | None = None
     """SHA-256 of the splits."""
+    size: tuple[int, int] | None = None
+    """Height and width of the images."""
+    resize: str | None = None
+    skip_broken: bool = False
 
     def on_other_data(self) -> InheritedSettings:
         """The same settings without those that belong to the data set."""
-        return replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
+        of_data = replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
+        return replace(of_data, size=None, resize=None, skip_broken=False)
 
 
 def from_model(model: str | None) -> InheritedSettings:
@@ -93,6 +98,9 @@ def from_winner(folder: Path, model: str | None) -> InheritedSettings:
             mean=description.mean,
             std=description.std,
             hashes=description.hashes,
+            size=(description.input_shape[1], description.input_shape[2]),
+            resize=description.resize,
+            skip_broken=bool(description.skip_broken),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"--from {folder}: contains no best.json; give the folder of a run with a winner") from None

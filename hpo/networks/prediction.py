@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from hpo.store import model_file
 from hpo.store.model_file import Description
 from models.layers import Normalized
-from trainers.data.image_file import SUFFIXES
-from trainers.data.pictures import Picture, read
+from trainers.data.images.image_file import SUFFIXES
+from trainers.data.images.pictures import Picture, read
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +60,7 @@ def predict_pictures(
 def _read(pictures: Sequence[Path], description: Description, invert: str) -> Iterator[tuple[Path, Picture | str]]:
     """Yields each file with its picture, or with a text that says what is wrong."""
 
+    shape, background, resize = description.input_shape, description.background, description.resize or "pad"
     for given in pictures:
         inside = os.path.isdir(given)  # unlike Path.is_dir, it takes names that no file can have
         found = sorted(p for p in given.rglob("*") if p.suffix.lower() in SUFFIXES) if inside else [given]
@@ -67,7 +68,7 @@ def _read(pictures: Sequence[Path], description: Description, invert: str) -> It
             yield given, f"{given}: contains no pictures ({', '.join(sorted(SUFFIXES))})"
         for file in found:
             try:
-                yield file, read(file, description.input_shape, description.background, invert)
+                yield file, read(file, shape, background, invert, resize)
             except FileNotFoundError:
                 yield file, f"{file}: there is no such file"
             except ValueError as error:

@@ -13,7 +13,7 @@ from models import build_model
 from trainers.config import FitResult, TrainConfig
 from trainers.cpu.memory import keep_freed_memory
 from trainers.data.dataset import Dataset
-from trainers.data.pictures import background
+from trainers.data.images.pictures import background
 from trainers.fit import fit
 from trainers.single import SingleTrainer
 
@@ -86,4 +86,6 @@ def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: 
         hashes=dataset.hashes,
         epochs=setup.train.epochs,
         trial_id=trial_id,
+        resize=dataset.resize,
+        skip_broken=bool(dataset.skipped),
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
+from trainers.data.names import DATASETS, MAX_SIDE, RESIZES, is_named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -28,27 +31,51 @@ class DataSpec:
     """What the trials train on."""
 
     dataset: str = field(default="auto", metadata=CHANGEABLE)
-    """Data set: mnist, fashion-mnist, digits, or a folder or .tar file of images. auto takes MNIST if it is on this
-    machine, otherwise digits."""
+    """Data set: mnist, fashion-mnist, kmnist, emnist (or emnist-letters and so on), cifar10, cifar100, svhn, digits, a
+    class of torchvision.datasets as torchvision:STL10, or a folder, .tar or .zip of images. auto takes MNIST if it is
+    on this machine, otherwise digits."""
     data_dir: Path | None = field(default=None, metadata=CHANGEABLE)
     """Folder of data sets. A data set that is missing is downloaded into it. [default: $PODIUM_DATA_DIR, or data]"""
     train_size: int | None = None
     """Number of training images to use. They are drawn so that each class keeps its share. [default: all]"""
+    image_size: str | None = None
+    """Size of all images in pixels: a side, as 64, or height x width, as 48x64. [default: their own if all have one
+    size, otherwise the median of their shorter sides, at most 224]"""
+    resize: str = "crop"
+    """How images of other sizes are made to fit: crop cuts out the centre, pad adds a border, squash gives up the
+    proportions."""
+    skip_broken: Annotated[bool, SWITCH] = False
+    """Leaves out images that cannot be read, instead of refusing the data set."""
     mean: float | None = None
     """Mean to normalize pixels in [0, 1] with. [default: the mean of the training split]"""
     std: float | None = None
     """Standard deviation to normalize pixels in [0, 1] with. [default: that of the training split]"""
 
     def __post_init__(self) -> None:
-        if self.dataset != "auto" and os.sep not in self.dataset and not os.path.exists(self.dataset):
-            from trainers.data.idx import FAMILIES  # numpy is not needed for --help
-
-            choice("--dataset", self.dataset, ("auto", *FAMILIES, "digits"), ", or give a folder or .tar")
+        is_path = os.sep in self.dataset or os.path.exists(self.dataset)
+        if not is_named(self.dataset) and not is_path:
+            choice("--dataset", self.dataset, DATASETS, ", or give a folder, .tar or .zip")
+        choice("--resize", self.resize, RESIZES)
+        _ = self.size
         at_least("--train-size", self.train_size, 1)
         if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
             raise UserError(f"--std {self.std}: must be over 0")
         if self.mean is not None and not math.isfinite(self.mean):
             raise UserError(f"--mean {self.mean}: must be a finite number")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of --image-size. Raises UserError for what is none."""
+        if self.image_size is None:
+            return None
+        sides = re.fullmatch(r"(\d+)(?:x(\d+))?", self.image_size.strip().lower())
+        height, width = (int(side or sides[1]) for side in sides.groups()) if sides else (0, 0)
+        if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+            raise UserError(
+                f"--image-size {self.image_size}: must be a side from 1 to {MAX_SIDE} pixels, as 64, "
+                "or height x width, as 48x64"
+            )
+        return height, width
 
     @property
     def directory(self) -> Path:

@@ -16,7 +16,7 @@ from hpo.system.text import single_line
 from hpo.trials.records import TrialRecord
 from models import build_model
 from trainers import checkpoint
-from trainers.data.dataset import DATASETS
+from trainers.data.names import is_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +40,7 @@ class Description:
     std: tuple[float, ...]
     """Per channel, of pixels in [0, 1]."""
     background: str
-    """Whether the training images have dark or bright borders, see trainers/data/pictures.py."""
+    """Whether the training images have dark or bright borders, see trainers/data/images/pictures.py."""
     dataset: str
     """The data set's name, or its absolute path."""
     train_size: int | None
@@ -50,6 +50,10 @@ class Description:
     epochs: int
     """Epochs that the training was planned for: the end of its learning rate schedule."""
     trial_id: str
+    resize: str | None = None
+    """How pictures of another size are made to fit, one of `RESIZES`; None in an older file: pad."""
+    skip_broken: bool | None = None
+    """Whether images that do not decode were left out."""
 
     @property
     def num_classes(self) -> int:
@@ -97,6 +101,8 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "hashes": (dict, str),
     "epochs": (int, None),
     "trial_id": (str, None),
+    "resize": (str | None, None),
+    "skip_broken": (bool | None, None),
 }
 
 
@@ -162,8 +168,8 @@ def file_of(path: Path) -> Path:
 
 
 def data_key(name: str) -> str:
-    """A data set's name, or the absolute path of one that is a folder or a .tar."""
-    return name if name in DATASETS else str(Path(name).resolve())
+    """A data set's name, or the absolute path of one that is a folder or an archive."""
+    return name if is_named(name) else str(Path(name).resolve())
 
 
 def arguments(folder: Path, model: str) -> str:

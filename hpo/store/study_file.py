@@ -81,4 +81,5 @@ def describe_data(data: Dataset) -> dict[str, Any]:
             "test": len(data.test),
         },
         "hashes": data.hashes,
+        **({"skipped": list(data.skipped)} if data.skipped else {}),
     }

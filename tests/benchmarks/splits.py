@@ -9,8 +9,8 @@ import numpy as np
 
 def save(data_dir: Path, path: Path, train_size: int | None = None) -> Path:
     """Writes where the images of both splits lie in MNIST's training file, as `train` and `validation`."""
-    from trainers.data import idx
     from trainers.data.dataset import load_dataset
+    from trainers.data.sources import idx
 
     raw = idx.find("mnist", data_dir)
     assert isinstance(raw, Path), f"MNIST is not in {data_dir}"

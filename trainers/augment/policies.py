@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from trainers.augment import automatic, color, geometry
 from trainers.augment.erase import erase
 from trainers.config import AUGMENTATIONS, augmentation_parts
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 
 Augmentation = Callable[[Tensor], Tensor]
 _Policy = Callable[[Tensor, Tensor, Generator, float], Tensor]

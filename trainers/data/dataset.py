@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,19 +14,18 @@ from typing import NoReturn
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from trainers.data import folder, idx
-from trainers.data.moments import moments
-from trainers.data.scaling import Scaling
+from trainers.data.images.moments import moments
+from trainers.data.images.resizing import fitted
+from trainers.data.images.scaling import Scaling
+from trainers.data.names import DATASETS, RESIZES, is_named
+from trainers.data.reading import RawSplit, ReadOptions, Source
+from trainers.data.sources import folder, idx, torchvision_sets
 from trainers.data.splits import Split, TrainingData
+from trainers.data.splitting import split
 from trainers.errors import DataError
-
-DATASETS = ("auto", "mnist", "fashion-mnist", "digits")
-VALIDATION_SHARE, MAX_VALIDATION_IMAGES = 0.2, 5000
-TEST_SHARE = 0.2  # held out where a source has no test set of its own
-SPLIT_SEED = 0  # independent of a study's seed: every study of a data set sees the same splits
-
 
 _sealed = False
 
@@ -71,6 +69,10 @@ class Dataset:
     """SHA-256 of each split's pixels and labels, by the split's name."""
     notice: str = ""
     """What the user must be told, or ""."""
+    skipped: tuple[str, ...] = ()
+    """Images that did not decode and were left out."""
+    resize: str = RESIZES[0]
+    """How images of another size are made to fit."""
 
     def __str__(self) -> str:
         sizes = f"{len(self.training.train):,} training, {len(self.training.validation):,} validation images"
@@ -93,27 +95,6 @@ class Dataset:
         return channels, height, width
 
 
-@dataclass(frozen=True)
-class RawSplit:
-    """Images as they were read, and their labels."""
-
-    images: np.ndarray
-    """uint8 (N, height, width, channels)."""
-    labels: np.ndarray
-    """int64 (N,), from 0."""
-
-    def take(self, indices: np.ndarray) -> RawSplit:
-        """Returns the images with these indices."""
-        return RawSplit(self.images[indices], self.labels[indices])
-
-    def sha256(self) -> str:
-        """Returns the hash of shape, pixels and labels, in hexadecimal digits."""
-        digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
-        digest.update(np.ascontiguousarray(self.labels).data)
-        return digest.hexdigest()
-
-
 def load_dataset(
     name: str,
     data_dir: Path,
@@ -121,36 +102,43 @@ def load_dataset(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     train_size: int | None = None,
+    options: ReadOptions | None = None,
 ) -> Dataset:
-    """Loads "auto", "mnist", "fashion-mnist", "digits", or the folder or .tar at the path `name`.
+    """Loads the data set called `name` (see `DATASETS`), or the folder, .tar or .zip at this path.
 
     "auto" is MNIST where it is in `data_dir` or can be downloaded, else scikit-learn's digits. mean, std: one number
     for all channels or one for each, by default those of the training split. train_size: take a stratified subset of
-    the training split. Raises DataError, in one line, for anything wrong with the data or the request.
+    the training split. options: how images are read. Raises DataError, in one line, for anything wrong with the data
+    or the request.
     """
-    source, classes, train, test, notice = _read(name, data_dir)
-    if test is None:
-        test, train = _stratified(train, round(TEST_SHARE * len(train.labels)), classes)
-    size = min(round(VALIDATION_SHARE * len(train.labels)), MAX_VALIDATION_IMAGES)
-    validation, train = _stratified(train, size, classes)
-    if train_size is not None:
-        train = _subset(train, train_size, classes)
+    options = options or ReadOptions()
+    source = _read(name, data_dir, options)
+    train, validation, test = split(source, train_size)
     scaling = Scaling(*moments(train.images, mean, std))
     splits = {"train": train, "validation": validation, "test": test}
     return Dataset(
-        name=source,
-        classes=classes,
+        name=source.name,
+        classes=source.classes,
         training=TrainingData(*_together([train, validation], scaling)),
         test=SealedSplit(_together([test], scaling)[0]),
-        hashes={key: split.sha256() for key, split in splits.items()},
-        notice=notice,
+        hashes={key: part.sha256() for key, part in splits.items()},
+        notice=source.notice,
+        skipped=source.skipped,
+        resize=options.resize,
     )
 
 
-_Raw = tuple[str, tuple[str, ...], RawSplit, RawSplit | None, str]
+def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
+    """Reads the source; the result depends on these arguments alone, and on the files."""
+    if not is_named(name):
+        if not Path(name).exists():
+            choices = ", ".join(DATASETS)
+            raise DataError(f"--dataset {name}: no such folder, .tar or .zip; give a path, or choose from {choices}")
+        return folder.read(Path(name), options)
+    return _resized(_named(name, data_dir, options), options)
 
 
-def _read(name: str, data_dir: Path) -> _Raw:
+def _named(name: str, data_dir: Path, options: ReadOptions) -> Source:
     if name == "digits":
         return _digits("")
     if name == "auto":
@@ -161,27 +149,42 @@ def _read(name: str, data_dir: Path) -> _Raw:
             f"MNIST is not in {data_dir} and could not be downloaded ({found}): using scikit-learn's digits, "
             "1,797 images of 8x8 scaled to 28x28"
         )
-    if name in idx.FAMILIES:
-        found = idx.find(name, data_dir) or idx.download(name, data_dir)
-        if isinstance(found, Path):
-            return _idx(name, found)
-        raise DataError(
-            f"--dataset {name}: not in {data_dir} and could not be downloaded ({found}); put its four IDX "
-            f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
-        )
-    if Path(name).exists():
-        classes, train, test, notice = folder.read(Path(name))
-        return name, classes, RawSplit(*train), RawSplit(*test) if test else None, notice
-    raise DataError(f"--dataset {name}: no such folder or .tar; give a path, or choose from {', '.join(DATASETS)}")
+    if name not in idx.FAMILIES:
+        return torchvision_sets.read(name, data_dir, options)
+    found = idx.find(name, data_dir) or idx.download(name, data_dir)
+    if isinstance(found, Path):
+        return _idx(name, found)
+    raise DataError(
+        f"--dataset {name}: not in {data_dir} and could not be downloaded ({found}); put its four IDX "
+        f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
+    )
 
 
-def _idx(name: str, raw: Path) -> _Raw:
+def _resized(source: Source, options: ReadOptions) -> Source:
+    """Scales the images of a named data set to the size that was asked for."""
+    if options.size is None:
+        return source
+    test = _scaled(source.test, options) if source.test else None
+    return source._replace(train=_scaled(source.train, options), test=test)
+
+
+def _scaled(split: RawSplit, options: ReadOptions) -> RawSplit:
+    assert options.size is not None
+    height, width = options.size
+    images = np.empty((len(split), height, width, split.images.shape[3]), np.uint8)
+    for row, image in enumerate(split.images):
+        plain = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)
+        images[row] = np.asarray(fitted(plain, width, height, options.resize)).reshape(height, width, -1)
+    return RawSplit(images, split.labels)
+
+
+def _idx(name: str, raw: Path) -> Source:
     train, test = (RawSplit(*idx.read(raw, part)) for part in ("train", "t10k"))
     classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    return name, classes, train, test, ""
+    return Source(name, classes, train, test=test)
 
 
-def _digits(notice: str) -> _Raw:
+def _digits(notice: str) -> Source:
     """Loads the test set of the UCI optical digits from scikit-learn: 1,797 images of 8x8, values 0 to 16."""
     from sklearn.datasets import load_digits
 
@@ -190,33 +193,7 @@ def _digits(notice: str) -> _Raw:
     scaled = F.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
     pixels = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     classes = tuple(str(label) for label in range(10))
-    return "digits", classes, RawSplit(pixels, digits.target.astype(np.int64)), None, notice
-
-
-def _stratified(data: RawSplit, size: int, classes: tuple[str, ...]) -> tuple[RawSplit, RawSplit]:
-    """Splits off `size` images in the proportions of the classes; returns (those, the rest), in source order."""
-    counts = np.bincount(data.labels, minlength=len(classes))
-    for label, count in enumerate(counts):
-        if count < 3:
-            raise DataError(f"--dataset: class {classes[label]!r} has {count} training images, at least 3 are needed")
-    quota = counts * (size / len(data.labels))
-    take = np.clip(np.floor(quota).astype(int), 1, counts - 1)
-    for label in np.argsort(take - quota, kind="stable")[: max(0, size - take.sum())]:
-        take[label] += 1
-    rng = np.random.default_rng(SPLIT_SEED)
-    shuffled = [rng.permutation(np.flatnonzero(data.labels == label)) for label in range(len(classes))]
-    chosen = np.sort(np.concatenate([order[:n] for order, n in zip(shuffled, take, strict=True)]))
-    rest = np.setdiff1d(np.arange(len(data.labels)), chosen)
-    return data.take(chosen), data.take(rest)
-
-
-def _subset(train: RawSplit, size: int, classes: tuple[str, ...]) -> RawSplit:
-    if not len(classes) <= size <= len(train.labels):
-        raise DataError(
-            f"--train-size {size}: must be between {len(classes)} (one image of each class) "
-            f"and {len(train.labels)} (the whole training split)"
-        )
-    return train if size == len(train.labels) else _stratified(train, size, classes)[0]
+    return Source("digits", classes, RawSplit(pixels, digits.target.astype(np.int64)), notice=notice)
 
 
 def _together(parts: Sequence[RawSplit], scaling: Scaling) -> list[Split]:

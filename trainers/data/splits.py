@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainers.cpu.normalizing import normalized
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 
 
 @dataclass(frozen=True)

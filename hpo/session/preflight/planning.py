@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.networks.reading import reading
 from hpo.session.preflight.architectures import fetch_all_pretrained, plan_models
 from hpo.session.preflight.batches import check_batches
 from hpo.session.preflight.databases import check_not_of_a_run, open_shared_storage
@@ -88,7 +89,15 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
 
 
 def _load(data: DataSpec) -> Dataset:
-    return load_dataset(data.dataset, data.directory, mean=data.mean, std=data.std, train_size=data.train_size)
+    with reading(data.size, data.resize, data.skip_broken) as options:
+        return load_dataset(
+            data.dataset,
+            data.directory,
+            mean=data.mean,
+            std=data.std,
+            train_size=data.train_size,
+            options=options,
+        )
 
 
 def _device_of_memory(spec: StudySpec) -> str | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainers.augment.geometry import rotate
 from trainers.data.dataset import load_dataset
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 
 DATASETS = ("digits", "mnist", "mnist-hard")

@@ -396,7 +396,7 @@ def test_a_dry_run_in_python_is_plan_study(tmp_path: Path) -> None:
 
 
 def test_the_data_set_is_in_every_row_and_in_study_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trainers.data import idx
+    from trainers.data.sources import idx
 
     monkeypatch.setattr(idx, "download", lambda name, folder: "no mirror answered")
     result = run(tmp_path, trials=2, dataset="auto", data_dir=tmp_path / "none", name="a")

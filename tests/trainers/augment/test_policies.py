@@ -7,7 +7,7 @@ from trainers.augment import automatic
 from trainers.augment.erase import erase
 from trainers.augment.policies import make_augmentation
 from trainers.config import AUGMENTATIONS, augmentation_parts
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 
 SCALING = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
 NAMES = [name for name in AUGMENTATIONS if name != "none"]

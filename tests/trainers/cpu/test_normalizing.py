@@ -6,7 +6,7 @@ import torch
 from trainers.cpu import normalizing
 from trainers.cpu.native import kernels
 from trainers.cpu.normalizing import normalized
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (4, 3, 7, 9), (3, 4, 1, 1)])

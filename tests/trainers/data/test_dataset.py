@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.data import idx
 from trainers.data.dataset import Dataset, load_dataset
+from trainers.data.sources import idx
 from trainers.data.splits import TrainingData
 
 
@@ -104,5 +104,7 @@ def test_real_mnist(mnist_dir: Path) -> None:
 
 
 def test_unknown_name_lists_the_choices() -> None:
-    with pytest.raises(ValueError, match=r"--dataset imagenet: no such folder or \.tar; .* choose from auto, mnist"):
+    with pytest.raises(
+        ValueError, match=r"--dataset imagenet: no such folder, \.tar or \.zip; .* choose from auto, mnist"
+    ):
         load_dataset("imagenet", Path("x"))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainers.data.dataset import load_dataset
-from trainers.data.scaling import Scaling
+from trainers.data.images.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 
 SCALING = Scaling((0.5, 0.25), (0.25, 0.5))

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.data import idx
 from trainers.data.dataset import load_dataset
+from trainers.data.sources import idx
 
 RNG = np.random.default_rng(0)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers.data import moments as module
-from trainers.data.moments import moments
+from trainers.data.images import moments as module
+from trainers.data.images.moments import moments
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from trainers.data.dataset import Dataset
-from trainers.data.image_file import picture
+from trainers.data.images.image_file import picture
+from trainers.data.images.resizing import border, fitted
 from trainers.errors import DataError
 
 _SHARED_BACKGROUND = 0.95  # fraction of the training images that must have it, to be the data set's
@@ -38,29 +39,30 @@ def background(dataset: Dataset) -> str:
     return "dark" if dark >= _SHARED_BACKGROUND else "bright" if dark <= 1 - _SHARED_BACKGROUND else "mixed"
 
 
-def read(path: Path, shape: tuple[int, int, int], background: str, invert: str = "auto") -> Picture:
+def read(
+    path: Path, shape: tuple[int, int, int], background: str, invert: str = "auto", resize: str = "pad"
+) -> Picture:
     """Reads the picture at `path` in `shape` (channels, height, width), in the same way as training images.
 
-    A picture of other proportions is padded with the colour of its own border, then resized. invert: "yes", "no", or
+    resize: what is done with a picture of another size, one of `RESIZES`. invert: "yes", "no", or
     "auto", which takes the negative where the picture's content is darker than its border and the training images'
     background is dark, or the other way round. Raises DataError for a file that is not a picture, FileNotFoundError
     where there is none.
     """
     channels, height, width = shape
-    image = _opened(path, "L" if channels == 1 else "RGB")
+    image = _opened(path, "L" if channels == 1 else "RGB", (width, height), resize)
     values = np.asarray(image).reshape(image.height, image.width, -1)
-    level = _border(values)
-    inverted = invert == "yes" or (invert == "auto" and background == _negative_of(float((values - level).mean())))
-    if image.size != (width, height):
-        image = ImageOps.pad(_fitting(image, width, height), (width, height), color=tuple(int(v) for v in level))
+    contrast = float((values - border(values)).mean())
+    inverted = invert == "yes" or (invert == "auto" and background == _negative_of(contrast))
+    image = fitted(image, width, height, resize)
     pixels = np.asarray(image, np.float32).reshape(height, width, -1) / _WHITE
     ready = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     return Picture(1 - ready if inverted else ready, inverted)
 
 
-def _opened(path: Path, mode: str) -> Image.Image:
+def _opened(path: Path, mode: str, target: tuple[int, int], how: str) -> Image.Image:
     try:
-        return picture(path).convert(mode)
+        return picture(path, target, how).convert(mode)
     except ValueError as error:
         raise DataError(f"{path}: cannot be read as a picture ({error})") from error
 
@@ -71,16 +73,3 @@ def _negative_of(contrast: float) -> str:
     contrast: how much brighter than its border the picture is, on average.
     """
     return "dark" if contrast < 0 else "bright" if contrast > 0 else ""
-
-
-def _border(pixels: np.ndarray) -> np.ndarray:
-    """Returns the median of the outermost pixels, (channels,)."""
-    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    return np.asarray(np.median(edges, axis=0))
-
-
-def _fitting(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Resizes the image to fit into width x height, averaging where it shrinks."""
-    scale = min(width / image.width, height / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.BILINEAR)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from trainers.data.dataset import Dataset, SealedSplit, load_dataset
-from trainers.data.pictures import Picture, background, read
-from trainers.data.scaling import Scaling
+from trainers.data.images.pictures import Picture, background, read
+from trainers.data.images.scaling import Scaling
 from trainers.data.splits import Split, TrainingData
 
 SHAPE = (1, 28, 28)

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: finding, downloading and reading IDX files (the format of LeCun's MNIST page)."""
+"""MNIST, Fashion-MNIST and KMNIST: finding, downloading and reading IDX files (the format of LeCun's MNIST page)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from trainers.errors import DataError
 
-FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
+FAMILIES = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw", "kmnist": "KMNIST/raw"}
 _FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 _UNFINISHED_MARK = ".arriving"  # there while a download moves its files
 _REACH_TIMEOUT_S = 4.0  # for a mirror to answer at all
@@ -64,7 +64,7 @@ def download(name: str, data_dir: Path) -> Path | str:
     """
     from torchvision import datasets
 
-    family = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[name]
+    family = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[name]
     if not any(_reachable(mirror) for mirror in family.mirrors):
         return "no mirror answered"
     raw = data_dir / FAMILIES[name]

@@ -17,8 +17,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.data import pictures
 from trainers.data.dataset import load_dataset
+from trainers.data.images import pictures
 
 
 class TooLong(BaseException):
@@ -120,7 +120,9 @@ def test_what_is_no_plain_file_is_neither_waited_for_nor_read(kind: str, tmp_pat
 @pytest.mark.skipif(sys.platform == "win32", reason="needs FIFOs")
 def test_a_fifo_is_no_tar(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.tar")
-    with pytest.raises(ValueError, match=r"a\.tar: is not a readable folder or \.tar \(it is not a regular file\)"):
+    with pytest.raises(
+        ValueError, match=r"a\.tar: is not a readable folder, \.tar or \.zip \(it is not a regular file\)"
+    ):
         load_dataset(str(tmp_path / "a.tar"), Path("x"))
 
 

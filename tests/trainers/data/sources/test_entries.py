@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from trainers.data.entries import entries
+from trainers.data.sources.entries import entries
 
 
 @pytest.fixture
@@ -57,5 +57,5 @@ def test_a_tar_that_ends_too_early(size: int, folder: Path, tmp_path: Path) -> N
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(folder, ".")
     os.truncate(tmp_path / "a.tar", size)
-    with pytest.raises(ValueError, match=r"^--dataset .*a\.tar: is not a readable folder or \.tar \("):
+    with pytest.raises(ValueError, match=r"^--dataset .*a\.tar: is not a readable folder, \.tar or \.zip \("):
         list(entries(tmp_path / "a.tar"))

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.data import folder
 from trainers.data.dataset import load_dataset
+from trainers.data.reading import ReadOptions
+from trainers.data.sources import folder
 
 
 def image(path: Path, value: int = 100, size: tuple[int, int] = (28, 28), mode: str = "L") -> None:
@@ -98,9 +99,11 @@ def test_too_few_images_of_a_class(numbered: Path) -> None:
         load_dataset(str(numbered), Path("x"))
 
 
-def test_images_of_two_sizes(numbered: Path) -> None:
+def test_images_of_two_sizes_get_one(numbered: Path) -> None:
     image(numbered / "test" / "8_1.png", size=(30, 20))
-    expect(numbered, r"test/8_1\.png: is 30x20, but most images are 28x28; all must have the same size")
+    data = load_dataset(str(numbered), Path("x"))
+    assert data.input_shape == (1, 28, 28) and len(data.test) == 7
+    assert data.notice == "images have 30x20 to 28x28 pixels; all are scaled to 28x28 (crop), see --image-size"
 
 
 def test_an_image_that_claims_to_be_huge(numbered: Path) -> None:
@@ -117,9 +120,9 @@ def test_an_image_that_claims_to_be_huge(numbered: Path) -> None:
 
 def test_no_images_and_no_tar(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    expect(tmp_path / "empty", "has no images in train/")
+    expect(tmp_path / "empty", "has no images in train/, and no folders of images, one for each class")
     (tmp_path / "x.tar").write_bytes(b"not a tar")
-    expect(tmp_path / "x.tar", "is not a readable folder or .tar")
+    expect(tmp_path / "x.tar", "is not a readable folder, .tar or .zip")
 
 
 def noise(root: Path, count: int = 40, side: int = 160) -> int:
@@ -135,7 +138,7 @@ def peak(path: Path) -> int:
     """Bytes of memory that Python and numpy take at most to read the data set's pixels."""
     tracemalloc.start()
     try:
-        folder.read(path)
+        folder.read(path, ReadOptions())
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -190,7 +193,7 @@ def test_a_tar_with_damaged_compression(at: int, numbered: Path, tmp_path: Path)
     data = bytearray((tmp_path / "a.tar.gz").read_bytes())
     data[at : at + 200] = bytes(200)
     (tmp_path / "a.tar.gz").write_bytes(data)
-    expect(tmp_path / "a.tar.gz", "is not a readable folder or .tar|cannot be read as an image")
+    expect(tmp_path / "a.tar.gz", "is not a readable folder, .tar or .zip|cannot be read as an image")
 
 
 def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Path) -> None:
@@ -201,14 +204,14 @@ def test_a_tar_with_a_damaged_header_in_its_middle(numbered: Path, tmp_path: Pat
     data = bytearray((tmp_path / "a.tar").read_bytes())
     data[at + 20] ^= 1
     (tmp_path / "a.tar").write_bytes(data)
-    expect(tmp_path / "a.tar", f"is not a readable folder or .tar .damaged at byte {at:,}")
+    expect(tmp_path / "a.tar", f"is not a readable folder, .tar or .zip .damaged at byte {at:,}")
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_any_is_decoded(
     numbered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trainers.data.free_memory.available_bytes", lambda: 36 * 28 * 28 * 2 - 1)
-    monkeypatch.setattr("trainers.data.folder.picture", lambda source: pytest.fail("decoded"))
+    monkeypatch.setattr("trainers.data.sources.folder.picture", lambda *_: pytest.fail("decoded"))
     need = r"36 images of 28x28x1 need 0\.0 GB of memory, only 0\.0 GB are free; use smaller images"
     expect(numbered, need)
     monkeypatch.undo()
@@ -222,18 +225,20 @@ def test_much_memory_is_said(numbered: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert notice == "36 images of 28x28x1 take 0.0 GB of memory; smaller images train faster"
 
 
-def test_images_that_exif_turns_apart_have_two_sizes(numbered: Path) -> None:
+def test_images_that_exif_turns_apart_get_one_size(numbered: Path) -> None:
     for file in [*numbered.glob("train/*"), *numbered.glob("test/*")]:
         image(file, size=(28, 20))
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("L", (28, 20)).save(numbered / "train" / "8_2.png", exif=exif)
-    expect(numbered, r"train/8_2\.png: is 20x28, but most images are 28x20; all must have the same size")
+    data = load_dataset(str(numbered), Path("x"))
+    assert data.input_shape == (1, 20, 20)
+    assert data.notice == "images have 20x28 to 28x20 pixels; all are scaled to 20x20 (crop), see --image-size"
 
 
 def test_an_image_that_changes_as_it_is_read(numbered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def change(source: Path) -> Image.Image:
+    def change(*_: object) -> Image.Image:
         return Image.new("L", (4, 4))
 
-    monkeypatch.setattr("trainers.data.folder.picture", change)
+    monkeypatch.setattr("trainers.data.sources.folder.picture", change)
     expect(numbered, r"test/0_0\.png: changed while it was being read")

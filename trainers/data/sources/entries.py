@@ -1,10 +1,11 @@
-"""The entries of a folder or .tar: names first; contents one by one, and only where a caller asks for them."""
+"""The entries of a folder, .tar or .zip: names first; contents one by one, and only where a caller asks for them."""
 
 from __future__ import annotations
 
 import lzma
 import os
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,18 +13,28 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from trainers.data.image_file import check_bytes
+from trainers.data.images.image_file import check_bytes
 from trainers.errors import DataError
 
 _CHUNK_BYTES = 1 << 16
-_UNREADABLE = (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError)
+# zipfile raises RuntimeError for a password, and NotImplementedError for an unusual compression.
+_UNREADABLE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 class Entry(NamedTuple):
-    """A file or folder within a folder or .tar."""
+    """A file or folder within a folder, .tar or .zip."""
 
     name: str
-    """Path relative to the folder or .tar, with slashes."""
+    """Path relative to the folder or archive, with slashes."""
     is_folder: bool
     source: Callable[[], Path | BinaryIO]
     """Returns the file or its contents; to be called before the next entry is asked for.
@@ -33,7 +44,7 @@ class Entry(NamedTuple):
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Yields everything under a folder, or in a .tar (compressed or not) from its first byte to its last.
+    """Yields everything under a folder, in a .zip, or in a .tar (compressed or not) from its first byte to its last.
 
     Linked folders are not entered. Raises DataError for what is neither, is damaged or ends too early.
     """
@@ -43,12 +54,17 @@ def entries(path: Path) -> Iterator[Entry]:
     try:
         if not path.is_file():  # a FIFO would be waited for
             raise OSError("it is not a regular file")
+        with path.open("rb") as file:
+            is_zip = file.read(2) == b"PK"
+        if is_zip:
+            yield from _entries_of_zip(path)
+            return
         with tarfile.open(path) as tar:
             for member in tar:
                 yield Entry(member.name.removeprefix("./"), member.isdir(), partial(_contents, tar, member))
             _check_end(tar)
     except _UNREADABLE as error:
-        raise DataError(f"--dataset {path}: is not a readable folder or .tar ({_one_line(error)})") from error
+        raise DataError(f"--dataset {path}: is not a readable folder, .tar or .zip ({_one_line(error)})") from error
 
 
 def _entries_of_folder(path: Path) -> Iterator[Entry]:
@@ -59,6 +75,20 @@ def _entries_of_folder(path: Path) -> Iterator[Entry]:
             yield Entry(f"{inside}/{name}", True, partial(Path, root, name))
         for name in sorted(files):
             yield Entry(f"{inside}/{name}", False, partial(Path, root, name))
+
+
+def _entries_of_zip(path: Path) -> Iterator[Entry]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            yield Entry(info.filename.removeprefix("./"), info.is_dir(), partial(_unzipped, archive, info))
+
+
+def _unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
+    check_bytes(info.file_size)
+    try:
+        return BytesIO(archive.read(info))
+    except _UNREADABLE as error:
+        raise DataError(_one_line(error)) from error
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
