@@ -20,6 +20,7 @@ COMMANDS = {
     "dashboard": ("hpo.cli.commands.dashboard", "a run's study in optuna-dashboard"),
     "compare": ("hpo.cli.commands.compare", "the trials of several runs in one ranking"),
     "baselines": ("hpo.cli.commands.baselines", "the reproduced systems: what they claim, and what they reach"),
+    "cache": ("hpo.cli.commands.cache", "the decoded images that are kept on disk"),
     "models": ("hpo.cli.commands.models", "the architectures as a table, or one of them layer by layer"),
 }
 

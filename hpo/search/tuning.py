@@ -115,7 +115,7 @@ def _make_search(
         deadline=time.time() + plan.spec.search.budget_s,
         resume=plan.spec.output.resume is not None,
         checkpoints=for_workers(checkpoints.storage, plan.spec.resources.address is not None),
-        data=ray.put(plan.dataset.training.to_arrays()),
+        data=ray.put(plan.dataset.training.to_arrays(is_same_disk=plan.is_on_this_machine)),
     )
 
 

@@ -51,7 +51,8 @@ class FinalTasks:
         """(network, outcome) of each, as they end; of fewer where `interrupted` is set."""
         if not networks:
             return
-        data = ray.put(self._plan.dataset.training.joined().to_arrays())
+        joined = self._plan.dataset.training.joined()
+        data = ray.put(joined.to_arrays(is_same_disk=self._plan.is_on_this_machine))
         waiting = deque(networks)
         running: dict[Any, tuple[Network, PlacementGroup]] = {}
         try:

@@ -90,6 +90,11 @@ class Plan:
         return RankBy.of(finals.rank_by, images, self.spec.search.objective)
 
     @property
+    def is_on_this_machine(self) -> bool:
+        """Whether all its workers run here."""
+        return self.spec.resources.address is None
+
+    @property
     def max_group_size(self) -> int:
         return max(model.group_size for model in self.models)
 

@@ -313,21 +313,28 @@ void pool_backward(const T* gradient, const uint8_t* which, const T* slopes, T* 
 
 }  // namespace
 
-// Normalizes the images with the given indices: bytes (m, channels, pixels) to float32 (n, channels, pixels), each as
-// (byte - shift) * factor of its channel.
+// Normalizes the images with the given indices: bytes to float32 (n, channels, pixels), each as (byte - shift) * factor
+// of its channel. The bytes are (m, channels, pixels), or (m, pixels, channels) where `is_last`.
 extern "C" void normalize(const uint8_t* images, const int64_t* rows, float* normalized, const float* shift,
-                          const float* factor, int64_t n, int64_t channels, int64_t pixels) {
+                          const float* factor, int64_t n, int64_t channels, int64_t pixels, int64_t is_last) {
     constexpr int64_t LINE = 64, FAR = 4096, AHEAD = 2;  // bytes that a cache reads at once, bytes to ask for, images
     const int64_t size = channels * pixels;
     for (int64_t s = 0; s < n; s++) {
         // Images of a shuffled batch lie anywhere: without this, each is waited for.
         const uint8_t* ahead = images + rows[s + AHEAD < n ? s + AHEAD : s] * size;
         for (int64_t at = 0; at < size && at < FAR; at += LINE) __builtin_prefetch(ahead + at);
+        const uint8_t* image = images + rows[s] * size;
         for (int64_t c = 0; c < channels; c++) {
-            const uint8_t* from = images + rows[s] * size + c * pixels;
             float* to = normalized + (s * channels + c) * pixels;
             const float less = shift[c], times = factor[c];
-            for (int64_t i = 0; i < pixels; i++) to[i] = ((float)from[i] - less) * times;
+            if (!is_last) {
+                const uint8_t* from = image + c * pixels;
+                for (int64_t i = 0; i < pixels; i++) to[i] = ((float)from[i] - less) * times;
+            } else if (channels == 3) {  // a constant, so that the loop becomes one of vectors
+                for (int64_t i = 0; i < pixels; i++) to[i] = ((float)image[3 * i + c] - less) * times;
+            } else {
+                for (int64_t i = 0; i < pixels; i++) to[i] = ((float)image[channels * i + c] - less) * times;
+            }
         }
     }
 }

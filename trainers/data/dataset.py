@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import torch
-from PIL import Image
-from torch.nn import functional as F
 
+from trainers.data import cache
 from trainers.data.images.moments import moments
-from trainers.data.images.resizing import fitted
 from trainers.data.images.scaling import Scaling
 from trainers.data.names import DATASETS, RESIZES, is_named
 from trainers.data.reading import RawSplit, ReadOptions, Source
-from trainers.data.sources import folder, idx, torchvision_sets
+from trainers.data.sources import named
 from trainers.data.splits import Split, TrainingData
 from trainers.data.splitting import split
 from trainers.errors import DataError
@@ -114,13 +111,13 @@ def load_dataset(
     options = options or ReadOptions()
     source = _read(name, data_dir, options)
     train, validation, test = split(source, train_size)
-    scaling = Scaling(*moments(train.images, mean, std))
+    scaling = Scaling(*moments((chunk for _, chunk in train.chunks()), mean, std))
     splits = {"train": train, "validation": validation, "test": test}
     return Dataset(
         name=source.name,
         classes=source.classes,
-        training=TrainingData(*_together([train, validation], scaling)),
-        test=SealedSplit(_together([test], scaling)[0]),
+        training=TrainingData(*_splits([train, validation], scaling)),
+        test=SealedSplit(_splits([test], scaling)[0]),
         hashes={key: part.sha256() for key, part in splits.items()},
         notice=source.notice,
         skipped=source.skipped,
@@ -134,74 +131,26 @@ def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
         if not Path(name).exists():
             choices = ", ".join(DATASETS)
             raise DataError(f"--dataset {name}: no such folder, .tar or .zip; give a path, or choose from {choices}")
-        return folder.read(Path(name), options)
-    return _resized(_named(name, data_dir, options), options)
+        return cache.read(Path(name), options)
+    return named.read(name, data_dir, options)
 
 
-def _named(name: str, data_dir: Path, options: ReadOptions) -> Source:
-    if name == "digits":
-        return _digits("")
-    if name == "auto":
-        found = idx.find("mnist", data_dir) or idx.download("mnist", data_dir)
-        if isinstance(found, Path):
-            return _idx("mnist", found)
-        return _digits(
-            f"MNIST is not in {data_dir} and could not be downloaded ({found}): using scikit-learn's digits, "
-            "1,797 images of 8x8 scaled to 28x28"
-        )
-    if name not in idx.FAMILIES:
-        return torchvision_sets.read(name, data_dir, options)
-    found = idx.find(name, data_dir) or idx.download(name, data_dir)
-    if isinstance(found, Path):
-        return _idx(name, found)
-    raise DataError(
-        f"--dataset {name}: not in {data_dir} and could not be downloaded ({found}); put its four IDX "
-        f"files into {data_dir / idx.FAMILIES[name]}, or use --dataset digits, which needs no download"
-    )
+def _splits(parts: Sequence[RawSplit], scaling: Scaling) -> list[Split]:
+    """Makes splits that share the memory of their images: joining them, for the finals, copies nothing.
 
-
-def _resized(source: Source, options: ReadOptions) -> Source:
-    """Scales the images of a named data set to the size that was asked for."""
-    if options.size is None:
-        return source
-    test = _scaled(source.test, options) if source.test else None
-    return source._replace(train=_scaled(source.train, options), test=test)
-
-
-def _scaled(split: RawSplit, options: ReadOptions) -> RawSplit:
-    assert options.size is not None
-    height, width = options.size
-    images = np.empty((len(split), height, width, split.images.shape[3]), np.uint8)
-    for row, image in enumerate(split.images):
-        plain = Image.fromarray(image.squeeze(-1) if image.shape[2] == 1 else image)
-        images[row] = np.asarray(fitted(plain, width, height, options.resize)).reshape(height, width, -1)
-    return RawSplit(images, split.labels)
-
-
-def _idx(name: str, raw: Path) -> Source:
-    train, test = (RawSplit(*idx.read(raw, part)) for part in ("train", "t10k"))
-    classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    return Source(name, classes, train, test=test)
-
-
-def _digits(notice: str) -> Source:
-    """Loads the test set of the UCI optical digits from scikit-learn: 1,797 images of 8x8, values 0 to 16."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)
-    scaled = F.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
-    pixels = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    classes = tuple(str(label) for label in range(10))
-    return Source("digits", classes, RawSplit(pixels, digits.target.astype(np.int64)), notice=notice)
-
-
-def _together(parts: Sequence[RawSplit], scaling: Scaling) -> list[Split]:
-    """Makes splits that share the memory of their images: joining them, for the finals, copies nothing."""
-    count, (height, width, channels) = sum(len(part.labels) for part in parts), parts[0].images.shape[1:]
-    images, ends = torch.empty(count, channels, height, width, dtype=torch.uint8), [0]
-    for part in parts:
-        ends.append(ends[-1] + len(part.labels))
-        images[ends[-2] : ends[-1]] = torch.from_numpy(part.images).permute(0, 3, 1, 2)
-    pairs = zip(parts, pairwise(ends), strict=True)
-    return [Split(images, torch.from_numpy(part.labels), scaling, torch.arange(*ends)) for part, ends in pairs]
+    Images that are mapped from a file stay there. Others are copied together, so that the images of no other split are
+    kept in memory, or travel to workers.
+    """
+    mapped = parts[0].mapped
+    if mapped is not None and all(part.mapped == mapped for part in parts):
+        images = mapped.open()
+        return [
+            Split(images, torch.from_numpy(p.labels), scaling, torch.from_numpy(p.all_rows()), mapped) for p in parts
+        ]
+    (height, width, channels), ends = parts[0].shape, list(accumulate(map(len, parts), initial=0))
+    images = torch.empty(ends[-1], channels, height, width, dtype=torch.uint8)
+    for part, (start, _) in zip(parts, pairwise(ends), strict=True):
+        for at, chunk in part.chunks():
+            images[start + at : start + at + len(chunk)] = torch.from_numpy(chunk).permute(0, 3, 1, 2)
+    bounds = zip(parts, pairwise(ends), strict=True)
+    return [Split(images, torch.from_numpy(part.labels), scaling, torch.arange(*bound)) for part, bound in bounds]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from trainers.cpu.normalizing import normalized
 from trainers.data.images.scaling import Scaling
+from trainers.data.reading import MappedImages, as_tensor
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Split:
     """How bytes are normalized, or how floats have been."""
     rows: Tensor | None = None
     """int64 (N,): which of the images are the split's, in its order; None where all are. Splits may share images."""
+    mapped: MappedImages | None = None
+    """The file that the images are mapped from, if they are."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,7 +58,7 @@ class Split:
     def chosen(self, indices: Tensor) -> Split:
         """Returns the images with these indices; their memory is shared."""
         rows = indices if self.rows is None else self.rows[indices]
-        return Split(self.images, self.labels[indices], self.scaling, rows)
+        return Split(self.images, self.labels[indices], self.scaling, rows, self.mapped)
 
     def first(self, count: int) -> Split:
         """Returns the first `count` images, or all where there are not so many; their memory is shared."""
@@ -64,8 +66,8 @@ class Split:
 
     def copied(self) -> Split:
         """Returns the split with memory of its own, without the images of other splits."""
-        images = self.images if self.rows is None else self.images[self.rows]
-        return Split(images.clone() if images is self.images else images, self.labels.clone(), self.scaling)
+        rows = torch.arange(len(self), device=self.images.device) if self.rows is None else self.rows
+        return Split(self.images[rows].contiguous(), self.labels.clone(), self.scaling)
 
     def normalized(self) -> Split:
         """Returns all images as floats at once."""
@@ -87,10 +89,10 @@ class Split:
 class TrainingArrays:
     """The training data as it travels to the workers: arrays of `TrainingData`, without the test split."""
 
-    train_images: np.ndarray
+    train_images: np.ndarray | MappedImages
     train_labels: np.ndarray
     train_rows: np.ndarray | None
-    validation_images: np.ndarray
+    validation_images: np.ndarray | MappedImages
     """The same object as `train_images` where both splits share their images: it travels once."""
     validation_labels: np.ndarray
     validation_rows: np.ndarray | None
@@ -121,10 +123,15 @@ class TrainingData:
         """Returns training and validation images together for training, and none for validation."""
         return TrainingData(_joined(self.train, self.validation), self.validation.first(0))
 
-    def to_arrays(self) -> TrainingArrays:
-        """Returns numpy arrays that share this memory: Ray's object store shares them without copies."""
+    def to_arrays(self, *, is_same_disk: bool = True) -> TrainingArrays:
+        """Returns numpy arrays that share this memory: Ray's object store shares them without copies.
+
+        Images that are mapped from a file stay there, if the workers see the same disk.
+        """
+        if self.train.mapped and not is_same_disk:
+            return TrainingData(self.train.copied(), self.validation.copied()).to_arrays()
         train, validation = self.train, self.validation
-        images = train.images.numpy()
+        images = train.mapped or train.images.numpy()
         return TrainingArrays(
             train_images=images,
             train_labels=train.labels.numpy(),
@@ -138,13 +145,17 @@ class TrainingData:
     @classmethod
     def from_arrays(cls, arrays: TrainingArrays) -> TrainingData:
         """Makes the data from what `to_arrays` returned, without copies; the arrays may be read-only."""
-        images = _tensor(arrays.train_images)
-        is_shared = arrays.validation_images is arrays.train_images
-        others = images if is_shared else _tensor(arrays.validation_images)
+        one, other = arrays.train_images, arrays.validation_images
+        images = _opened(one)
+        others = images if other is one else _opened(other)
         return cls(
-            Split(images, _tensor(arrays.train_labels), arrays.scaling, _rows(arrays.train_rows)),
-            Split(others, _tensor(arrays.validation_labels), arrays.scaling, _rows(arrays.validation_rows)),
+            Split(images, as_tensor(arrays.train_labels), arrays.scaling, _rows(arrays.train_rows)),
+            Split(others, as_tensor(arrays.validation_labels), arrays.scaling, _rows(arrays.validation_rows)),
         )
+
+
+def _opened(images: np.ndarray | MappedImages) -> Tensor:
+    return images.open() if isinstance(images, MappedImages) else as_tensor(images)
 
 
 def _joined(one: Split, other: Split) -> Split:
@@ -164,11 +175,4 @@ def _array(rows: Tensor | None) -> np.ndarray | None:
 
 
 def _rows(rows: np.ndarray | None) -> Tensor | None:
-    return None if rows is None else _tensor(rows)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    with warnings.catch_warnings():
-        # torch warns that it cannot mark read-only memory; nothing here writes to it.
-        warnings.filterwarnings("ignore", message=".*not writable.*")
-        return torch.from_numpy(array)
+    return None if rows is None else as_tensor(rows)

@@ -27,8 +27,11 @@ def test_the_kernel_and_torch_agree_to_the_bit(shape: tuple[int, ...], monkeypat
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_images_that_are_not_dense_are_taken_all_the_same() -> None:
-    images = torch.randint(256, (6, 4, 5, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
-    levels = Scaling((0.1, 0.2, 0.3), (0.3, 0.2, 0.1)).of_bytes(images.device)
+@pytest.mark.parametrize("shape", [(6, 4, 5, 3), (6, 4, 5, 4), (6, 40, 50, 3)])
+@pytest.mark.parametrize("columns", [None, 3])
+def test_other_layouts_give_the_same(shape: tuple[int, ...], columns: int | None) -> None:
+    """Channels last, as files have them; and a part of each image, which is not dense."""
+    images = torch.randint(256, shape, dtype=torch.uint8).permute(0, 3, 1, 2)[..., :columns]
+    levels = Scaling((0.1, 0.2, 0.3, 0.4)[: shape[3]], (0.3, 0.2, 0.1, 0.4)[: shape[3]]).of_bytes(images.device)
     rows = torch.tensor([5, 1])
     assert torch.equal(normalized(images, rows, *levels), normalized(images.contiguous(), rows, *levels))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -26,15 +26,23 @@ from trainers.errors import DataError
 _NAMED = 10  # of the images that are named in a message
 
 
-def read(path: Path, options: ReadOptions) -> Source:
-    """Reads the images and their classes.
+class Room(Protocol):
+    """Makes the array that images are decoded into."""
+
+    def __call__(self, shape: tuple[int, int, int, int], source_pixels: int) -> np.ndarray:
+        """Returns zeros, uint8 of this shape. source_pixels: how many pixels are decoded for it."""
+        ...
+
+
+def read(path: Path, options: ReadOptions, room: Room | None = None) -> Source:
+    """Reads the images and their classes. room: makes the memory for the images; by default that of this process.
 
     The heads of all files are read first, then the pixels, by several threads. Raises DataError naming the files for
     images that do not decode, a label that is not a number, an empty class; and for more images than fit in memory.
     """
     found = _found(path)
     labels, classes = _classes(path, found)
-    images, notice = _Decoder(path, found, options).decode()
+    images, notice = _Decoder(path, found, options, room).decode()
     if not options.skip_broken:
         _check_broken(path, found.broken)
     splits = _splits(found, images, [classes.index(label) for label in labels])
@@ -52,14 +60,11 @@ def read(path: Path, options: ReadOptions) -> Source:
 
 
 def _splits(found: _Found, images: np.ndarray, labels: list[int]) -> dict[str, RawSplit]:
-    """Returns the parts that have images, without the broken ones."""
+    """Returns the parts that have images, without the broken ones; they share the memory of the images."""
     splits = {}
     for part in dict.fromkeys(image.part for image in found.images):
         rows = [row for row, image in enumerate(found.images) if image.part == part and image.where not in found.broken]
-        # Mostly they follow each other: a slice takes no memory of its own.
-        are_together = bool(rows) and rows[-1] - rows[0] + 1 == len(rows)
-        own = images[rows[0] : rows[-1] + 1] if are_together else images[rows]
-        splits[part] = RawSplit(own, np.array(labels, np.int64)[rows])
+        splits[part] = RawSplit(images, np.array(labels, np.int64)[rows], np.array(rows, np.int64))
     return splits
 
 
@@ -194,8 +199,8 @@ class _Job(NamedTuple):
 class _Decoder:
     """Decodes the images of a data set into one array, by several threads."""
 
-    def __init__(self, path: Path, found: _Found, options: ReadOptions) -> None:
-        self.path, self.found, self.options = path, found, options
+    def __init__(self, path: Path, found: _Found, options: ReadOptions, room: Room | None) -> None:
+        self.path, self.found, self.options, self.room = path, found, options, room
         self.rows = {image.entry: row for row, image in enumerate(found.images)}
         self.channels = 1 if all(image.head.grey for image in found.images) else 3
 
@@ -203,23 +208,28 @@ class _Decoder:
         """Returns uint8 (N, height, width, channels) and a notice; adds to `found.broken` what does not decode."""
         size, notice = _size(self.found, self.options)
         width, height = size or self.found.images[0].head.size
-        shape = (height, width, self.channels)
-        memory = check_images(f"--dataset {self.path}", len(self.rows), shape)
-        flat, sizes = self._filled(width * height, size)
+        images, memory, sizes = self._filled((width, height), size)
         if not size and len(sizes) > 1:  # EXIF turned some of them
+            del images
             size, notice = _common_size(sorted(sizes), self.options)
-            flat, sizes = self._filled(size[0] * size[1], size)
+            images, memory, sizes = self._filled(size, size)
         ((width, height),) = sizes or {(width, height)}
-        return flat.reshape(-1, height, width, self.channels), "; ".join(filter(None, (notice, memory)))
+        shaped = images.reshape(-1, height, width, self.channels)
+        return shaped, "; ".join(filter(None, (notice, memory)))
 
-    def _filled(self, pixels: int, size: tuple[int, int] | None) -> tuple[np.ndarray, set[tuple[int, int]]]:
-        """Returns the values of each image, of `pixels` pixels, in a row, and the sizes that images came to."""
-        flat = np.zeros((len(self.rows), pixels * self.channels), np.uint8)
-        sizes, done = set(), 0
+    def _filled(
+        self, shape: tuple[int, int], size: tuple[int, int] | None
+    ) -> tuple[np.ndarray, str, set[tuple[int, int]]]:
+        """Returns all images, a notice on the memory they take, and the widths and heights that they came to.
+
+        shape: width and height, either way round. size: what images are scaled to, None for their own size.
+        """
+        images, notice = self._room(shape)
+        flat, sizes, done = images.reshape(len(images), -1), set(), 0
         for done, (row, image) in enumerate(in_threads(partial(self._opened, size), self._jobs()), start=1):
             if isinstance(image, str):
                 self.found.broken[self.found.images[row].where] = image
-            elif image.width * image.height != pixels:
+            elif image.width * image.height != shape[0] * shape[1]:
                 where = self.found.images[row].where
                 raise DataError(f"--dataset {self.path}: {where}: changed while it was being read")
             else:
@@ -228,7 +238,16 @@ class _Decoder:
             self.options.watch(done, len(self.rows))
         if done < len(self.rows):
             raise DataError(f"--dataset {self.path}: images disappeared while they were being read")
-        return flat, sizes
+        return images, notice, sizes
+
+    def _room(self, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+        """Returns the array for the images, and a notice on the memory that they take."""
+        width, height = shape
+        whole = len(self.rows), height, width, self.channels
+        if self.room:
+            return self.room(whole, sum(one.head.size[0] * one.head.size[1] for one in self.found.images)), ""
+        notice = check_images(f"--dataset {self.path}", len(self.rows), (height, width, self.channels))
+        return np.zeros(whole, np.uint8), notice
 
     def _jobs(self) -> Iterator[_Job]:
         for entry in entries(self.path):

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from tests.helpers.photos import NAMES, folder_of_photos
 from trainers.data.dataset import Dataset, load_dataset
 from trainers.data.images import image_file, pictures
 from trainers.data.images.resizing import least_size
-from trainers.data.reading import ReadOptions
+from trainers.data.reading import RawSplit, ReadOptions
 from trainers.data.sources import folder
 
 
@@ -23,6 +24,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(path: Path, **options: object) -> Dataset:
     return load_dataset(str(path), Path("x"), options=ReadOptions(**options))  # type: ignore[arg-type]
+
+
+def whole(split: RawSplit) -> Tensor:
+    return torch.from_numpy(split.images[split.all_rows()])
 
 
 def test_broken_photos_are_all_named_at_once(photos: Path) -> None:
@@ -48,16 +53,17 @@ def test_training_sees_what_predict_sees(how: str, photos: Path) -> None:
         (file for name in NAMES for file in (photos / name).glob("photo *")),
         key=lambda file: file.relative_to(photos).parts,
     )
-    assert source.train.images.shape == (len(files), 40, 56, 3)
+    images = whole(source.train)
+    assert images.shape == (len(files), 40, 56, 3)
     for row in range(0, len(files), 3):
         seen = pictures.read(files[row], (3, 40, 56), "mixed", "auto", how).pixels
-        assert torch.equal((255 * seen).round().byte().permute(1, 2, 0), torch.from_numpy(source.train.images[row]))
+        assert torch.equal((255 * seen).round().byte().permute(1, 2, 0), images[row])
 
 
 def test_a_photo_that_exif_turns_is_right_side_up(photos: Path) -> None:
     """The bar of each class is at its place, in every kind of file."""
     source = folder.read(photos, ReadOptions(size=(48, 48), resize="squash", skip_broken=True))
-    light = torch.from_numpy(source.train.images).float().mean(3)
+    light = whole(source.train).float().mean(3)
     left, top = light[:, 20:, :8].mean((1, 2)), light[:, :8, 20:].mean((1, 2))
     for label, name in enumerate(source.classes):
         of_class = torch.from_numpy(source.train.labels) == label
