@@ -92,6 +92,8 @@ def entries(root: Path) -> list[Entry]:
     """Returns what is in the cache, the least recently used first; what is damaged is passed over."""
     found = []
     for about in root.glob(f"*/{_ABOUT}"):
+        if about.parent.name.startswith(_NEW):
+            continue
         with suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(about.read_text(encoding="utf-8"))
             count, height, width, channels = (int(side) for side in content["shape"])
