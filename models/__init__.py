@@ -1,9 +1,10 @@
-"""The architectures that Podium knows by name, and those that a user brings.
+"""The architectures that Podium knows by name, those of torchvision and timm, and those that a user brings.
 
 Adding one is a function in a file of this folder and a line in `MODELS`; its search space follows from what the
 function takes. Without touching Podium: a callable in an importable module, called MODULE:NAME, or in a file, called
-FILE.py:NAME, or an installed package's entry point in the group "podium.models". Names and activations are readable
-without torch, so that a wrong name is answered before anything heavy is imported.
+FILE.py:NAME, or an installed package's entry point in the group "podium.models". Networks of libraries are called
+torchvision:NAME and timm:NAME. Names and activations are readable without torch, so that a wrong name is answered
+before anything heavy is imported.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from models import libraries
 from models.errors import ModelError
 from models.own import load_own
 
@@ -75,16 +78,33 @@ def plug_ins() -> dict[str, str]:
 
 
 def is_known(name: str) -> bool:
-    """Whether `name` is one of ours, of a plug-in, or has the form MODULE:NAME or FILE.py:NAME."""
+    """Whether `name` is one of ours, of a library or of a plug-in, or has the form MODULE:NAME or FILE.py:NAME."""
+    if libraries.is_library(name):
+        try:
+            libraries.check_name(name)
+        except ModelError:
+            return False
     return name in MODELS or ":" in name or name in plug_ins()
+
+
+def is_own(name: str) -> bool:
+    """Whether `name` is code of the user's, MODULE:NAME or FILE.py:NAME: it runs only if the user names it."""
+    return ":" in name and not libraries.is_library(name)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether Podium itself builds the architecture: one of ours, or of a library."""
+    return name in MODELS or libraries.is_library(name)
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
     """Returns the callable that builds the architecture from (input_shape, num_classes, **hyperparameters).
 
     Raises ValueError, in one line, where a user's module cannot be imported, has no such callable or has a name of
-    Podium's packages.
+    Podium's packages, and where a library has no such network.
     """
+    if libraries.is_library(name):
+        return partial(libraries.build, name)
     path = MODELS[name].builder if name in MODELS else name if ":" in name else plug_ins()[name]
     if name in MODELS:
         module, _, attribute = path.partition(":")
@@ -104,10 +124,12 @@ def builder(name: str) -> Callable[..., nn.Module]:
 def hyperparameters(name: str) -> dict[str, Any]:
     """Returns what the architecture takes beyond the images and classes, with defaults; REQUIRED where there is none.
 
-    These are `activation`, `dropout`, `pretrained`, and `width_1`, `width_2`, ... of layers whose widths can be chosen.
-    Podium's own are known without torch; a user's are read from the signature of its callable. Raises ModelError as
-    `builder`.
+    These are `activation`, `dropout`, `pretrained`, and `width_1`, `width_2`, ... of layers whose widths can be chosen;
+    of a library's networks also `stem` and `stochastic_depth`. Podium's own are known without torch; a user's are read
+    from the signature of its callable. Raises ModelError as `builder`.
     """
+    if libraries.is_library(name):
+        return libraries.hyperparameters(name)
     if name in MODELS:
         return {**MODELS[name].hyperparameters, **published_widths(name)}
     parameters = list(inspect.signature(builder(name)).parameters.values())[2:]
@@ -132,15 +154,34 @@ def build_model(name: str, input_shape: tuple[int, int, int], num_classes: int, 
     return builder(name)(input_shape, num_classes, **arch)
 
 
-def fetch_pretrained(arch: Mapping[str, Any]) -> None:
-    """Downloads the pretrained weights that a configuration starts from, if any, before several workers would do so.
+def fetch_pretrained(name: str, arch: Mapping[str, Any]) -> None:
+    """Downloads the pretrained weights that a configuration of `name` starts from, if any, before several workers do.
 
     Raises ModelError, which says which file to put where, if they are neither here nor can be downloaded.
     """
-    if arch.get("pretrained", "none") != "none":
+    if not _is_pretrained(arch):
+        return
+    if libraries.is_library(name):
+        libraries.fetch(name)
+    elif name == "vgg16":
         from models.vgg import pretrained_weights
 
         pretrained_weights()
+
+
+def without_pretrained(name: str, arch: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the hyperparameters that build the same network with random weights: what is needed to load trained ones.
+
+    The pretrained weights may be missing then. The stem that "auto" means hangs on them, so it is named.
+    """
+    kept = {key: value for key, value in arch.items() if key != "pretrained"}
+    if libraries.is_library(name) and _is_pretrained(arch) and kept.get("stem", "auto") == "auto":
+        kept["stem"] = "full"
+    return kept
+
+
+def _is_pretrained(arch: Mapping[str, Any]) -> bool:
+    return bool(arch.get("pretrained", "none") != "none")
 
 
 def count_parameters(name: str, input_shape: tuple[int, int, int], num_classes: int, **arch: Any) -> int:

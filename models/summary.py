@@ -44,9 +44,10 @@ def summarize(name: str, input_shape: tuple[int, int, int], num_classes: int, **
         image = torch.empty(1, *input_shape)
     layers: list[Layer] = []
 
-    def note(module: nn.Module, _: Any, output: Tensor) -> None:
+    def note(module: nn.Module, _: Any, output: Any) -> None:
         kind = f"{type(module).__name__}({module.extra_repr()})"
-        layers.append(Layer(kind, tuple(output.shape[1:]), trainable_parameters(module)))
+        if isinstance(output, Tensor):
+            layers.append(Layer(kind, tuple(output.shape[1:]), trainable_parameters(module)))
 
     for module in model.modules():
         if not list(module.children()):

@@ -7,11 +7,6 @@
 
 from __future__ import annotations
 
-import re
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,11 +15,10 @@ from torch.nn import functional as F
 
 from models.errors import ModelError
 from models.layers import Dropout
+from models.libraries.weights import WeightsFile
 from models.names import PRETRAINED
 
 MIN_SIDE = 32  # five poolings leave nothing of a smaller image
-DOWNLOAD_TIMEOUT_S = 10
-_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.pth")  # a weights file's name ends with the start of its SHA-256
 
 
 def vgg16(
@@ -47,9 +41,7 @@ def vgg16(
         try:
             network.load_state_dict(pretrained_weights())
         except RuntimeError as error:
-            raise ModelError(
-                f"pretrained weights of vgg16: {_weights_file()} has other weights; remove the file"
-            ) from error
+            raise ModelError(f"vgg16: {_weights_file().misfit()}") from error
     network.requires_grad_(pretrained != "head")
     network.classifier[6] = nn.Linear(4096, num_classes)
     for at in (2, 5):
@@ -62,41 +54,17 @@ def pretrained_weights() -> dict[str, Any]:
 
     Raises ModelError, which says which file to put where, if neither works or the file is damaged.
     """
-    from torchvision.models import VGG16_Weights
-
-    url = VGG16_Weights.IMAGENET1K_V1.url
-    file = _weights_file()
     try:
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            (hash_prefix,) = _HASH_IN_NAME.findall(file.name)
-            with _download_timeout():
-                torch.hub.download_url_to_file(url, str(file), hash_prefix, progress=False)
-        # weights_only: a file from elsewhere cannot run code.
-        return dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # a damaged pickle raises any kind of error
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise ModelError(
-            f"pretrained weights of vgg16: not available ({reason}); download {url} elsewhere and save it as {file}"
-        ) from error
+        return _weights_file().read()
+    except ModelError as error:
+        raise ModelError(f"vgg16: {error}") from error
 
 
-def _weights_file() -> Path:
+def _weights_file() -> WeightsFile:
     from torchvision.models import VGG16_Weights
 
     url: str = VGG16_Weights.IMAGENET1K_V1.url
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-
-
-@contextmanager
-def _download_timeout() -> Iterator[None]:
-    """Sets the timeout for a server that does not answer: torch's downloader has none of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    return WeightsFile(url, url.rpartition("/")[2])
 
 
 class _ThreeChannels(nn.Module):

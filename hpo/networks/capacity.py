@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.system.errors import UserError
 from hpo.views.formats import number
-from models import MODELS, build_model, check_plug_in, count_parameters
+from models import build_model, check_plug_in, count_parameters, is_built_in
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
 from trainers.data.free_memory import available_bytes, gigabytes
@@ -27,7 +27,7 @@ def counted(name: str, dataset: Dataset, config: Mapping[str, Any], device: str 
     ModelError for a network that cannot be built, or that this machine's memory cannot hold.
     """
     shape, classes, (_, arch) = dataset.input_shape, len(dataset.classes), split_config(config)
-    if name not in MODELS:
+    if not is_built_in(name):
         parameters = 0
         with suppress(Exception):  # check_plug_in says what is wrong, but needs memory for it
             parameters = count_parameters(name, shape, classes, **arch)
@@ -48,7 +48,7 @@ def _check_room(name: str, parameters: int, device: str | None, is_averaged: boo
     if room is None or needed <= room:
         return
     there = f"{gigabytes(room)} are free" if on_gpu is None else f"the GPU has {gigabytes(room)}"
-    flag = "" if name in MODELS else "--model "
+    flag = "" if is_built_in(name) else "--model "
     parts = "gradients, Adam's moments and averaged weights" if is_averaged else "gradients and Adam's moments"
     raise UserError(
         f"{flag}{name}: has {number(parameters)} parameters for these images; training it (float32, with {parts}) "

@@ -93,7 +93,7 @@ def _inherited(spec: FitSpec) -> InheritedSettings:
 
 def _setup(spec: FitSpec, inherited: InheritedSettings, config: dict[str, Any]) -> TrainingSetup:
     train, arch = split_config(config)
-    fetch_pretrained(arch)
+    fetch_pretrained(inherited.model, arch)
     made = TrainConfig(
         **train,
         epochs=spec.epochs or inherited.epochs or DEFAULT_EPOCHS,

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hpo.networks.recipes import Recipe, recipes
-from hpo.spec.checks import choice, unknown
-from hpo.spec.search import OWN
+from hpo.spec.checks import check_model, choice
 from hpo.store.model_file import Description
 from hpo.store.trust import check_trusted
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
-from models import MODELS, is_known
 from trainers.config import PRECISIONS
 
 
@@ -50,8 +48,7 @@ class InheritedSettings:
 def from_model(model: str | None) -> InheritedSettings:
     """Nothing but the architecture. Raises UserError for an unknown one."""
     name = "cnn" if model is None else model
-    if not is_known(name):
-        raise unknown(f"--model {name}", name, MODELS, OWN)
+    check_model(f"--model {name}", name)
     return InheritedSettings(model=name, config={})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo.store.model_file import Description, data_key
 from hpo.system.errors import UserError
-from models import build_model
+from models import build_model, without_pretrained
 from trainers.config import FitResult, TrainConfig
 from trainers.cpu.memory import keep_freed_memory
 from trainers.data.dataset import Dataset
@@ -74,8 +74,7 @@ def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: 
 
     return Description(
         model=setup.model,
-        # Pretrained weights are not needed to build the network again, and may be missing then.
-        arch={key: value for key, value in setup.arch.items() if key != "pretrained"},
+        arch=without_pretrained(setup.model, setup.arch),
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         mean=dataset.mean,

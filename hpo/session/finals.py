@@ -28,7 +28,7 @@ from hpo.trials.finalists import final_seeds
 from hpo.trials.messages import FinalOutcome
 from hpo.trials.records import TrialRecord
 from hpo.views.formats import plural, seconds
-from models import build_model
+from models import build_model, without_pretrained
 from trainers import checkpoint
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
@@ -74,7 +74,7 @@ class FinalTest:
 
         # Where the trials ran; but the driver of a cluster may have no accelerator.
         device = "cuda" if self.device == "cuda" and torch.cuda.is_available() else "cpu"
-        arch = {key: value for key, value in split_config(record.config)[1].items() if key != "pretrained"}
+        arch = without_pretrained(record.model, split_config(record.config)[1])
         model = build_model(record.model, self.dataset.input_shape, len(self.dataset.classes), **arch)
         model.load_state_dict(checkpoint.load(weights))
         split = self.dataset.test.open()

@@ -9,6 +9,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from hpo.system.errors import UserError
+from models import MODELS, is_known
+from models.errors import ModelError
+from models.libraries import check_name as check_library_name
 
 MAX_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
@@ -49,6 +52,21 @@ def choice(flag: str, value: str, choices: tuple[str, ...], more: str = "") -> N
     """UserError unless `value` is one of the choices; `more` is said behind them."""
     if value not in choices:
         raise unknown(f"{flag} {value}", value, choices, more)
+
+
+OWN = ", or give torchvision:NAME, timm:NAME, MODULE:NAME or FILE.py:NAME"
+
+
+def check_model(flag: str, name: str, more: tuple[str, ...] = ()) -> None:
+    """UserError unless `name` is an architecture's; `more` can be chosen beside those of Podium's own."""
+    if name in more:
+        return
+    try:
+        check_library_name(name)
+    except ModelError as error:
+        raise UserError(f"{flag.removesuffix(name).rstrip()} {error}") from error
+    if not is_known(name):
+        raise unknown(flag, name, (*MODELS, *more), OWN)
 
 
 def at_least(flag: str, value: int | None, least: int) -> None:

@@ -61,8 +61,8 @@ class Hyperparameters:
     activation: str | None = None
     """Activation, for architectures with a choice: relu, leaky_relu, elu, gelu, silu or tanh."""
     pretrained: str | None = None
-    """Start of vgg16: none (random weights), whole (weights of ImageNet, all are trained) or head (weights of ImageNet,
-    only the last layer is trained)."""
+    """Start of vgg16 and of networks of torchvision and timm: none (random weights), whole (pretrained weights, all are
+    trained) or head (pretrained weights, only the last layer is trained)."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
     """Sets a hyperparameter that has no flag, such as one of your own architecture: --set width=16"""
 
@@ -84,7 +84,8 @@ class FitSpec:
     """What is trained, on what, and where the results go."""
 
     model: str | None = None
-    """Architecture: a name from `hpo models`, or your own as MODULE:NAME or FILE.py:NAME. [default: cnn]"""
+    """Architecture: a name from `hpo models`, torchvision:NAME, timm:NAME, or your own as MODULE:NAME or FILE.py:NAME.
+    [default: cnn]"""
     recipe: str | None = None
     """Recipe to train by: A, B, C, D or E of a reproduced system, or P, Podium's own. Give --model too where the system
     has several networks."""

@@ -9,18 +9,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from hpo.spec.checks import at_least, check_name, check_seed, choice, seconds, unknown
+from hpo.spec.checks import at_least, check_model, check_name, check_seed, choice, seconds
 from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
 from hpo.system.errors import UserError
 from hpo.trials.asha import rungs
 from hpo.trials.objectives import OBJECTIVES, SEVERAL
-from models import MODELS, is_known
+from models import MODELS
 from models.own import check_own, is_file
 
 SAMPLERS = ("auto", "tpe", "random", "gp", "cmaes", "nsgaii")
 SCHEDULERS = ("auto", "asha", "none")
 LEARN_NOTHING = "none"  # as --learn-from
-OWN = ", or give MODULE:NAME or FILE.py:NAME"
 
 
 @Parameter(name="*")
@@ -29,8 +28,8 @@ class SearchSpec:
     """What is searched, and how."""
 
     model: Annotated[tuple[str, ...], MANY] = ("cnn",)
-    """Architectures to tune, one after another: names from `hpo models`, all, or your own as MODULE:NAME or
-    FILE.py:NAME. [default: cnn]"""
+    """Architectures to tune, one after another: names from `hpo models`, all, torchvision:NAME, timm:NAME, or your own
+    as MODULE:NAME or FILE.py:NAME. [default: cnn]"""
     trials: int = field(default=50, metadata=CHANGEABLE)
     """Number of trials of each architecture."""
     epochs: int = 10
@@ -166,8 +165,7 @@ def _checked_models(models: tuple[str, ...]) -> tuple[str, ...]:
     if not models:
         raise UserError(f"--model: choose from {', '.join(MODELS)}, all")
     for name in models:
-        if name != "all" and not is_known(name):
-            raise unknown(f"--model {name}", name, (*MODELS, "all"), OWN)
+        check_model(f"--model {name}", name, ("all",))
         check_own(name)
     chosen = tuple(MODELS) if "all" in models else tuple(dict.fromkeys(models))
     files = Counter(name.rpartition("/")[2] for name in chosen if is_file(name))

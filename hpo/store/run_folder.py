@@ -140,7 +140,8 @@ def reopen(results_dir: Path, name: str) -> RunFolder:
 
 def stem(models: Sequence[str]) -> str:
     """What a run without a name is called: the architectures and the time."""
-    first = models[0].rpartition("/")[2]  # of a user's FILE.py:NAME, without its folder
+    # Of a user's FILE.py:NAME without its folder; a colon is none of a file name's letters on every system.
+    first = models[0].rpartition("/")[2].replace(":", "-")
     what = first if len(models) == 1 else f"{first}+{len(models) - 1}"
     return f"{what}-{datetime.now():%Y%m%d-%H%M%S}"
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
-from models import is_known
+from models import is_known, is_own
+from models.errors import ModelError
+from models.libraries import check_name
 
 
 def check_named(name: str, models: Sequence[str], given: Iterable[str]) -> None:
     """Raises UserError unless the user has `given` each MODULE:NAME among the `models` of a run to resume."""
-    own = [model for model in models if ":" in model]
+    own = [model for model in models if is_own(model)]
     if set(own) - set(given):
         raise UserError(
             f"--resume {name}: uses the architecture {', '.join(own)}, whose code would run; to trust it, add"
@@ -40,17 +42,22 @@ def check_records(name: str, records: Iterable[TrialRecord], models: Iterable[st
 
 def consent(models: Sequence[str]) -> str:
     """The flag that a command needs when some of its `models` are the user's own code; "" when none is."""
-    own = any(":" in model for model in models)
+    own = any(map(is_own, models))
     return f" --model {shlex.join(models)}" if own else ""
 
 
 def check_trusted(file: str, model: str, trusted: str | None) -> None:
-    """Raises UserError unless `model`, which `file` names, is Podium's, a plug-in's, or was named by the user."""
+    """Raises UserError unless `model`, which `file` names, is Podium's, a library's, a plug-in's, or was named by the
+    user."""
     if trusted is not None and trusted != model:
         raise UserError(f"--model {trusted}: {file} uses the architecture {model}")
-    if ":" in model and trusted is None:
+    if is_own(model) and trusted is None:
         raise UserError(
             f"{file}: uses the architecture {model}, whose code would run; to trust it, add --model {model}"
         )
+    try:
+        check_name(model)
+    except ModelError as error:
+        raise UserError(f"{file}: uses the architecture {error}") from error
     if not is_known(model):
         raise UserError(f"{file}: uses the architecture {model}, which is unknown here")

@@ -20,7 +20,7 @@ class WorkerSettings:
     """What every process that trains for a run must know."""
 
     model: str
-    """The architecture's name, or MODULE:NAME."""
+    """The architecture's name, LIBRARY:NAME or MODULE:NAME."""
     input_shape: tuple[int, int, int]
     """(channels, height, width) of the images."""
     num_classes: int

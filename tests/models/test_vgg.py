@@ -37,7 +37,7 @@ def test_without_a_network_one_line_says_which_file_to_put_where(
     line = f"train --model vgg16 --pretrained {share} --dataset digits --results-dir"
     assert main([*line.split(), str(tmp_path / "r")]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("hpo: pretrained weights of vgg16: not available (") and err.count("\n") == 1
+    assert err.startswith("hpo: vgg16: the pretrained weights are not available (") and err.count("\n") == 1
     assert f"save it as {home / NAME}" in err and "https://download.pytorch.org/models/" in err
     assert not (tmp_path / "r").exists() and not list(home.glob("*.pth"))
     with pytest.raises(ValueError, match="not available"):

@@ -1,4 +1,4 @@
-"""`hpo models`: lists the architectures, or the layers of one of them."""
+"""`hpo models`: lists the architectures, those of a library, or the layers of one of them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from hpo.cli.command import run_command
-from hpo.spec.checks import unknown
-from hpo.spec.search import OWN
+from hpo.spec.checks import check_model
 from hpo.system.errors import UserError
 from hpo.system.terminal import console
 from hpo.system.text import shown
 from hpo.views.formats import number
-from models import MODELS, is_known
+from models import MODELS
+from models.libraries import LIBRARIES, names
 
 if TYPE_CHECKING:
     from models.summary import Summary
@@ -35,23 +35,27 @@ def _models(
     shape: Annotated[Shape, Parameter(show_default=False, negative=())] = (1, 28, 28),
     classes: int = 10,
 ) -> None:
-    """Lists the architectures with parameters, FLOPs per image and source; with a NAME, the layers of that one.
+    """Lists the architectures with parameters, FLOPs per image and source; with a NAME, the layers of that one; with
+    torchvision or timm, the names of that library's classifiers.
 
     Parameters
     ----------
     name
-        An architecture, or your own as MODULE:NAME or FILE.py:NAME.
+        An architecture, torchvision:NAME, timm:NAME, or your own as MODULE:NAME or FILE.py:NAME; torchvision or timm.
     shape
         Channels, height and width of the images. [default: 1 28 28]
     classes
         Number of classes.
     """
-    if name is not None and not is_known(name):
-        raise unknown(f"model {name}", name, MODELS, OWN)
+    listed = name in LIBRARIES and bool(names(str(name)))
+    if name is not None and not listed:
+        check_model(f"model {name}", name)
     if min(*shape, classes) < 1:
         raise UserError(f"--shape {' '.join(map(str, shape))} --classes {classes}: must be at least 1")
-    table = _architectures(shape, classes) if name is None else _layers(name, shape, classes)
-    console().print(table)
+    if name is None:
+        console().print(_architectures(shape, classes))
+    else:
+        console().print(_classifiers(name) if listed else _layers(name, shape, classes))
 
 
 def _architectures(shape: Shape, classes: int) -> Table:
@@ -63,6 +67,21 @@ def _architectures(shape: Shape, classes: int) -> Table:
             table.add_row(name, "-", "-", shown(str(error)))
             continue
         table.add_row(name, number(summary.parameters), f"{summary.flops / 1e6:.2f}", architecture.source)
+    return table
+
+
+def _classifiers(library: str) -> Table:
+    """The classifiers of a library; torchvision has a table of their parameters, for ImageNet's 1,000 classes."""
+    if library != "torchvision":
+        table = _table("name")
+        for name in names(library):
+            table.add_row(f"{library}:{name}")
+        return table
+    from models.libraries.torchvision_networks import parameters  # imports torch, which --help does without
+
+    table = _table("name", "parameters (1,000 classes)")
+    for name in names(library):
+        table.add_row(f"{library}:{name}", number(parameters(name)))
     return table
 
 

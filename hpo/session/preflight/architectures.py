@@ -14,7 +14,7 @@ from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.prior import first_configs, user_guesses
 from hpo.spec.spaces.search_space import Space
 from hpo.system.errors import UserError
-from models import MODELS, count_parameters, fetch_pretrained
+from models import count_parameters, fetch_pretrained, is_built_in
 from trainers.config import split_config
 from trainers.data.dataset import Dataset
 
@@ -39,7 +39,7 @@ def fetch_all_pretrained(models: tuple[ModelPlan, ...]) -> None:
     """Downloads weights that trials begin with once, here, before several workers would."""
     for model in models:
         for choice in getattr(model.space.distributions.get("pretrained"), "choices", ()):
-            fetch_pretrained({"pretrained": choice})
+            fetch_pretrained(model.name, {"pretrained": choice})
 
 
 def _buildable(
@@ -59,8 +59,8 @@ def _buildable(
                 ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=first_configs(space, guessed))
             )
         except ValueError as error:
-            if len(spaces) == 1 or name not in MODELS:
-                raise UserError(f"--model {error}" if name in MODELS else str(error)) from error
+            if len(spaces) == 1 or not is_built_in(name):
+                raise UserError(f"--model {error}" if is_built_in(name) else str(error)) from error
             refused.append(str(error))
     if not plans:
         raise UserError(f"--model: none takes these images; {refused[0]}")
@@ -82,7 +82,7 @@ def _within(most: int | None, plans: list[ModelPlan], dataset: Dataset) -> tuple
 def _least_parameters(plan: ModelPlan, dataset: Dataset) -> int:
     """The parameters of the smallest configuration in the space; 0 for a user's own architecture, where nothing says
     which that is."""
-    if plan.name not in MODELS and split_config(plan.space.distributions)[1]:
+    if not is_built_in(plan.name) and split_config(plan.space.distributions)[1]:
         return 0
     smallest = {**plan.space.default, **{key: _smallest(d) for key, d in plan.space.distributions.items()}}
     _, arch = split_config({key: smallest[key] for key in plan.space.default})

@@ -1,4 +1,4 @@
-"""NAME=VALUE, NAME=LOW:HIGH:log and NAME=VALUE:WIDTH: what --set, --range and --prior take."""
+"""NAME=VALUE, NAME=LOW:HIGH:log, NAME=VALUE,VALUE and NAME=VALUE:WIDTH: what --set, --range and --prior take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_range(flag: str, text: str) -> tuple[Any, Any, bool]:
     low, _, rest = text.partition(":")
     high, _, scale = rest.partition(":")
     if not high or scale not in ("", "log"):
-        raise UserError(f"{flag}: write NAME=LOW:HIGH or NAME=LOW:HIGH:log")
+        raise UserError(f"{flag}: write NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=VALUE,VALUE")
     return parse_value(low), parse_value(high), scale == "log"
 
 

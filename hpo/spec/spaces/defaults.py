@@ -40,6 +40,8 @@ RECIPE: dict[str, Any] = {
 }
 # VGG16 has no BatchNorm: above 1e-2 it does not train.
 LR_OF_THEIR_OWN = {"vgg16": (FloatDistribution(1e-5, 1e-2, log=True), 1e-4)}
+# Of a library's network that begins with pretrained weights: a larger one forgets them.
+LR_OF_FINE_TUNING = (FloatDistribution(1e-5, 3e-3, log=True), 3e-4)
 # What a trial has as `TrainConfig` has it, unless a user says otherwise, by --set, --range or a table.
 FURTHER: dict[str, Any] = {
     key: getattr(TrainConfig, key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.spec.checks import unknown
 from hpo.system.errors import UserError
-from models.names import ACTIVATIONS, PRETRAINED
+from models.names import ACTIVATIONS, PRETRAINED, STEMS
 from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES
 
 _POSITIVE = math.ulp(0.0)
@@ -18,6 +18,7 @@ _UNDER_ONE = math.nextafter(1.0, 0.0)
 _NUMBERS: dict[str, tuple[float, float, str]] = {
     "lr": (_POSITIVE, math.inf, "over 0 and finite"),
     "dropout": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "stochastic_depth": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "momentum": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "beta1": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "clip_norm": (0.0, math.inf, "at least 0 and finite; 0 is no clipping"),
@@ -35,6 +36,7 @@ _CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "pretrained": PRETRAINED,
+    "stem": STEMS,
 }
 
 

@@ -17,13 +17,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from hpo.spec.checks import unknown
+from hpo.spec.checks import check_model, unknown
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
-from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_THEIR_OWN, RECIPE, SEARCHED
+from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_FINE_TUNING, LR_OF_THEIR_OWN, RECIPE, SEARCHED
 from hpo.spec.spaces.domains import check_value
 from hpo.system.errors import UserError
-from models import MODELS, REQUIRED, hyperparameters, is_known, published_widths
+from models import REQUIRED, hyperparameters, published_widths
+from models.libraries import is_library
 from trainers.config import split_config
 
 Distributions = dict[str, BaseDistribution]
@@ -81,8 +82,17 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     distributions = dict(base.distributions)
     if spec.search_widths:
         distributions |= {key: _around(width) for key, width in published_widths(model).items()}
-    distributions |= _from_file(model, spec, base) | _from_flags(spec, base, model)
-    return Space(distributions, {key: move_into(base.default.get(key), d) for key, d in distributions.items()})
+    said = _from_file(model, spec, base) | _from_flags(spec, base, model)
+    default = dict(base.default)
+    if "lr" not in said and is_fine_tuned(model, getattr(said.get("pretrained"), "choices", ())):
+        distributions["lr"], default["lr"] = LR_OF_FINE_TUNING
+    distributions |= said
+    return Space(distributions, {key: move_into(default.get(key), d) for key, d in distributions.items()})
+
+
+def is_fine_tuned(model: str, choices: Sequence[Any]) -> bool:
+    """Whether a library's network begins with pretrained weights, whatever of these choices of `pretrained` it has."""
+    return is_library(model) and bool(choices) and "none" not in choices
 
 
 def _from_file(model: str, spec: SearchSpec, base: Space) -> Distributions:
@@ -125,6 +135,8 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
     """
     base = base_space(model)
     values = {key: base.default[key] for key in _names(base)}
+    if is_fine_tuned(model, [value for key, (_, value) in given.items() if key == "pretrained"]):
+        values["lr"] = LR_OF_FINE_TUNING[1]
     for key, (flag, value) in given.items():
         if key not in values and not flag.startswith("--set "):
             raise UserError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")
@@ -141,8 +153,7 @@ def _check_tables(tables: Any) -> None:
     for name, table in tables.items() if isinstance(tables, Mapping) else [("", tables)]:
         if not isinstance(table, Mapping):
             raise UserError(f"--config: space.{name} = {table!r} is no table; write [space.{name or 'cnn'}]")
-        if not is_known(name):
-            raise unknown(f"--config: [space.{name}]", name, MODELS)
+        check_model(f"--config: [space.{name}]", name)
 
 
 def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistribution:
@@ -161,6 +172,8 @@ def _from_table(flag: str, key: str, value: Any, base: Space) -> BaseDistributio
 
 
 def _from_range(flag: str, key: str, text: str, base: Space) -> BaseDistribution:
+    if "," in text:
+        return _from_table(flag, key, [parse_value(choice.strip()) for choice in text.split(",")], base)
     low, high, log = parse_range(flag, text)
     return _interval(flag, key, (low, high), log, base)
 

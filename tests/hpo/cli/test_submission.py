@@ -36,7 +36,7 @@ def test_flags_are_kept_and_places_are_said_anew(folder: Path) -> None:
 def test_a_file_with_an_architecture_is_named_as_it_travels(folder: Path) -> None:
     job = make_job(["--model", "nets/mynet.py:Net", "--trials", "5"])
     assert job is not None and job.flags[:2] == ("--model", "nets/mynet.py:Net")
-    assert job.name.startswith("mynet.py:Net-") and job.own == " --model nets/mynet.py:Net"
+    assert job.name.startswith("mynet.py-Net-") and job.own == " --model nets/mynet.py:Net"
 
 
 def test_configuration_and_data_travel(folder: Path) -> None:

@@ -33,7 +33,9 @@ def test_wrong_architectures_are_one_line(model: tuple[str, ...], message: str) 
 
 
 def test_a_name_that_is_unknown_says_what_else_it_may_be() -> None:
-    with pytest.raises(ValueError, match=r"vgg16, all, or give MODULE:NAME or FILE\.py:NAME$"):
+    with pytest.raises(
+        ValueError, match=r"vgg16, all, or give torchvision:NAME, timm:NAME, MODULE:NAME or FILE\.py:NAME$"
+    ):
         SearchSpec(model=("cnnn",))
 
 

@@ -34,5 +34,5 @@ def test_ranges() -> None:
     assert parse_range("--range lr=1e-4:1e-2:log", "1e-4:1e-2:log") == (1e-4, 1e-2, True)
     assert parse_range("--range width_1=8:64", "8:64") == (8, 64, False)
     for text in ("1", "1:", "1:2:ln"):
-        with pytest.raises(ValueError, match=r"write NAME=LOW:HIGH or NAME=LOW:HIGH:log"):
+        with pytest.raises(ValueError, match=r"write NAME=LOW:HIGH, NAME=LOW:HIGH:log or NAME=VALUE,VALUE"):
             parse_range("--range lr", text)
