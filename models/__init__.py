@@ -180,6 +180,20 @@ def without_pretrained(name: str, arch: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def wanted_normalization(
+    name: str, channels: int, arch: Mapping[str, Any]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Returns mean and standard deviation, per channel of pixels in [0, 1], that a configuration's pretrained weights
+    want; None where it has none, or they do not say.
+
+    Of grey images, whose filters are the sum over the channels, both are means over the channels.
+    """
+    wanted = libraries.normalization(name) if _is_pretrained(arch) else None
+    if wanted is None or channels == len(wanted[0]):
+        return wanted
+    return tuple((sum(values) / len(values),) * channels for values in wanted)  # type: ignore[return-value]
+
+
 def _is_pretrained(arch: Mapping[str, Any]) -> bool:
     return bool(arch.get("pretrained", "none") != "none")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from hpo.spec.normalization import scaling_for
 from hpo.store.model_file import Description, data_key
 from hpo.system.errors import UserError
 from models import build_model, without_pretrained
@@ -42,7 +43,8 @@ def train_model(
 
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
-    trainer = SingleTrainer(make, dataset.training, setup.train, watch)
+    data = dataset.training.scaled(scaling_for(setup.model, setup.arch, dataset.training.scaling))
+    trainer = SingleTrainer(make, data, setup.train, watch)
     try:
         return fit(trainer, setup.train.epochs, report)
     finally:
@@ -72,13 +74,14 @@ def check_device(name: str, has_gpu: bool) -> None:
 def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: int | None) -> Description:
     """Describes a network that was trained on `dataset` as `setup` says."""
 
+    scaling = scaling_for(setup.model, setup.arch, dataset.training.scaling)
     return Description(
         model=setup.model,
         arch=without_pretrained(setup.model, setup.arch),
         input_shape=dataset.input_shape,
         classes=dataset.classes,
-        mean=dataset.mean,
-        std=dataset.std,
+        mean=scaling.mean,
+        std=scaling.std,
         background=background(dataset),
         dataset=data_key(dataset.name),
         train_size=train_size,

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from hpo.session.final_tasks import FinalTasks, Network
+from hpo.spec.normalization import scaling_for
 from hpo.spec.plan import Plan
 from hpo.store.checkpoint_stores import CheckpointStorage
 from hpo.store.finals_file import check_row, packed, read_finalists
@@ -74,10 +75,11 @@ class FinalTest:
 
         # Where the trials ran; but the driver of a cluster may have no accelerator.
         device = "cuda" if self.device == "cuda" and torch.cuda.is_available() else "cpu"
-        arch = without_pretrained(record.model, split_config(record.config)[1])
+        configured = split_config(record.config)[1]
+        arch = without_pretrained(record.model, configured)
         model = build_model(record.model, self.dataset.input_shape, len(self.dataset.classes), **arch)
         model.load_state_dict(checkpoint.load(weights))
-        split = self.dataset.test.open()
+        split = self.dataset.test.open().scaled(scaling_for(record.model, configured, self.dataset.training.scaling))
         logits = predict(model.to(device), split.to(device), record.precision)
         return (logits.argmax(1) == split.labels).numpy()
 

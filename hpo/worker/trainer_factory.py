@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from hpo.spec.normalization import scaling_for
 from hpo.system.text import describe_error
 from hpo.trials.messages import TrialRequest
 from hpo.worker.settings import SearchSettings, WorkerSettings
 from hpo.worker.worker_group import WorkerGroup
+from trainers.config import split_config
 from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.fit import Trainer
@@ -26,6 +28,7 @@ def make_trainer(
 ) -> SingleTrainer:
     """Makes the trainer of one network; `peers` share its batches, where there are any."""
     make, config = settings.network(params), settings.train_config(params, seed)
+    data = data.scaled(scaling_for(settings.model, split_config(params)[1], data.scaling))
     return peers.lead(make, data, config) if peers else SingleTrainer(make, data, config)
 
 

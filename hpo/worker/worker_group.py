@@ -16,6 +16,7 @@ from hpo.worker.last_words import leave
 from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from trainers.config import TrainConfig
+from trainers.data.images.scaling import Scaling
 from trainers.data.splits import TrainingArrays, TrainingData
 from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
 from trainers.single import SingleTrainer
@@ -38,10 +39,10 @@ class GroupMember:
         if self.data is None:
             self.data = prepare(self.arrays, self.settings)
 
-    def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: RankInfo) -> None:
+    def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: RankInfo, scaling: Scaling) -> None:
         """Trains a network until its leader closes."""
         assert self.data is not None
-        DistributedTrainer(make, self.data, config, seat).serve()
+        DistributedTrainer(make, self.data.scaled(scaling), config, seat).serve()
 
 
 class WorkerGroup:
@@ -60,7 +61,8 @@ class WorkerGroup:
         rendezvous = open_rendezvous(host)
         leader, *others = (RankInfo(host, rendezvous.port, rank, self.size) for rank in range(self.size))
         self.following = [
-            actor.follow.remote(make, config, seat) for actor, seat in zip(self.actors, others, strict=True)
+            actor.follow.remote(make, config, seat, data.scaling)
+            for actor, seat in zip(self.actors, others, strict=True)
         ]
         threading.Thread(target=self._watch, args=(self.following,), daemon=True).start()
         return DistributedTrainer(make, data, config, leader, rendezvous)

@@ -111,7 +111,9 @@ def load_dataset(
     options = options or ReadOptions()
     source = _read(name, data_dir, options)
     train, validation, test = split(source, train_size)
-    scaling = Scaling(*moments((chunk for _, chunk in train.chunks()), mean, std))
+    scaling = Scaling(
+        *moments((chunk for _, chunk in train.chunks()), mean, std), is_given=mean is not None or std is not None
+    )
     splits = {"train": train, "validation": validation, "test": test}
     return Dataset(
         name=source.name,

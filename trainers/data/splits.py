@@ -55,6 +55,11 @@ class Split:
         rows = indices if self.rows is None else self.rows[indices]
         return self.scaling.pixels(self.images[rows])
 
+    def scaled(self, scaling: Scaling) -> Split:
+        """Returns the split with another normalization of its bytes."""
+        assert self.images.dtype == torch.uint8 or scaling == self.scaling, "these images are normalized already"
+        return replace(self, scaling=scaling)
+
     def chosen(self, indices: Tensor) -> Split:
         """Returns the images with these indices; their memory is shared."""
         rows = indices if self.rows is None else self.rows[indices]
@@ -117,7 +122,7 @@ class TrainingData:
 
     def scaled(self, scaling: Scaling) -> TrainingData:
         """Returns the data with another normalization of its bytes."""
-        return TrainingData(replace(self.train, scaling=scaling), replace(self.validation, scaling=scaling))
+        return TrainingData(self.train.scaled(scaling), self.validation.scaled(scaling))
 
     def joined(self) -> TrainingData:
         """Returns training and validation images together for training, and none for validation."""

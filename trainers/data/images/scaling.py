@@ -16,6 +16,8 @@ class Scaling:
 
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    is_given: bool = False
+    """Whether the user has chosen it, instead of the training images."""
 
     @property
     def black(self) -> tuple[float, ...]:
