@@ -68,7 +68,7 @@ class DataSpec:
         """Height and width of --image-size. Raises UserError for what is none."""
         if self.image_size is None:
             return None
-        sides = re.fullmatch(r"(\d+)(?:x(\d+))?", self.image_size.strip().lower())
+        sides = re.fullmatch(r"(\d+)(?:x(\d+))?", str(self.image_size).strip().lower())
         height, width = (int(side or sides[1]) for side in sides.groups()) if sides else (0, 0)
         if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
             raise UserError(

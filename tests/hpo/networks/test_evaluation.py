@@ -57,7 +57,8 @@ def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pyt
         (tmp_path / part).mkdir()
         for n in range(200 * at, 200 * at + 200):
             pixels = (255 * digits.pixels(torch.tensor([n]))[0, 0]).round().to(torch.uint8).numpy()
-            Image.fromarray(pixels).save(tmp_path / part / f"{n}_{digits.labels[n]}.png")
+            # Twice as large: evaluate scales images to the network's size.
+            Image.fromarray(pixels).resize((56, 56)).save(tmp_path / part / f"{n}_{digits.labels[n]}.png")
     out = printed(capsys, "evaluate", trained, "--dataset", tmp_path)
     assert "note: the network was trained on digits" in out and "200 images" in out
     # Named anew, it is still what it was trained on, and the same subset of it.
@@ -69,7 +70,7 @@ def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pyt
         for n in range(20):
             Image.new("L", (16, 16)).save(small / part / f"{n}_{n % 2}.png")
     err = refused(capsys, "evaluate", trained, "--dataset", small)
-    assert "has images of 1x16x16 in 2 classes (0, 1); the network was trained on images of 1x28x28 in 10" in err
+    assert "has images of 1x28x28 in 2 classes (0, 1); the network was trained on images of 1x28x28 in 10" in err
 
 
 def test_a_split_that_there_is_not(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
