@@ -43,6 +43,8 @@ class TrainConfig:
     """L2 penalty for adam and sgd, decoupled decay for adamw (Loshchilov & Hutter, 2019)."""
     momentum: float = 0.9
     """Momentum of sgd; the other optimizers ignore it."""
+    nesterov: bool = False
+    """Whether sgd looks ahead along its momentum (Nesterov, 1983; Sutskever et al., 2013)."""
     beta1: float = 0.9
     """Decay of the mean of the gradients in adam and adamw; sgd ignores it."""
     clip_norm: float = 0.0
@@ -53,6 +55,8 @@ class TrainConfig:
     """Decay of the exponential moving average of the weights; see trainers/optim/average.py. 0: no average."""
     schedule: str = "none"
     """One of `SCHEDULES`; see trainers/optim/schedule.py."""
+    warm_up: float = 0.05
+    """Share of all steps in which the learning rate rises, for the schedules wsd and linear."""
     step_epochs: int = 6
     """Epochs between two drops of the learning rate, for the schedule step."""
     step_factor: float = 0.1

@@ -142,7 +142,9 @@ def _show(plan: TrainingPlan) -> None:
 
 def _in_use(config: dict[str, Any]) -> dict[str, Any]:
     """The hyperparameters that have an effect: momentum needs sgd, beta1 adam, step_* the schedule "step"."""
-    idle = {"beta1"} if config["optimizer"] == "sgd" else {"momentum"}
+    idle = {"beta1"} if config["optimizer"] == "sgd" else {"momentum", "nesterov"}
+    idle |= set() if config["schedule"] in ("wsd", "linear") else {"warm_up"}
+    idle |= set() if config["augment"] != "none" else {"augment_strength"}
     idle |= set() if config["schedule"] == "step" else {"step_epochs", "step_factor"}
     idle |= {key for key in ("label_smoothing", "ema", "clip_norm") if not config[key]}
     return {key: value for key, value in config.items() if key not in idle}

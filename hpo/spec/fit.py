@@ -32,11 +32,15 @@ class Hyperparameters:
     """Weight decay: an L2 penalty with adam and sgd, decoupled from the gradient with adamw."""
     momentum: float | None = None
     """Momentum of the optimizer sgd."""
+    nesterov: bool | None = None
+    """Nesterov's momentum in the optimizer sgd. [default: no]"""
     beta1: float | None = None
     """Decay of the mean of the gradients in the optimizers adam and adamw. It is what momentum is for sgd."""
     schedule: str | None = None
     """Schedule of the learning rate: none, step, cosine, one-cycle, wsd or linear. wsd rises within the first 5 % of
     the steps, stays, and falls to 0 within the last 30 %. linear rises in the same way and then falls to 0."""
+    warm_up: float | None = None
+    """Share of all steps in which the learning rate rises, with the schedules wsd and linear. [default: 0.05]"""
     step_epochs: int | None = None
     """Number of epochs between two steps of --schedule step."""
     step_factor: float | None = None

@@ -30,7 +30,8 @@ def make_optimizer(parameters: Iterable[Tensor], config: TrainConfig) -> Optimiz
     if config.optimizer == "adamw":
         return _uncompiled(AdamW)(parameters, betas=betas, **options, **adams)
     if config.optimizer == "sgd":
-        return _uncompiled(SGD)(parameters, momentum=config.momentum, **options)
+        nesterov = config.nesterov and config.momentum > 0  # without momentum there is nothing to look ahead along
+        return _uncompiled(SGD)(parameters, momentum=config.momentum, nesterov=nesterov, **options)
     raise ValueError(f"optimizer {config.optimizer!r}: choose from {', '.join(OPTIMIZERS)}")
 
 

@@ -10,11 +10,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, O
 from trainers.config import SCHEDULES, TrainConfig
 
 MOMENTUM_SWING = 0.05  # one-cycle moves the momentum this far to either side of its value
-WARM_UP_SHARE = 0.05  # of all steps, for wsd and linear
 # Share of the steps in which the learning rate falls. For wsd: Hägele et al. (2024) find that 10 to 20 % of a long
 # training are enough, and that a short one gains from more.
 WSD_DECAY_SHARE = 0.3
-LINEAR_DECAY_SHARE = 1 - WARM_UP_SHARE
 
 
 def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> LRScheduler | None:
@@ -22,10 +20,10 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: in
 
     step multiplies lr by step_factor every step_epochs epochs. cosine goes from lr to 0 within `epochs` (Loshchilov &
     Hutter, 2017). one-cycle rises to lr and falls to nearly 0 within `epochs`, with the momentum moving the other way
-    (Smith & Topin, 2018). wsd (warm-up, stable, decay) rises to lr within the first 5 % of the steps, stays there, and
-    falls to 0 within the last 30 %, both in a straight line (Hägele et al., 2024: "Scaling Laws and Compute-Optimal
-    Training Beyond Fixed Training Durations"). linear rises in the same way and then falls to 0 in one line. Raises
-    ValueError for another name.
+    (Smith & Topin, 2018). wsd (warm-up, stable, decay) rises to lr within the share `warm_up` of the steps, stays
+    there, and falls to 0 within the last 30 %, both in a straight line (Hägele et al., 2024: "Scaling Laws and
+    Compute-Optimal Training Beyond Fixed Training Durations"). linear rises in the same way and then falls to 0 in one
+    line. Raises ValueError for another name.
     """
     total = config.epochs * steps_per_epoch
     if config.schedule == "none":
@@ -40,13 +38,13 @@ def make_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: in
         # torch needs at least two steps: one up, one down.
         return OneCycleLR(optimizer, config.lr, max(total, 2), base_momentum=low, max_momentum=high)
     if config.schedule == "wsd":
-        return LambdaLR(optimizer, _trapezoid(total, WSD_DECAY_SHARE))
+        return LambdaLR(optimizer, _trapezoid(total, config.warm_up, WSD_DECAY_SHARE))
     if config.schedule == "linear":
-        return LambdaLR(optimizer, _trapezoid(total, LINEAR_DECAY_SHARE))
+        return LambdaLR(optimizer, _trapezoid(total, config.warm_up, 1 - config.warm_up))
     raise ValueError(f"schedule {config.schedule!r}: choose from {', '.join(SCHEDULES)}")
 
 
-def _trapezoid(total: int, decay_share: float) -> Callable[[int], float]:
+def _trapezoid(total: int, rise_share: float, decay_share: float) -> Callable[[int], float]:
     """Returns the factor of the learning rate at each of `total` steps: up to 1, at 1, and down to 0 at the end."""
-    rise, fall = max(1, round(total * WARM_UP_SHARE)), max(1, round(total * decay_share))
+    rise, fall = max(1, round(total * rise_share)), max(1, round(total * decay_share))
     return lambda step: max(0.0, min(1.0, (step + 1) / rise, (total - step) / fall))

@@ -45,5 +45,14 @@ LR_OF_FINE_TUNING = (FloatDistribution(1e-5, 3e-3, log=True), 3e-4)
 # What a trial has as `TrainConfig` has it, unless a user says otherwise, by --set, --range or a table.
 FURTHER: dict[str, Any] = {
     key: getattr(TrainConfig, key)
-    for key in ("momentum", "beta1", "augment_strength", "step_epochs", "step_factor", "clip_norm")
+    for key in (
+        "momentum",
+        "nesterov",
+        "beta1",
+        "warm_up",
+        "augment_strength",
+        "step_epochs",
+        "step_factor",
+        "clip_norm",
+    )
 }

@@ -19,6 +19,7 @@ _NUMBERS: dict[str, tuple[float, float, str]] = {
     "lr": (_POSITIVE, math.inf, "over 0 and finite"),
     "dropout": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "stochastic_depth": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "warm_up": (0.0, 0.9, "from 0 to 0.9"),
     "momentum": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "beta1": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "clip_norm": (0.0, math.inf, "at least 0 and finite; 0 is no clipping"),
@@ -42,7 +43,7 @@ _CHOICES = {
 
 def is_known(key: str) -> bool:
     """Whether this is a hyperparameter of Podium's own; a user's architecture may have others."""
-    return key in _CHOICES or key == "augment" or is_number(key)
+    return key in _CHOICES or key in ("augment", "nesterov") or is_number(key)
 
 
 def is_number(key: str) -> bool:
@@ -52,6 +53,10 @@ def is_number(key: str) -> bool:
 
 def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
     """UserError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
+    if key == "nesterov":
+        if not isinstance(value, bool):
+            raise UserError(f"{flag}: {value!r} is not true or false")
+        return
     if key == "augment":
         _check_augmentation(flag, str(value))
         return

@@ -63,7 +63,7 @@ WRONG = {
     "--rank-by speed": "--rank-by speed: 'speed' is unknown; choose from accuracy, parameters, time",
     "--search-widths --model lenet5": "--search-widths: is for mlp, mlp_small, mlp_wide, cnn, ",
     "--scheduler median": "--scheduler median: unknown; choose from auto, asha, none",
-    "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist, kmnist, emnist",
+    "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist",
     "--device gpu": "--device gpu: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--device GPU:1": "--device GPU:1: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--device cuda:0": "--device cuda:0: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",

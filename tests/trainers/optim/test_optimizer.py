@@ -49,6 +49,18 @@ def test_it_is_torchs_own(name: str) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_nesterov_is_torchs_too(momentum: float) -> None:
+    ours, theirs, plain = network(), network(), network()
+    config = TrainConfig(lr=0.01, momentum=momentum, nesterov=True, optimizer="sgd")
+    found = trained(make_optimizer(ours.parameters(), config), ours, 5)
+    wanted = torch.optim.SGD(theirs.parameters(), lr=0.01, momentum=momentum, nesterov=momentum > 0)
+    for one, other in zip(found, trained(wanted, theirs, 5), strict=True):
+        torch.testing.assert_close(one, other)
+    without = trained(torch.optim.SGD(plain.parameters(), lr=0.01, momentum=momentum), plain, 5)
+    assert torch.equal(found[0], without[0]) == (momentum == 0)
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
 def test_beta1_is_torchs_too(name: str, kind: type[torch.optim.Adam]) -> None:
     ours, theirs = network(), network()

@@ -57,6 +57,16 @@ def test_linear_rises_and_falls_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["wsd", "linear"])
+@pytest.mark.parametrize("warm_up", [0.0, 0.2])
+def test_the_warm_up_is_a_share_of_all_steps(schedule: str, warm_up: float) -> None:
+    seen = rates(schedule, epochs=10, steps=10, warm_up=warm_up)
+    first_at_its_highest = seen.index(max(seen))
+    assert first_at_its_highest == max(0, round(100 * warm_up) - 1) and max(seen) == pytest.approx(
+        seen[first_at_its_highest]
+    )
+
+
+@pytest.mark.parametrize("schedule", ["wsd", "linear"])
 def test_they_end_at_zero_and_stay_there_and_short_trainings_train(schedule: str) -> None:
     assert rates(schedule, 1, 1) == [1.0] and min(rates(schedule, 1, 2)) > 0 and max(rates(schedule, 1, 5)) == 1
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
