@@ -47,7 +47,7 @@ class SearchSpec:
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
     """Fixes a hyperparameter: --set lr=0.01"""
     ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
-    """Sets the range of a hyperparameter: --range lr=1e-4:1e-2:log"""
+    """Sets the range of a hyperparameter, or its choices: --range lr=1e-4:1e-2:log --range activation=relu,gelu"""
     prior: Annotated[tuple[str, ...], MANY] = ()
     """Guesses a good value of a hyperparameter: --prior lr=2e-3. The second trial has it, and the search stays near
     it at first. A second number says how far off the guess may be, as a share of the range: lr=2e-3:0.3

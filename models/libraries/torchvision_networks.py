@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torchvision.models import MNASNet, VisionTransformer, get_model_builder, get_model_weights
 from torchvision.models.vision_transformer import interpolate_embeddings
 from torchvision.ops import StochasticDepth
@@ -27,6 +29,16 @@ _PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": True}
 _OLD_DENSE_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
 
 
+class _CountsOnCpu(TorchFunctionMode):
+    """Makes torch.arange count on the CPU: RegNet reads its widths from a tensor, which the meta device has not."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.arange:
+            kwargs.setdefault("device", "cpu")
+        return func(*args, **kwargs)
+
+
 class _AnyMNASNet(MNASNet):  # type: ignore[misc]
     """MNASNet that takes a state_dict without the version numbers that torch's own have: copies of it have none."""
 
@@ -37,12 +49,12 @@ def make(
     name: str, channels: int, size: Size, num_classes: int, rates: Mapping[str, float], weights: Path | None
 ) -> nn.Module:
     """Makes the classifier for images (N, channels, *size), see `Library`."""
-    options: dict[str, Any] = dict(_PLAIN) if name in _WITH_AUXILIARY_HEADS else {}
+    options: dict[str, Any] = {}
     if name.startswith("vit_"):
         if size[0] != size[1]:
             raise ModelError("takes square images")
         options["image_size"] = size[0]
-    network: nn.Module = get_model_builder(name)(weights=None, num_classes=num_classes, **options)
+    network = _made(name, num_classes=num_classes, **options)
     if isinstance(network, MNASNet):
         network.__class__ = _AnyMNASNet
     _set_rates(network, rates)
@@ -56,7 +68,7 @@ def make(
 def default_rates(name: str) -> dict[str, float]:
     """Returns torchvision's own rates, see `Library`."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        network = get_model_builder(name)(weights=None, **(_PLAIN if name in _WITH_AUXILIARY_HEADS else {}))
+        network = _made(name)
     kinds = {"dropout": nn.Dropout, "stochastic_depth": StochasticDepth}
     found = {key: _parts(network, kind) for key, kind in kinds.items()}
     return {key: max(part.p for part in parts) for key, parts in found.items() if parts}
@@ -107,6 +119,13 @@ def _set_rates(network: nn.Module, rates: Mapping[str, float]) -> None:
         factor = rates["stochastic_depth"] / max(block.p for block in blocks)
         for block in blocks:
             block.p *= factor
+
+
+def _made(name: str, **options: Any) -> nn.Module:
+    plain = _PLAIN if name in _WITH_AUXILIARY_HEADS else {}
+    with _CountsOnCpu() if name.startswith("regnet_") else nullcontext():
+        network: nn.Module = get_model_builder(name)(weights=None, **plain, **options)
+    return network
 
 
 def _default_weights(name: str) -> Any:

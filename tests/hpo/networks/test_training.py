@@ -34,6 +34,8 @@ def test_a_description_leaves_out_what_only_the_training_needs(digits: Dataset) 
     setup = TrainingSetup(model="vgg16", train=SETUP.train, arch={"pretrained": "head", "dropout": 0.5})
     described = describe("a", setup, digits, 64)
     assert described.arch == {"dropout": 0.5} and described.epochs == 3 and described.train_size == 64
+    setup = TrainingSetup(model="torchvision:resnet18", train=SETUP.train, arch={"pretrained": "head"})
+    assert describe("a", setup, digits, 64).arch == {"stem": "full"}  # which an image of 28 pixels would not get
     assert described.hashes == digits.hashes and described.background == "dark"
 
 

@@ -24,6 +24,11 @@ def test_a_folder_is_made_whole_locked_and_never_overwritten(tmp_path: Path) -> 
     run_folder.reopen(tmp_path / "results", "a").unlock()
 
 
+def test_a_name_that_podium_chooses_has_no_colon() -> None:
+    assert run_folder.stem(["torchvision:resnet18"]).startswith("torchvision-resnet18-2")
+    assert run_folder.stem(["nets/my.py:Net", "cnn"]).startswith("my.py-Net+1-2")
+
+
 def test_a_sigkill_frees_the_lock(tmp_path: Path) -> None:
     run_folder.create(tmp_path, "a", {}).unlock()
     code = (

@@ -15,6 +15,14 @@ def test_code_of_the_users_needs_consent() -> None:
         check_named("a", ["cnn", "my:net"], given=["other:net"])
 
 
+def test_a_librarys_network_needs_none() -> None:
+    assert consent(["torchvision:resnet18"]) == ""
+    check_named("a", ["timm:resnet18"], given=[])
+    check_trusted("x.pt", "torchvision:resnet18", None)
+    with pytest.raises(UserError, match=r"x\.pt: uses the architecture timm:resnet81: timm has no such classifier"):
+        check_trusted("x.pt", "timm:resnet81", None)
+
+
 @pytest.mark.parametrize(
     ("model", "trusted", "message"),
     [

@@ -96,12 +96,11 @@ def test_a_wrong_name_is_answered_with_close_ones(name: str, message: str) -> No
 
 
 def test_without_timm_one_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.libraries.names.find_spec", lambda _: None)
+    monkeypatch.setattr("models.libraries.listing.find_spec", lambda _: None)
+    line = r'^timm:resnet18: needs the package timm: pip install "podium-hpo\[timm\]"$'
     names.cache_clear()
     try:
-        with pytest.raises(
-            ValueError, match=r'^timm:resnet18: needs the package timm: pip install "podium-hpo\[timm\]"$'
-        ):
+        with pytest.raises(ValueError, match=line):
             hyperparameters("timm:resnet18")
     finally:
         names.cache_clear()
@@ -165,4 +164,4 @@ def test_normalization_is_that_of_the_weights() -> None:
     assert normalization("torchvision:resnet18") == normalization("vgg16") == normalization("timm:resnet18") == imagenet
     half = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     assert normalization("torchvision:googlenet") == normalization("timm:vit_tiny_patch16_224") == half
-    assert normalization("cnn") is None and normalization("timm:resnet18d") is None
+    assert normalization("cnn") is None and normalization("timm:coatnet_0_224") is None

@@ -63,7 +63,7 @@ def test_pretrained_filters_are_summed_for_grey_images_and_repeated_for_more_cha
         if channels == 1:
             assert torch.allclose(conv(images), grey, atol=1e-5)
         else:
-            assert torch.equal(conv.weight[:, 3], filters[:, 0] * 3 / 5)
+            assert torch.allclose(conv.weight[:, 3], filters[:, 0] * 3 / 5)
 
 
 def test_pretrained_filters_are_scaled_for_a_small_stem_and_others_drawn_anew() -> None:

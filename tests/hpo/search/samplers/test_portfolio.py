@@ -48,4 +48,5 @@ def test_there_are_none_where_nothing_is_searched_or_the_recipe_is_another_one()
         f"{name}={value}" for name, value in space("cnn").default.items() if name in space("cnn").distributions
     ]
     assert portfolio("cnn", space("cnn", fixed=everything), 20) == ()
-    assert portfolio("vgg16", space("vgg16"), 20) == ()
+    for model in ("vgg16", "torchvision:resnet18"):
+        assert portfolio(model, space(model), 20) == ()

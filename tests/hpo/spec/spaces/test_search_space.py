@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.spec.search import SearchSpec
-from hpo.spec.spaces.search_space import base_space, search_space
+from hpo.spec.spaces.search_space import Space, base_space, configuration, search_space
 from models import MODELS, count_parameters
 
 
@@ -88,7 +88,54 @@ def test_every_setting_of_the_training_can_be_given_a_range_or_choices() -> None
     assert (space.default["ema"], space.default["beta1"], space.default["augment"]) == (0.99, 0.9, "shift")
 
 
+def test_a_list_of_values_is_a_choice() -> None:
+    space = search_space("cnn", SearchSpec(ranges=("activation=relu, gelu", "batch_size=32,96", "lr=1e-3,3e-3")))
+    assert space.distributions["activation"] == CategoricalDistribution(("relu", "gelu"))
+    assert space.distributions["batch_size"] == CategoricalDistribution((32, 96))
+    assert space.distributions["lr"] == CategoricalDistribution((1e-3, 3e-3)) and space.default["lr"] == 3e-3
+
+
+RESNET = "torchvision:resnet18"
+
+
+def resnet(*ranges: str, fixed: tuple[str, ...] = ()) -> Space:
+    return search_space(RESNET, SearchSpec(model=(RESNET,), ranges=ranges, fixed=fixed))
+
+
+def test_a_librarys_network_has_the_common_space_without_what_it_does_not_take() -> None:
+    space = resnet()
+    assert "activation" not in space.distributions and "dropout" not in space.distributions
+    assert (
+        space.distributions["lr"] == FloatDistribution(5e-4, 2e-2, log=True) and "pretrained" not in space.distributions
+    )
+    assert resnet(fixed=("stem=full",)).default["stem"] == "full"
+    efficient = search_space("torchvision:efficientnet_b0", SearchSpec(ranges=("stochastic_depth=0:0.4",)))
+    assert efficient.default["dropout"] == 0.2 and efficient.default["stochastic_depth"] == pytest.approx(0.1875)
+
+
+def test_fine_tuning_has_small_learning_rates() -> None:
+    small = FloatDistribution(1e-5, 3e-3, log=True)
+    for space in (resnet("pretrained=whole,head"), resnet(fixed=("pretrained=head",))):
+        assert space.distributions["lr"] == small and space.default["lr"] == 3e-4
+    assert resnet("pretrained=none,whole").distributions["lr"] == FloatDistribution(5e-4, 2e-2, log=True)
+    said = resnet("pretrained=whole,head", "lr=1e-4:1e-2:log")
+    assert said.distributions["lr"] == FloatDistribution(1e-4, 1e-2, log=True) and said.default["lr"] == 3e-3
+    vgg = search_space("vgg16", SearchSpec(model=("vgg16",), fixed=("pretrained=whole",)))
+    assert vgg.default["lr"] == 1e-4  # as before
+    assert configuration(RESNET, {})["lr"] == 3e-3
+    assert configuration(RESNET, {"pretrained": ("--pretrained whole", "whole")})["lr"] == 3e-4
+    both = {"pretrained": ("--pretrained whole", "whole"), "lr": ("--lr 0.01", 0.01)}
+    assert configuration(RESNET, both)["lr"] == 0.01
+
+
 WRONG = [
+    (
+        "--range",
+        "activation=relu,rellu",
+        "--range activation=relu,rellu: unknown (did you mean relu?); choose from relu",
+    ),
+    ("--range", "lr=1e-3,", "--range lr=1e-3,: '' is not a number"),
+    ("--set", "stem=small", "--set stem=small: unknown; choose from lr"),
     ("--range", "lr=1e-2:1e-4:log", "--range lr=1e-2:1e-4:log: upside down, low 0.01 must be under high 0.0001"),
     ("--range", "lr=0:1e-2:log", "outside a logarithm's domain"),
     ("--range", "lr=-1:1e-2", "lr must be over 0"),
