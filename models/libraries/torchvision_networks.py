@@ -29,12 +29,12 @@ _PLAIN = {"aux_logits": False, "transform_input": False, "init_weights": True}
 _OLD_DENSE_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
 
 
-class _CountsOnCpu(TorchFunctionMode):
-    """Makes torch.arange count on the CPU: RegNet reads its widths from a tensor, which the meta device has not."""
+class _NumbersOnCpu(TorchFunctionMode):
+    """Makes lists of numbers on the CPU: RegNet reads its widths from tensors, which have none on the meta device."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if func is torch.arange:
+        if func in (torch.arange, torch.tensor):
             kwargs.setdefault("device", "cpu")
         return func(*args, **kwargs)
 
@@ -123,7 +123,7 @@ def _set_rates(network: nn.Module, rates: Mapping[str, float]) -> None:
 
 def _made(name: str, **options: Any) -> nn.Module:
     plain = _PLAIN if name in _WITH_AUXILIARY_HEADS else {}
-    with _CountsOnCpu() if name.startswith("regnet_") else nullcontext():
+    with _NumbersOnCpu() if name.startswith("regnet_") else nullcontext():
         network: nn.Module = get_model_builder(name)(weights=None, **plain, **options)
     return network
 

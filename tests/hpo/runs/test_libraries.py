@@ -20,8 +20,8 @@ from tests.helpers.runs import end, start
 def test_a_network_of_torchvision_is_searched_and_the_winner_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = "--trials 2 --epochs 1 --dataset digits --train-size 100 --concurrency 1 --final-seeds 1 --name a"
-    code, out, err = end(start(tmp_path, f"--model torchvision:resnet18 --set stem=full {settings}"))
+    settings = "--trials 2 --epochs 1 --dataset digits --train-size 100 --concurrency 1 --finalists 0 --name a"
+    code, out, err = end(start(tmp_path, f"--model torchvision:resnet18 --set stem=full {settings}"), seconds=300)
     assert (code, err) == (0, ""), out + err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
     assert set(frame["model"]) == {"torchvision:resnet18"} and set(frame["state"]) == {"completed"}
@@ -33,7 +33,7 @@ def test_a_network_of_torchvision_is_searched_and_the_winner_used(
     assert len(printed(capsys, "predict", folder, pictures).splitlines()) >= 2
     assert "the outputs differ by at most" in printed(capsys, "export", folder, "--format", "onnx")
     more = f"--resume a --trials 3 --results-dir {tmp_path}"
-    code, out, err = end(start(tmp_path, more))
+    code, out, err = end(start(tmp_path, more), seconds=300)
     assert (code, err) == (0, ""), out + err
     assert len(pd.read_csv(folder / "trials.csv")) == 3
 
