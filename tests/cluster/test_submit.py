@@ -51,7 +51,7 @@ def check_whole(folder: Path, trials: int) -> pd.DataFrame:
 def test_fifty_trials_while_a_node_is_killed(three_nodes: LocalCluster, tmp_path: Path) -> None:
     line = three_nodes.submit("--", "--model", "lenet5", "--trials", "50", "--dataset", "digits", "--name", "fifty")
     process = three_nodes.start(line, tmp_path)
-    wait_for(lambda: head_trials(three_nodes, "fifty") >= 25, process, 240)
+    wait_for(lambda: head_trials(three_nodes, "fifty") >= 25, process, 400)
     three_nodes.kill_node(2)
     out, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (0, ""), err
