@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-PATIENCE_S = 60.0  # a node starts a worker first, which imports what the function needs
+PATIENCE_S = 180.0  # a node starts a worker first, which imports what the function needs: slow on a busy one
 
 
 def on_every_node(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:

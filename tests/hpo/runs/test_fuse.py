@@ -62,7 +62,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, after: int) -> None:
 
 
 def test_a_killed_worker_costs_its_array_the_epochs_since_its_checkpoint(tmp_path: Path) -> None:
-    line = LINE.replace("--epochs 9", "--epochs 45")
+    line = LINE.replace("--epochs 9", "--epochs 45 --learn-from none --seed 2")  # one array, decided together
     process = start(tmp_path, f"{line} --trials 5")
     wait_for(lambda: finished(tmp_path) >= 3, process)  # three lanes left at the first rung
     wait_for(lambda: list((tmp_path / "a" / "checkpoints").glob("*@000003.pt")), process)

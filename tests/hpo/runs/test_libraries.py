@@ -32,8 +32,7 @@ def test_a_network_of_torchvision_is_searched_and_the_winner_used(
     pictures = folder_of_digits(tmp_path / "pictures", count=2)
     assert len(printed(capsys, "predict", folder, pictures).splitlines()) >= 2
     assert "the outputs differ by at most" in printed(capsys, "export", folder, "--format", "onnx")
-    more = f"--resume a --trials 3 --results-dir {tmp_path}"
-    code, out, err = end(start(tmp_path, more), seconds=300)
+    code, out, err = end(start(tmp_path, "--resume a --trials 3"), seconds=300)
     assert (code, err) == (0, ""), out + err
     assert len(pd.read_csv(folder / "trials.csv")) == 3
 

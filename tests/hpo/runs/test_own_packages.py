@@ -81,4 +81,4 @@ def test_it_is_trained_evaluated_and_exported_there(theirs: Path) -> None:
         done = run(theirs, *hpo, *line)
         assert (done.returncode, done.stderr) == (0, ""), (line, done.stdout, done.stderr)
     train = run(theirs, *hpo, "train", *own, "--dataset", "digits", "--train-size", "200", "--epochs", "1")
-    assert train.returncode == 0 and len(list((theirs / "results").glob("mynet.py:Net-*/best.pt"))) == 1
+    assert train.returncode == 0 and len(list((theirs / "results").glob("mynet.py-Net-*/best.pt"))) == 1
