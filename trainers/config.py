@@ -22,9 +22,16 @@ AUGMENTATIONS = (
     "trivial",
     "rand",
     "erase",
+    "mixup",
+    "cutmix",
 )
+MIXTURES = ("mixup", "cutmix")  # of two images each; they are parts of an augmentation too
 _JOINED = {"none": (), "shift-flip": ("shift", "flip")}  # names of other forms than NAME+NAME
 PRECISIONS = ("float32", "bf16")
+LOSSES = ("cross_entropy", "focal", "bce")
+CLASS_WEIGHTS = SAMPLER_WEIGHTS = ("none", "balanced")
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "top5", "log_loss", "auroc")
+LOWER_IS_BETTER = ("log_loss",)
 # Settings that may differ between the trials of one fused group, beside the seed and the network's dropout.
 PER_TRIAL_SETTINGS = ("lr", "weight_decay", "optimizer", "label_smoothing", "ema", "clip_norm")
 
@@ -49,6 +56,14 @@ class TrainConfig:
     """Decay of the mean of the gradients in adam and adamw; sgd ignores it."""
     clip_norm: float = 0.0
     """Largest norm of the gradient of all weights together; a longer gradient is scaled down to it. 0: no limit."""
+    loss: str = "cross_entropy"
+    """One of `LOSSES`, see trainers/criteria/losses.py, or the name of the user's own."""
+    focal_gamma: float = 2.0
+    """How much less the loss focal counts images that are classified well."""
+    class_weights: str = "none"
+    """Weights of the classes in the loss: none, or balanced, by one over their counts."""
+    sampler_weights: str = "none"
+    """How training images are drawn: none, each once an epoch, or balanced, all classes equally often."""
     label_smoothing: float = 0.0
     """Share of a label that is spread evenly over all classes, in training only (Szegedy et al., 2016)."""
     ema: float = 0.0
@@ -65,6 +80,8 @@ class TrainConfig:
     """One of `AUGMENTATIONS`, or several joined by "+"; see trainers/augment/policies.py."""
     augment_strength: float = 1.0
     """Factor of the amounts by which images are changed; 1: those of the sources."""
+    metric: str = "accuracy"
+    """One of `METRICS`, or the name of the user's own: what epochs are compared by."""
     epochs: int = 10
     """Epochs after which the schedules cosine, one-cycle, wsd and linear have ended."""
     precision: str = "float32"
@@ -100,19 +117,27 @@ class EpochResult:
     epoch: int
     """Number of the epoch, from 1."""
     train_loss: float
-    """Mean cross-entropy per image, in nats; with smoothed labels where `label_smoothing` is on."""
+    """Mean of the training's own loss per image, in nats for cross-entropy; of smoothed labels where they are."""
     train_accuracy: float
     """Fraction in [0, 1]."""
     val_loss: float
     """Mean cross-entropy per image, in nats; NaN without validation images."""
     val_accuracy: float
     """Fraction in [0, 1]; NaN without validation images."""
+    val_score: float | None = None
+    """The metric on the validation images, as a score: higher is better, so that it is minus a loss. None where the
+    metric is the accuracy."""
     train_s: float
     """Seconds of training; the trial's share where trials are fused."""
     eval_s: float
     """Seconds of evaluation; the trial's share where trials are fused."""
     images: int
     """Images trained on."""
+
+    @property
+    def score(self) -> float:
+        """What epochs are compared by: higher is better."""
+        return self.val_accuracy if self.val_score is None else self.val_score
 
     @property
     def finite(self) -> bool:
@@ -127,14 +152,14 @@ class FitResult:
     curve: list[EpochResult] = field(default_factory=list)
     """Every epoch, in order."""
     best: EpochResult | None = None
-    """The epoch with the highest validation accuracy, the first of equal ones; None while no epoch is finite."""
+    """The epoch with the highest score, the first of equal ones; None while no epoch is finite."""
     best_weights: dict[str, Any] = field(default_factory=dict)
     """The state_dict after the best epoch."""
 
     def add(self, result: EpochResult, weights: Callable[[], dict[str, Any]]) -> None:
         """Adds an epoch; calls `weights` only where it is the best so far."""
         self.curve.append(result)
-        if result.finite and (self.best is None or result.val_accuracy > self.best.val_accuracy):
+        if result.finite and (self.best is None or result.score > self.best.score):
             self.best, self.best_weights = result, weights()
 
     @property
@@ -146,7 +171,7 @@ class FitResult:
         """Returns a trial's measured columns: those of the best epoch (None without one), and sums over all epochs."""
         curve, best = self.curve, self.best
         train_s = sum(result.train_s for result in curve)
-        names = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
+        names = ("val_accuracy", "val_score", "val_loss", "train_accuracy", "train_loss")
         return {
             "epochs": len(curve),
             "best_epoch": best.epoch if best else None,

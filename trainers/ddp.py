@@ -21,8 +21,11 @@ from torch.futures import Future
 from torch.nn.parallel import DistributedDataParallel
 
 from trainers.config import EpochResult, TrainConfig
-from trainers.data.splits import TrainingData
-from trainers.loop import evaluate
+from trainers.criteria.losses import Target
+from trainers.criteria.metrics import judged
+from trainers.criteria.own import NONE, OwnFunctions
+from trainers.data.splits import Split, TrainingData
+from trainers.loop import evaluate, predict
 from trainers.single import SingleTrainer
 
 JOIN_TIMEOUT_S = 120.0  # a process that has not joined by then will not join
@@ -69,6 +72,7 @@ class DistributedTrainer(SingleTrainer):
         config: TrainConfig,
         info: RankInfo,
         rendezvous: TCPStore | None = None,
+        own: OwnFunctions = NONE,
     ) -> None:
         self.info, self.share, self.broken = info, 1.0, False
         timeout = timedelta(seconds=JOIN_TIMEOUT_S)
@@ -81,7 +85,7 @@ class DistributedTrainer(SingleTrainer):
             timeout=timeout,
         )
         try:
-            super().__init__(make_model, data, config)
+            super().__init__(make_model, data, config, own=own)
             self.min_images = images_needed(self.model)
             self.replica = DistributedDataParallel(self.model, forward_sync_buffers=False)
         except BaseException:
@@ -183,15 +187,26 @@ class DistributedTrainer(SingleTrainer):
                     dist.all_reduce(values)
                     values /= self.info.world_size
 
-    def _evaluate(self) -> tuple[float, float]:
+    def _evaluate(self) -> tuple[float, float, float | None]:
         whole = self.data.validation
         own = whole.chosen(self._part(torch.arange(len(whole), device=self.config.device)))
         if not len(whole):
             return super()._evaluate()
+        if self.score is not None:
+            logits, labels = self._gathered(own)
+            return judged(logits, labels, self.score)
         loss, accuracy = evaluate(self.model, own, self.config.precision) if len(own) else (0.0, 0.0)
-        return self._mean(loss, accuracy, len(own))
+        return *self._mean(loss, accuracy, len(own)), None
 
-    def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _gathered(self, own: Split) -> tuple[Tensor, Tensor]:
+        """Returns the logits and labels of all processes' images."""
+        logits = predict(self.model, own, self.config.precision) if len(own) else None
+        parts: list[Any] = [None] * self.info.world_size
+        dist.all_gather_object(parts, (logits, own.labels.cpu()))
+        known = [part for part in parts if part[0] is not None]
+        return torch.cat([logits for logits, _ in known]), torch.cat([labels for _, labels in known])
+
+    def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Target]]:
         parts = [self._part(batch) for batch in indices]
         # A process without a part takes its steps all the same, on images that do not count: all-reduce needs it.
         pairs = zip(parts, indices, strict=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainers.criteria.losses import Target, labels_of
 from trainers.data.splits import Split
 
 EVAL_BATCH_SIZE = 2000  # images at once on an accelerator, which larger batches fill better
@@ -19,31 +21,32 @@ CPU_EVAL_BATCH_SIZE = 500
 
 def train_epoch(
     model: nn.Module,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Target]],
     precision: str,
     update: Callable[[], object],
-    label_smoothing: float = 0.0,
+    loss_of: Callable[[Tensor, Any], Tensor] = F.cross_entropy,
     counts: Callable[[], bool] = lambda: True,
 ) -> tuple[float, float]:
-    """Trains on every batch (images, labels) once; returns the epoch's mean loss (nats per image) and accuracy.
+    """Trains on every batch (images, labels) once; returns the epoch's mean loss and accuracy.
 
-    update: takes the optimizer's step and removes the gradients. label_smoothing: as in `TrainConfig`. counts: called
-    after each batch, tells whether the batch is part of these means; they are 0 where no batch is.
+    update: takes the optimizer's step and removes the gradients. loss_of: a `Loss`, or any function of logits and
+    labels that returns a single number. counts: called after each batch, tells whether the batch is part of these
+    means; they are 0 where no batch is.
     """
     model.train()
     # Losses and answers stay on the device until the epoch ends: reading one would make the host wait at each step.
     losses, answers, truth = [], [], []
-    for images, labels in batches:
+    for images, target in batches:
         with autocast(images, precision):
             logits = model(images)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+        loss = loss_of(logits.float(), target)
         loss.backward()  # type: ignore[no-untyped-call]
         update()
         if not counts():
             continue
         losses.append(loss.detach())
         answers.append(logits.detach().argmax(1))
-        truth.append(labels)
+        truth.append(labels_of(target))
     if not losses:
         return 0.0, 0.0
     sizes = torch.tensor([len(labels) for labels in truth], device=losses[0].device)

@@ -10,15 +10,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from trainers.augment.mixing import make_mixing
 from trainers.augment.policies import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.cpu.pooling import fuse_pooling
+from trainers.criteria.losses import Loss, Target, labels_of
+from trainers.criteria.metrics import judged, make_score
+from trainers.criteria.own import NONE, OwnFunctions
+from trainers.data.sampling import ImageOrder
 from trainers.data.splits import TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
-from trainers.loop import autocast, batches_per_epoch, evaluate, sum_dtype, train_epoch, use_ieee_float32
+from trainers.loop import autocast, batches_per_epoch, evaluate, predict, sum_dtype, train_epoch, use_ieee_float32
 from trainers.optim.average import WeightAverage, averaged_values
 from trainers.optim.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule
@@ -31,8 +35,9 @@ class SingleTrainer:
     trainer's own: the same seed on the same number of CPU threads gives the same weights, whatever the process did
     before.
 
-    watch: is called at each batch with the fraction of the epoch that is done. Raises ValueError for an unknown
-    optimizer, schedule or augmentation.
+    own: the user's loss and metric, where the configuration names them. watch: is called at each batch with the
+    fraction of the epoch that is done. Raises ValueError for an unknown optimizer, schedule, augmentation, loss or
+    metric.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class SingleTrainer:
         data: TrainingData,
         config: TrainConfig,
         watch: Callable[[float], object] = lambda _: None,
+        own: OwnFunctions = NONE,
     ) -> None:
         torch.set_num_threads(config.threads)
         self.config, self.watch = config, watch
@@ -51,10 +57,14 @@ class SingleTrainer:
             model = make_model().to(memory_format=torch.channels_last).to(config.device)
         use_ieee_float32()  # after the user's own module has been imported
         self.model = fuse_pooling(model, config.threads) if config.device == "cpu" else model
+        self.loss = Loss(config, self.data.train.labels, own.loss)
+        self.score = make_score(config.metric, own.metric)
+        self.images = ImageOrder(self.data.train.labels, config.sampler_weights)
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(config.device).manual_seed(self.noise_seed)
         give_generator(self.noise, self.model)
         self.augment = make_augmentation(config.augment, data.scaling, self.noise, config.augment_strength)
+        self.mix = make_mixing(config.augment, self.noise, config.augment_strength)
         self.optimizer = make_optimizer(self.model.parameters(), config)
         self.schedule = make_schedule(self.optimizer, config, self.steps_per_epoch)
         self.average = WeightAverage(averaged_values(self.model), config.ema) if config.ema else None
@@ -80,7 +90,7 @@ class SingleTrainer:
             loss, accuracy = self._train(indices)
         trained = time.perf_counter()
         with self._averaged():
-            val_loss, val_accuracy = self._evaluate()
+            val_loss, val_accuracy, val_score = self._evaluate()
         self.epoch += 1
         result = EpochResult(
             epoch=self.epoch,
@@ -88,6 +98,7 @@ class SingleTrainer:
             train_accuracy=accuracy,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
+            val_score=val_score,
             train_s=trained - started,
             eval_s=time.perf_counter() - trained,
             images=sum(len(batch) for batch in indices),
@@ -139,7 +150,7 @@ class SingleTrainer:
 
     def close(self) -> None:
         """Frees the accelerator's memory, so that the next trial of this process finds it free."""
-        del self.model, self.optimizer, self.schedule, self.average, self.augment, self.steps
+        del self.model, self.optimizer, self.schedule, self.average, self.augment, self.mix, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -161,7 +172,7 @@ class SingleTrainer:
     ) -> tuple[float, float]:
         """Trains `model`, this network or what wraps it, on these batches; see `train_epoch`."""
         batches, config = self._batches(indices), self.config
-        return train_epoch(model, batches, config.precision, self._end_step, config.label_smoothing, counts)
+        return train_epoch(model, batches, config.precision, self._end_step, self.loss, counts)
 
     def _end_step(self) -> None:
         self._update()
@@ -180,10 +191,10 @@ class SingleTrainer:
     def _train_on(self, batch: Tensor) -> None:
         """Takes one optimizer step. batch: (N,) indices of training images."""
         self.optimizer.zero_grad(set_to_none=True)
-        images, labels = self._images(batch)
+        images, target = self._images(batch)
         with autocast(images, self.config.precision):
             logits = self.model(images).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss, labels = self.loss(logits, target), labels_of(target)
         loss.backward()  # type: ignore[no-untyped-call]
         self._update()
         self.sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
@@ -214,26 +225,33 @@ class SingleTrainer:
         """Gives the network its averaged weights within the context, if there are any."""
         return self.average.applied() if self.average else nullcontext()
 
-    def _evaluate(self) -> tuple[float, float]:
-        """Returns the loss and accuracy on the validation split."""
-        validation = self.data.validation
-        return evaluate(self.model, validation, self.config.precision) if len(validation) else (math.nan, math.nan)
+    def _evaluate(self) -> tuple[float, float, float | None]:
+        """Returns the cross-entropy, the accuracy and the score on the validation split."""
+        validation, precision = self.data.validation, self.config.precision
+        if self.score is None:
+            plain = evaluate(self.model, validation, precision) if len(validation) else (math.nan, math.nan)
+            return *plain, None
+        if not len(validation):
+            return math.nan, math.nan, math.nan
+        return judged(predict(self.model, validation, precision), validation.labels, self.score)
 
     def _order(self) -> tuple[Tensor, ...]:
         """Draws the epoch's batches: (N,) indices of training images each."""
-        order = torch.randperm(len(self.data.train), generator=self.order).to(self.config.device)
+        order = self.images.draw(self.order).to(self.config.device)
         return torch.split(order, self.config.batch_size)[: self.steps_per_epoch]
 
-    def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Target]]:
         for done, batch in enumerate(indices):
             self.watch(done / len(indices))
             yield self._images(batch)
 
-    def _images(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+    def _images(self, batch: Tensor) -> tuple[Tensor, Target]:
         """Returns the images with these indices, augmented, and their labels."""
         train = self.data.train
-        images = train.at(batch)
-        return self.augment(images) if self.augment else images, train.labels.index_select(0, batch)
+        images, labels = train.at(batch), train.labels.index_select(0, batch)
+        if self.augment:
+            images = self.augment(images)
+        return self.mix(images, labels) if self.mix else (images, labels)
 
 
 def warm_up(data: TrainingData, config: TrainConfig) -> None:

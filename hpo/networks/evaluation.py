@@ -15,11 +15,11 @@ from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
+from trainers.criteria.metrics import classification_report
 from trainers.data.dataset import Dataset, load_dataset
 from trainers.data.names import is_named
 from trainers.data.splits import Split
 from trainers.loop import predict
-from trainers.metrics import classification_report
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -26,7 +26,7 @@ class Evaluation:
     loss: float
     """Mean cross-entropy, in nats per image."""
     report: dict[str, Any]
-    """Accuracy, scores per class and the confusion matrix, as trainers/metrics.py makes them."""
+    """Accuracy, scores per class and the confusion matrix, as trainers/criteria/metrics.py makes them."""
     notes: tuple[str, ...]
     """What a reader must know."""
     wrong: tuple[Tensor, list[str]]

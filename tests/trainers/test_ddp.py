@@ -46,15 +46,16 @@ def test_the_same_seed_gives_the_same_training_as_one_process(optimizer: str, ba
 
 
 @pytest.mark.slow
-def test_smoothing_clipping_and_averages_are_those_of_one_process() -> None:
-    config = TrainConfig(
-        optimizer="sgd", lr=0.05, batch_size=33, schedule="wsd", epochs=3, label_smoothing=0.1, clip_norm=0.2, ema=0.95
-    )
+def test_losses_metrics_clipping_and_averages_are_those_of_one_process() -> None:
+    steps: dict[str, Any] = {"optimizer": "sgd", "lr": 0.05, "batch_size": 33, "schedule": "wsd", "epochs": 3}
+    balanced: dict[str, Any] = {"class_weights": "balanced", "sampler_weights": "balanced", "metric": "macro_f1"}
+    config = TrainConfig(**steps, **balanced, label_smoothing=0.1, clip_norm=0.2, ema=0.95)
     alone = SingleTrainer(make(), digits(), config)
     expected = epochs(alone)
     found, weights = led(make(), config, lambda trainer: (epochs(trainer), trainer.weights()))
     for one, other in zip(expected, found, strict=True):
         assert (other.train_loss, other.val_loss) == pytest.approx((one.train_loss, one.val_loss), abs=1e-4)
+        assert one.val_score is not None and other.val_score == pytest.approx(one.val_score)
     assert max((weights[name] - value).abs().max() for name, value in alone.weights().items()) < 1e-3
 
 

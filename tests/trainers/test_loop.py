@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -56,7 +58,8 @@ def test_an_update_finds_the_gradients_of_its_batch(smoothing: float, split: Spl
         found.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
         model.zero_grad()
 
-    loss, _ = train_epoch(model, batches(split, 4), "float32", update, smoothing)
+    loss_of = partial(F.cross_entropy, label_smoothing=smoothing)
+    loss, _ = train_epoch(model, batches(split, 4), "float32", update, loss_of)
     losses = [F.cross_entropy(model(images), labels, label_smoothing=smoothing) for images, labels in batches(split, 4)]
     assert loss == pytest.approx(sum(one.item() * size for one, size in zip(losses, (4, 4, 3), strict=True)) / 11)
     for one, expected in zip(found, losses, strict=True):

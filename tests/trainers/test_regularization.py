@@ -112,7 +112,7 @@ def test_the_average_is_evaluated_and_kept_and_the_newest_weights_are_trained_on
     assert same(plain.weights(), averaged._newest_weights()) and not same(plain.weights(), averaged.weights())
     alone = SingleTrainer(make, data, CONFIG)
     alone.model.load_state_dict(averaged.weights())
-    assert alone._evaluate() == (other.val_loss, other.val_accuracy)
+    assert alone._evaluate() == (other.val_loss, other.val_accuracy, None)
 
 
 def test_labels_are_not_smoothed_in_the_evaluation(data: TrainingData) -> None:

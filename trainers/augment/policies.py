@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from trainers.augment import automatic, color, geometry
 from trainers.augment.erase import erase
-from trainers.config import AUGMENTATIONS, augmentation_parts
+from trainers.config import AUGMENTATIONS, MIXTURES, augmentation_parts
 from trainers.data.images.scaling import Scaling
 
 Augmentation = Callable[[Tensor], Tensor]
@@ -37,10 +37,13 @@ _OF_PIXELS: dict[str, Callable[[Tensor, Generator, float], Tensor]] = {
 def make_augmentation(name: str, scaling: Scaling, generator: Generator, strength: float = 1.0) -> Augmentation | None:
     """Returns the augmentation called `name`, None for "none"; raises ValueError for another name.
 
+    The mixtures in the name are no part of it: trainers/augment/mixing.py has them.
+
     name: one of `AUGMENTATIONS`, or several joined by "+", applied in this order. scaling: of the images.
     generator: on the images' device. strength: 1 is the amount that the sources give; see each function.
     """
-    steps = [_step(part, scaling, generator, strength) for part in augmentation_parts(name)]
+    parts = [part for part in augmentation_parts(name) if part not in MIXTURES]
+    steps = [_step(part, scaling, generator, strength) for part in parts]
     return _in_turn(steps) if steps else None
 
 

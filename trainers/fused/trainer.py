@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from trainers.augment.mixing import make_mixing
 from trainers.augment.policies import make_augmentation
 from trainers.config import PER_TRIAL_SETTINGS, EpochResult, TrainConfig
+from trainers.criteria.losses import Loss, Target, labels_of
+from trainers.criteria.metrics import Metric, judged, make_score
+from trainers.data.sampling import ImageOrder
 from trainers.data.splits import TrainingData
 from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
@@ -30,6 +33,7 @@ from trainers.loop import CPU_EVAL_BATCH_SIZE, autocast, batches_per_epoch, sum_
 from trainers.optim.average import WeightAverage
 from trainers.optim.optimizer import has_capturable_optimizer
 
+PLAIN = Loss(TrainConfig(), torch.zeros(0, dtype=torch.int64))  # the cross-entropy, which every trial is judged by
 EVAL_BATCH_SIZE = 8000  # images at once on an accelerator, of all trials together
 
 
@@ -38,11 +42,16 @@ class FusedTrainer:
 
     A trial's initial weights and batch order are those that `SingleTrainer` gives its seed. Dropout and augmentation
     draw from the first trial's seed for all, so a trial that has them depends on its neighbours. Raises ValueError
-    where the configurations differ in more than `PER_TRIAL_SETTINGS` and the seed, or the networks cannot be stacked.
+    where the configurations differ in more than `PER_TRIAL_SETTINGS` and the seed, where the loss is the user's own, or
+    the networks cannot be stacked. own_metric: the user's, where the configurations name it.
     """
 
     def __init__(
-        self, make_models: Sequence[Callable[[], nn.Module]], data: TrainingData, configs: Sequence[TrainConfig]
+        self,
+        make_models: Sequence[Callable[[], nn.Module]],
+        data: TrainingData,
+        configs: Sequence[TrainConfig],
+        own_metric: Metric | None = None,
     ) -> None:
         self.config, self.configs = _shared(configs), list(configs)
         device = self.config.device
@@ -52,8 +61,11 @@ class FusedTrainer:
         models = [_made(make, config) for make, config in zip(make_models, configs, strict=True)]
         use_ieee_float32()  # before the forms of a convolution are timed
         self.net = StackedNet(models, lambda shape: torch.rand(shape, generator=self.noise, device=device))
+        self.loss, self.score = Loss(self.config, self.data.train.labels), make_score(self.config.metric, own_metric)
+        self.images = ImageOrder(self.data.train.labels, self.config.sampler_weights)
         self.orders = [torch.Generator().manual_seed(config.seed) for config in configs]
         self.augment = make_augmentation(self.config.augment, data.scaling, self.noise, self.config.augment_strength)
+        self.mix = make_mixing(self.config.augment, self.noise, self.config.augment_strength)
         self.optimizer = StackedOptimizer(list(self.net.parameters.values()), configs, self.steps_per_epoch)
         decays = [config.ema for config in configs]
         self.average = WeightAverage(self._averaged_values(), decays) if any(decays) else None
@@ -76,7 +88,7 @@ class FusedTrainer:
         losses, accuracies, images = self._train()
         trained = time.perf_counter()
         with self._averaged():
-            val_losses, val_accuracies = self._evaluate()
+            val_losses, val_accuracies, val_scores = self._evaluate()
         evaluated = time.perf_counter()
         self.epoch += 1
         return [
@@ -86,6 +98,7 @@ class FusedTrainer:
                 train_accuracy=accuracies[trial],
                 val_loss=val_losses[trial],
                 val_accuracy=val_accuracies[trial],
+                val_score=val_scores[trial],
                 train_s=(trained - started) / trials,
                 eval_s=(evaluated - trained) / trials,
                 images=images,
@@ -136,7 +149,7 @@ class FusedTrainer:
 
     def close(self) -> None:
         """Frees the accelerator's memory, so that the next trials of this process find it free."""
-        del self.net, self.optimizer, self.average, self.augment, self.steps
+        del self.net, self.optimizer, self.average, self.augment, self.mix, self.steps
         if self.config.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -145,13 +158,12 @@ class FusedTrainer:
         device = self.config.device
         self.sums = torch.zeros(2, self.net.trials, dtype=sum_dtype(device), device=device)
         smoothing = [config.label_smoothing for config in self.configs]
-        self.smoothing = torch.tensor(smoothing, device=device).view(-1, 1) if any(smoothing) else None
+        self.smoothing = torch.tensor(smoothing, device=device).view(-1, 1) if any(smoothing) else 0.0
         self.steps = StepRunner(self._train_on, self._changed, self.noise, has_capturable_optimizer(self.config))
 
     def _train(self) -> tuple[list[float], list[float], int]:
         """Returns each trial's mean loss and accuracy over an epoch, and how many images it saw."""
-        images = len(self.data.train)
-        order = torch.stack([torch.randperm(images, generator=order) for order in self.orders])
+        order = torch.stack([self.images.draw(order) for order in self.orders])
         batches = torch.split(order.to(self.config.device), self.config.batch_size, 1)[: self.steps_per_epoch]
         self.sums.zero_()
         self.steps.run(batches, lambda _: self.optimizer.advance())
@@ -162,32 +174,45 @@ class FusedTrainer:
     def _train_on(self, batch: Tensor) -> None:
         """Takes one optimizer step. batch: (K, N) indices of training images."""
         self.optimizer.clear()
-        images, labels = self.data.train.at(batch.t().flatten()), self.data.train.labels[batch]
+        target: Target
+        images, target = self.data.train.at(batch.t().flatten()), self.data.train.labels[batch]
         if self.augment:
             images = self.augment(images)
+        if self.mix:
+            images, target = self.mix(images, target)
         with autocast(images, self.config.precision):
             logits = self.net(images.view(batch.shape[1], -1, *images.shape[2:]), training=True).float()
-        losses = _losses(logits, labels, self.smoothing)
+        losses = self.loss.of_each(logits, target, self.smoothing)
         losses.mean(1).sum().backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.average:
             self.average.update()
-        self._add(losses.detach(), logits, labels)
+        self._add(losses.detach(), logits, labels_of(target))
 
     @torch.no_grad()
-    def _evaluate(self) -> tuple[list[float], list[float]]:
+    def _evaluate(self) -> tuple[list[float], list[float], list[float | None]]:
+        """Returns each trial's cross-entropy, accuracy and score on the validation split."""
         data, trials = self.data.validation, self.net.trials
         if not len(data):
-            return [math.nan] * trials, [math.nan] * trials
-        size = max(1, (CPU_EVAL_BATCH_SIZE if self.config.device == "cpu" else EVAL_BATCH_SIZE) // trials)
+            return [math.nan] * trials, [math.nan] * trials, [math.nan if self.score else None] * trials
+        if self.score is not None:
+            logits = torch.cat([part.cpu() for part, _ in self._answers()], 1)
+            of_trials = [judged(part, data.labels, self.score) for part in logits]
+            return tuple(list(values) for values in zip(*of_trials, strict=True))  # type: ignore[return-value]
         self.sums.zero_()
-        for images, labels in data.batches(size):
+        for logits, labels in self._answers():
+            self._add(PLAIN.of_each(logits, labels), logits, labels)
+        losses, accuracies = (self.sums / len(data)).tolist()
+        return losses, accuracies, [None] * trials
+
+    def _answers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields (logits (K, n, classes), labels (K, n)) of large validation batches, in order."""
+        trials = self.net.trials
+        size = max(1, (CPU_EVAL_BATCH_SIZE if self.config.device == "cpu" else EVAL_BATCH_SIZE) // trials)
+        for images, labels in self.data.validation.batches(size):
             with autocast(images, self.config.precision):
                 logits = self.net(images.repeat(1, trials, 1, 1), training=False).float()
-            same = labels.expand(trials, -1)
-            self._add(_losses(logits, same), logits, same)
-        losses, accuracies = (self.sums / len(data)).tolist()
-        return losses, accuracies
+            yield logits, labels.expand(trials, -1)
 
     def _add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Adds losses and hits to the sums, on the device: nothing waits for it."""
@@ -227,13 +252,3 @@ def _shared(configs: Sequence[TrainConfig]) -> TrainConfig:
 def _made(make: Callable[[], nn.Module], config: TrainConfig) -> nn.Module:
     with seeded(config.seed, config.device):
         return make().to(config.device)
-
-
-def _losses(logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Tensor:
-    """Returns the cross-entropies (K, N) of logits (K, N, classes). smoothing: (K, 1), of the labels."""
-    plain = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-    if smoothing is None:
-        return plain
-    # With a label that is spread evenly over all classes.
-    even = -F.log_softmax(logits, 2).mean(2)
-    return plain + smoothing * (even - plain)

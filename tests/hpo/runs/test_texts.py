@@ -27,7 +27,7 @@ from hpo.views.tables import best_table, finals_table
 from tests.helpers.pages import a_run, trial
 from tests.helpers.records import record
 from tests.helpers.reports import request
-from trainers.metrics import classification_report
+from trainers.criteria.metrics import classification_report
 
 ESCAPE = "\x1b[2J"  # clears a terminal
 MARKED = ["[/data]", "[conv]", "[bold red]x", ":smile:", "end\\"]

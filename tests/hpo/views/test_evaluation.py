@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from hpo.views.evaluation import Evaluation, draw_misclassified, show_evaluation
-from trainers.metrics import classification_report
+from trainers.criteria.metrics import classification_report
 
 
 def evaluation(classes: int) -> Evaluation:

@@ -106,7 +106,7 @@ def test_a_trial_that_diverges_does_not_touch_the_others(doubles: TrainingData) 
 
 def test_nothing_is_computed_for_what_no_trial_has(doubles: TrainingData) -> None:
     trainer = FusedTrainer([NETWORK] * 3, doubles, configs())
-    assert trainer.smoothing is None and trainer.average is None and trainer.optimizer.limits is None
+    assert trainer.smoothing == 0.0 and trainer.average is None and trainer.optimizer.limits is None
 
 
 def test_gradients_are_clipped_as_torchs_are() -> None:
