@@ -1,4 +1,4 @@
-"""Architectures of the user's own: MODULE:NAME of a module, or FILE.py:NAME of a file.
+"""Architectures and functions of the user's own: MODULE:NAME of a module, or FILE.py:NAME of a file.
 
 A user's own package may be called as one of Podium's. `models.mynet` would then be looked for in Podium's package, so
 that such a name is refused. The file is always the user's: it is imported under a private name.
@@ -26,7 +26,7 @@ def is_file(name: str) -> bool:
     return name.rpartition(":")[0].endswith(".py")
 
 
-def check_own(name: str) -> None:
+def check_own(name: str, flag: str = "--model") -> None:
     """ModelError where a MODULE:NAME would be looked for in a package of Podium's."""
     module, _, attribute = name.rpartition(":")
     package = module.partition(".")[0]
@@ -35,27 +35,27 @@ def check_own(name: str) -> None:
     path = module.replace(".", "/")
     file = f"{path}.py" if not Path(path).is_dir() else f"{path}/__init__.py"
     raise ModelError(
-        f"--model {name}: {package} is the name of a package of Podium's too; name your file instead: "
-        f"--model {file}:{attribute}"
+        f"{flag} {name}: {package} is the name of a package of Podium's too; name your file instead: "
+        f"{flag} {file}:{attribute}"
     )
 
 
-def load_own(name: str) -> Any:
+def load_own(name: str, flag: str = "--model") -> Any:
     """What `name` names, MODULE:NAME or FILE.py:NAME.
 
     Raises ModelError for a name of Podium's packages and for a file that is not there, otherwise whatever the import
     raises.
     """
-    check_own(name)
+    check_own(name, flag)
     where, _, attribute = name.rpartition(":")
-    module = _import_file(name, where) if is_file(name) else importlib.import_module(where)
-    _check_imports(name)
+    module = _import_file(name, where, flag) if is_file(name) else importlib.import_module(where)
+    _check_imports(name, flag)
     return getattr(module, attribute)
 
 
-def _import_file(name: str, path: str) -> ModuleType:
+def _import_file(name: str, path: str, flag: str) -> ModuleType:
     """The module of a file, in a private package whose folder is the file's: `from .blocks import Block` works."""
-    file = _find(name, path)
+    file = _find(name, path, flag)
     package = f"podium_own_{hashlib.sha256(str(file.parent).encode()).hexdigest()[:8]}"
     if package not in sys.modules:
         parent = ModuleType(package)
@@ -64,7 +64,7 @@ def _import_file(name: str, path: str) -> ModuleType:
     return importlib.import_module(f"{package}.{file.stem}")
 
 
-def _find(name: str, path: str) -> Path:
+def _find(name: str, path: str, flag: str) -> Path:
     """The file, in the current folder, or, on a worker, in the folder of the driver, which is last on the search path
     (hpo/worker/process.py)."""
     for folder in (Path.cwd(), *map(Path, reversed(sys.path))):
@@ -72,11 +72,11 @@ def _find(name: str, path: str) -> Path:
         if file.is_file() and not _is_podiums(file):
             return file
     if _is_podiums(Path(path).resolve()):
-        raise ModelError(f"--model {name}: the file is Podium's own; its architectures have names, see: hpo models")
-    raise ModelError(f"--model {name}: there is no file {path}")
+        raise ModelError(f"{flag} {name}: the file is Podium's own; its architectures have names, see: hpo models")
+    raise ModelError(f"{flag} {name}: there is no file {path}")
 
 
-def _check_imports(name: str) -> None:
+def _check_imports(name: str, flag: str) -> None:
     """ModelError where code in the current folder imports `models`, say, and has a `models` of its own: it would get
     Podium's instead."""
     here = Path.cwd()
@@ -85,7 +85,7 @@ def _check_imports(name: str) -> None:
         for imported in _imported(file):
             if imported.partition(".")[0] in both:
                 raise ModelError(
-                    f"--model {name}: {file.relative_to(here)} imports {imported}, which is Podium's package here, not "
+                    f"{flag} {name}: {file.relative_to(here)} imports {imported}, which is Podium's package here, not "
                     f"yours; rename yours, or import it relatively (from . import ...)"
                 )
 

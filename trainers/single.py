@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -266,7 +267,7 @@ def warm_up(data: TrainingData, config: TrainConfig) -> None:
             nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, classes)
         ),
         few,
-        config,
+        replace(config, metric="accuracy"),
     )
     trainer.step()
     trainer.close()

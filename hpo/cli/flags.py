@@ -14,8 +14,7 @@ from cyclopts.config import Dict
 
 from hpo.spec.resuming import stored_settings
 from hpo.spec.spaces.domains import is_known, is_number
-from hpo.spec.study import StudySpec
-from hpo.store.trust import check_named
+from hpo.spec.study import StudySpec, check_code
 from hpo.system.errors import UserError, user_message
 
 
@@ -49,7 +48,7 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     merged = _parse(argv, stored, source)
     assert merged is not None
     if output.resume:
-        check_named(output.resume, merged.spec.search.model, given=line.spec.search.model)
+        check_code(output.resume, merged.spec.search, line.spec.search)
     return replace(merged.spec, search=replace(merged.spec.search, space=space))
 
 

@@ -60,7 +60,7 @@ def make_job(line: Sequence[str]) -> Job | None:
         project=Path.cwd(),
         extra=extra,
         variables=variables,
-        own=consent(spec.search.model),
+        own=consent(spec.search.model, spec.search.own_functions),
     )
 
 

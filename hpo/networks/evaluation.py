@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.networks.training import resolve_device
 from hpo.spec.evaluate import EvaluateSpec
 from hpo.spec.settings import DataSpec
+from hpo.spec.spaces.own_functions import is_own, load
 from hpo.store import model_file
 from hpo.store.model_file import Description, data_key, has_weights
 from hpo.system.errors import UserError
+from hpo.trials.metric import label
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
-from trainers.criteria.metrics import classification_report
+from trainers.criteria.metrics import all_metrics, classification_report
 from trainers.data.dataset import Dataset, load_dataset
 from trainers.data.names import is_named
 from trainers.data.splits import Split
@@ -23,6 +26,13 @@ from trainers.loop import predict
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _own_metric(name: str | None, logits: Tensor, labels: Tensor) -> dict[str, float]:
+    if name is None or not is_own(name):
+        return {}
+    check_criteria((), name, logits.shape[1])
+    return {label(name): float(load("--metric", name)(labels.numpy(), logits.softmax(1).numpy()))}
 
 
 _SEEN = "the network was trained on these images, so this accuracy says nothing about new images"
@@ -45,6 +55,7 @@ def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
         split=spec.split,
         loss=F.cross_entropy(logits, split.labels).item(),
         report=classification_report(split.labels, predicted, description.classes),
+        metrics={**all_metrics(logits, split.labels), **_own_metric(spec.metric, logits, split.labels)},
         notes=tuple(_notes(description, dataset, spec.split)),
         wrong=_wrong(split, logits, description),
     )

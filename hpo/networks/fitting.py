@@ -9,11 +9,13 @@ from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
 from hpo.networks.inherited import InheritedSettings, from_model, from_recipe, from_winner
+from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
 from hpo.spec.fit import FitSpec
 from hpo.spec.settings import DataSpec
+from hpo.spec.spaces.own_functions import is_own
 from hpo.spec.spaces.search_space import configuration
 from hpo.store.model_file import arguments, data_key
 from hpo.store.run_folder import check_free
@@ -22,6 +24,7 @@ from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import interrupted_code, interrupting
 from hpo.system.machine import describe_machine
 from hpo.system.text import say
+from hpo.trials.metric import ACCURACY, words
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.epoch_bar import EpochBar
 from hpo.views.formats import accuracy, number, plural, seconds
@@ -62,6 +65,7 @@ def run_fit(spec: FitSpec) -> int:
 
 def _plan(spec: FitSpec) -> TrainingPlan:
     inherited = _inherited(spec)
+    _check_trusted(spec, inherited)
     values = {key: (f"{key}={value}", value) for key, value in inherited.config.items()}
     config = configuration(inherited.model, {**values, **spec.hyperparameters.given()})
     setup = _setup(spec, inherited, config)
@@ -71,6 +75,7 @@ def _plan(spec: FitSpec) -> TrainingPlan:
     dataset = _load(spec, inherited, train_size)
     if inherited.hashes and dataset.hashes != inherited.hashes and spec.data == DataSpec(data_dir=spec.data.data_dir):
         print(f"note: {dataset.name} has changed since the earlier training", file=sys.stderr)
+    check_criteria([setup.train.loss], setup.train.metric, len(dataset.classes))
     parameters = counted(setup.model, dataset, config, setup.train.device)
     if setup.train.batch_size < (needed := least_batch(setup.model, dataset, setup.arch)):
         raise UserError(
@@ -91,6 +96,16 @@ def _inherited(spec: FitSpec) -> InheritedSettings:
     return from_model(spec.model) if spec.recipe is None else from_recipe(spec.recipe, spec.model)
 
 
+def _check_trusted(spec: FitSpec, inherited: InheritedSettings) -> None:
+    """Raises UserError where an earlier run names a loss or a metric of somebody's own that the user does not name."""
+    given = {"loss": spec.hyperparameters.given().get("loss"), "metric": spec.metric}
+    for what, name in (("loss", inherited.config.get("loss")), ("metric", inherited.metric)):
+        if is_own(name) and given[what] is None:
+            raise UserError(
+                f"--from {spec.origin}: uses the {what} {name}, whose code would run; to trust it, add --{what} {name}"
+            )
+
+
 def _setup(spec: FitSpec, inherited: InheritedSettings, config: dict[str, Any]) -> TrainingSetup:
     train, arch = split_config(config)
     fetch_pretrained(inherited.model, arch)
@@ -98,6 +113,7 @@ def _setup(spec: FitSpec, inherited: InheritedSettings, config: dict[str, Any]) 
         **train,
         epochs=spec.epochs or inherited.epochs or DEFAULT_EPOCHS,
         precision=spec.precision or inherited.precision or "float32",
+        metric=spec.metric or inherited.metric or ACCURACY,
         device=resolve_device(spec.device),
         threads=spec.threads,
         seed=spec.seed if spec.seed is not None else inherited.seed or 0,
@@ -147,6 +163,8 @@ def _in_use(config: dict[str, Any]) -> dict[str, Any]:
     idle |= set() if config["augment"] != "none" else {"augment_strength"}
     idle |= set() if config["schedule"] == "step" else {"step_epochs", "step_factor"}
     idle |= {key for key in ("label_smoothing", "ema", "clip_norm") if not config[key]}
+    idle |= set() if config["loss"] == "focal" else {"focal_gamma"}
+    idle |= {key for key in ("class_weights", "sampler_weights") if config[key] == "none"}
     return {key: value for key, value in config.items() if key not in idle}
 
 
@@ -157,7 +175,7 @@ def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[Fit
     the first epoch leaves no folder.
     """
     started, signalled, fitted = time.perf_counter(), 0, FitResult()
-    with EpochBar(plan.setup.train.epochs, quiet) as bar, interrupting():
+    with EpochBar(plan.setup.train.epochs, quiet, plan.setup.train.metric) as bar, interrupting():
 
         def report(so_far: FitResult) -> None:
             nonlocal fitted
@@ -189,6 +207,7 @@ def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float
         parameters=plan.parameters,
         dataset=plan.dataset.name,
         precision=train.precision,
+        metric=train.metric,
         device=train.device,
         wall_time_s=wall_time_s,
         **fitted.measured(),
@@ -198,8 +217,8 @@ def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float
 def _end(spec: FitSpec, folder: TrainingFolder, record: TrialRecord, signalled: int) -> int:
     """Prints the last lines; returns the exit code."""
     if not spec.quiet and record.best_epoch is not None:
-        best = f"{accuracy(record.val_accuracy)} in epoch {record.best_epoch} of {record.epochs}"
-        say(f"Best validation accuracy: {best}, {seconds(record.wall_time_s)}")
+        best = f"{accuracy(record.value)} in epoch {record.best_epoch} of {record.epochs}"
+        say(f"Best validation {words(record.metric)}: {best}, {seconds(record.wall_time_s)}")
         say(f"curves:  {folder.curves_csv}, {folder.curves_png}")
         say(f"weights: {folder.best_pt}")
         say(f"To test it, once: hpo evaluate {arguments(folder.path, record.model)}")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpo.networks.recipes import Recipe, recipes
+from hpo.networks.reproduction.recipes import Recipe, recipes
 from hpo.spec.checks import check_model, choice
 from hpo.store.model_file import Description
 from hpo.store.trust import check_trusted
@@ -28,6 +28,7 @@ class InheritedSettings:
     had fewer; it is trained to its end, and of a training the best epoch is kept in any case."""
     seed: int | None = None
     precision: str | None = None
+    metric: str | None = None
     dataset: str | None = None
     train_size: int | None = None
     mean: Any = None
@@ -66,7 +67,7 @@ def from_recipe(system: str, model: str | None) -> InheritedSettings:
 
 
 def _settings_of(recipe: Recipe) -> InheritedSettings:
-    run = ("epochs", "precision", "device", "threads", "seed")  # these are no hyperparameters
+    run = ("epochs", "precision", "metric", "device", "threads", "seed")  # these are no hyperparameters
     config = {key: value for key, value in asdict(recipe.train).items() if key not in run}
     return InheritedSettings(
         model=recipe.model,
@@ -90,6 +91,7 @@ def from_winner(folder: Path, model: str | None) -> InheritedSettings:
             epochs=description.epochs,
             seed=trial.seed,
             precision=trial.precision,
+            metric=trial.metric,
             dataset=description.dataset,
             train_size=description.train_size,
             mean=description.mean,

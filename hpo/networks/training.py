@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hpo.spec.normalization import scaling_for
+from hpo.spec.spaces.own_functions import own_functions
 from hpo.store.model_file import Description, data_key
 from hpo.system.errors import UserError
 from models import build_model, without_pretrained
@@ -44,7 +45,7 @@ def train_model(
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
     data = dataset.training.scaled(scaling_for(setup.model, setup.arch, dataset.training.scaling))
-    trainer = SingleTrainer(make, data, setup.train, watch)
+    trainer = SingleTrainer(make, data, setup.train, watch, own_functions(setup.train))
     try:
         return fit(trainer, setup.train.epochs, report)
     finally:

@@ -50,7 +50,7 @@ class Recorder:
     def finished(self, record: TrialRecord) -> None:
         """Puts the row on disk. Raises OSError where the disk does not take it."""
         self.journal.append(record.to_dict())
-        logger.info("%s %s: %s after %d epochs", record.trial_id, record.state, record.val_accuracy, record.epochs)
+        logger.info("%s %s: %s after %d epochs", record.trial_id, record.state, record.value, record.epochs)
         self.records.append(record)
         self._keep_only_leaders(record)
         for listener in self.listeners:
@@ -74,6 +74,7 @@ class SharedColumns:
     """Those that were planned, for a trial that fails before it has a network."""
     dataset: str
     precision: str
+    metric: str
     seed: int
     """The study's; a trial's is that plus its number."""
 
@@ -108,6 +109,7 @@ class ReportRecorder:
             model=columns.model,
             parameters=columns.parameters if report.parameters is None else report.parameters,
             dataset=columns.dataset,
+            metric=columns.metric,
             precision=columns.precision,
             seed=columns.seed + request.number,
             config=dict(request.params),

@@ -68,8 +68,8 @@ def _as_known(
     if set(record.config) != set(distributions) or record.state == TrialState.FAILED:
         return create_trial(state=OptunaState.FAIL)
     done = record.state == TrialState.COMPLETED
-    told = [record.val_accuracy] if len(objective) == 1 else values(objective, record.to_dict())
-    curve = {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve if len(objective) == 1}
+    told = values(objective, record)
+    curve = record.scores if len(objective) == 1 else {}
     return create_trial(
         state=OptunaState.COMPLETE if done else rejected(study),
         values=told if done else None,  # type: ignore[arg-type]

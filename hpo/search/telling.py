@@ -134,5 +134,5 @@ class Teller:
 
     def _value(self, report: TrialReport) -> Value:
         if len(self.objective) == 1:
-            return report.val_accuracy
-        return values(self.objective, {**report.shared(), "parameters": report.parameters})
+            return report.score
+        return values(self.objective, report)

@@ -214,6 +214,7 @@ def _make_searcher(
         parameters=model.parameters,
         dataset=plan.dataset.name,
         precision=model.precision,
+        metric=spec.metric,
         seed=spec.seed,
     )
     teller = Teller(study, ReportRecorder(search.recorder, columns), spec.objective, patience)
@@ -231,13 +232,13 @@ def _make_ladder(stops: Sequence[int], done: Sequence[TrialRecord]) -> Ladder:
     """The rungs, with what the trials of earlier sessions reached on them."""
     ladder = Ladder(stops)
     for record in done:
-        ladder.add(record.trial_id, {epoch["epoch"]: epoch["val_accuracy"] for epoch in record.curve})
+        ladder.add(record.trial_id, record.scores)
     return ladder
 
 
 def _value(record: TrialRecord, objective: Sequence[str]) -> Value:
     """What the study is told of a completed trial."""
-    return record.val_accuracy if len(objective) == 1 else values(objective, record.to_dict())
+    return record.score if len(objective) == 1 else values(objective, record)
 
 
 def _fault(error: BaseException) -> SearchFault:

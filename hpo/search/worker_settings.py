@@ -45,6 +45,7 @@ def _shared(plan: Plan, model: str, precision: str, checkpoints: CheckpointStora
         "epochs": plan.spec.search.epochs,
         "seed": plan.spec.search.seed,
         "precision": precision,
+        "metric": plan.spec.search.metric,
         "device": plan.device,
         "threads": plan.spec.resources.cpus_per_trial,
         "workers": plan.spec.resources.workers_per_trial,

@@ -12,26 +12,27 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from hpo.session.final_tasks import FinalTasks, Network
 from hpo.spec.normalization import scaling_for
 from hpo.spec.plan import Plan
+from hpo.spec.spaces.own_functions import own_functions
 from hpo.store.checkpoint_stores import CheckpointStorage
-from hpo.store.finals_file import check_row, packed, read_finalists
+from hpo.store.finals_file import Answers, check_row, read_finalists, tested_row
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.system.text import describe_error
 from hpo.trials.finalists import final_seeds
 from hpo.trials.messages import FinalOutcome
 from hpo.trials.records import TrialRecord
+from hpo.trials.significance import resample
 from hpo.views.formats import plural, seconds
 from models import build_model, without_pretrained
 from trainers import checkpoint
-from trainers.config import split_config
+from trainers.config import TrainConfig, split_config
+from trainers.criteria.metrics import make_score
 from trainers.data.dataset import Dataset
 from trainers.loop import predict
 
@@ -54,7 +55,8 @@ def run_finals(
     RayError where Ray is lost.
     """
     seeds = final_seeds(plan.spec.search.seed, plan.spec.finals.final_seeds)
-    with closing(Finals(folder, chosen, seeds, FinalTest(plan.dataset, plan.device), tell)) as finals:
+    test = FinalTest(plan.dataset, plan.device, plan.spec.search.metric)
+    with closing(Finals(folder, chosen, seeds, test, tell)) as finals:
         for network, outcome in FinalTasks(plan, place).run(finals.untrained, interrupted):
             finals.keep(network, outcome)
             finals.test_if_whole(network.record)
@@ -65,13 +67,14 @@ def run_finals(
 
 @dataclass(frozen=True)
 class FinalTest:
-    """The test images, and the device that networks see them on."""
+    """The test images, the device that networks see them on, and the metric that these are judged by."""
 
     dataset: Dataset
     device: str
+    metric: str
 
-    def right(self, record: TrialRecord, weights: Path) -> np.ndarray:
-        """What a network of the trial's configuration gets right, with these weights: (images,) of bool."""
+    def answers(self, record: TrialRecord, weights: Path) -> Answers:
+        """What a network of the trial's configuration makes of the test images, with these weights."""
 
         # Where the trials ran; but the driver of a cluster may have no accelerator.
         device = "cuda" if self.device == "cuda" and torch.cuda.is_available() else "cpu"
@@ -81,7 +84,11 @@ class FinalTest:
         model.load_state_dict(checkpoint.load(weights))
         split = self.dataset.test.open().scaled(scaling_for(record.model, configured, self.dataset.training.scaling))
         logits = predict(model.to(device), split.to(device), record.precision)
-        return (logits.argmax(1) == split.labels).numpy()
+        right = (logits.argmax(1) == split.labels).numpy()
+        score = make_score(self.metric, own_functions(TrainConfig(metric=self.metric)).metric)
+        if score is None:
+            return Answers(right)
+        return Answers(right, *resample(score, split.labels.numpy(), logits.softmax(1).numpy()))
 
 
 class Finals:
@@ -135,12 +142,12 @@ class Finals:
         if record.trial_id in self._tested or not trained or ended < len(networks):
             return
         try:
-            right = np.stack([self._final_test.right(record, self._weights(network)) for network in trained])
+            answers = [self._final_test.answers(record, self._weights(network)) for network in trained]
         except (RuntimeError, ValueError, OSError) as error:
             logger.exception("%s cannot be tested", record.trial_id)
             self._tell(f"{record.trial_id} cannot be tested: {describe_error(error, 200)}")
             return
-        self._journal.append(_tested_row(record, self._seeds, trained, right))
+        self._journal.append(tested_row(record.trial_id, self._seeds, [network.seed for network in trained], answers))
         self._tested.add(record.trial_id)
         for network in trained:
             self._weights(network).unlink()
@@ -163,17 +170,3 @@ class Finals:
             path.unlink()
             return True
         return False
-
-
-def _tested_row(
-    record: TrialRecord, seeds: Sequence[int], trained: Sequence[Network], right: np.ndarray
-) -> dict[str, Any]:
-    """The entry of finals.jsonl for a finalist's test."""
-    return {
-        "what": "tested",
-        "trial_id": record.trial_id,
-        "asked": list(seeds),
-        "seeds": [network.seed for network in trained],
-        "images": right.shape[1],
-        "right": [packed(row) for row in right],
-    }

@@ -39,4 +39,4 @@ def _check(finished: list[TrialRecord], name: str, search: SearchSpec) -> None:
     done = max(Counter(record.model for record in finished).values(), default=0)
     if search.trials < done:
         raise UserError(f"--trials {search.trials}: {done} are finished already")
-    check_records(name, finished, search.model)
+    check_records(name, finished, search.model, search.losses, search.metric)

@@ -24,6 +24,7 @@ from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.study_db import is_sound, open_storage, open_study, quiet_optuna
+from hpo.trials.metric import label
 from hpo.trials.objectives import directions
 from hpo.trials.records import TrialRecord, make_trial_id
 
@@ -129,7 +130,8 @@ def _lost(plan: Plan, model: ModelPlan, trials: list[FrozenTrial] | None) -> Rec
         seed=search.seed,
         distributions=model.space.distributions,
         trials=trials,
-        accuracy_at=search.objective.index("accuracy"),
+        metric=search.metric,
+        score_at=search.objective.index(label(search.metric)),
         rejects=search.max_parameters is not None,
     )
 

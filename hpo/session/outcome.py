@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hpo.spec.output import OutputSpec
 from hpo.store.study_file import RunState
-from hpo.store.trust import consent
+from hpo.store.trust import Functions, consent
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.timing import Times
 
@@ -66,9 +66,9 @@ class Judge:
         return RunState.COMPLETE, ""
 
 
-def resume_command(name: str, output: OutputSpec, models: Sequence[str]) -> str:
+def resume_command(name: str, output: OutputSpec, models: Sequence[str], functions: Functions = ()) -> str:
     """The command that goes on with the run `name`."""
     command = f"python hpo/run.py --resume {shlex.quote(name)}"
     if output.results_dir != OutputSpec().results_dir:
         command += f" --results-dir {shlex.quote(str(output.results_dir))}"
-    return command + consent(models)
+    return command + consent(models, functions)

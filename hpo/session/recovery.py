@@ -19,9 +19,10 @@ from optuna.trial import TrialState as OptunaState
 
 from hpo.store.optuna_private import contains
 from hpo.store.run_folder import RunFolder
-from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id
+from hpo.trials.metric import ACCURACY, score_of, value_of
+from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id, metric_columns
 
-_LOST = "recovered from study.db, which has only the accuracy; the other measurements are lost"
+_LOST = "recovered from study.db, which has only the metric; the other measurements are lost"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class RecoverySource:
     distributions: Mapping[str, BaseDistribution]
     trials: Sequence[FrozenTrial] | None
     """The trials of its Optuna study; None without a study."""
-    accuracy_at: int = 0
-    """The index of the accuracy among the study's objectives."""
+    metric: str = ACCURACY
+    score_at: int = 0
+    """The index of the metric's score among the study's objectives."""
     rejects: bool = False
     """Whether the study has configurations that were never trials, such as those over --max-parameters."""
 
@@ -49,13 +51,13 @@ def recovered_trials(folder: RunFolder, source: RecoverySource, known: set[str])
     rows = _rows(folder.trials_csv)
     trials = {make_trial_id(source.model, trial.number): trial for trial in source.trials or ()}
     missing = sorted({*trials, *rows} - known)
-    curves = _curves(folder.curves_csv) if missing else {}
+    curves = _curves(folder.curves_csv, source.metric) if missing else {}
     for name in missing:
         trial, row = trials.get(name), rows.get(name)
         record = _from_row(row, source, trial) if row else None
         # A row whose trial is not in the study is used only when the study is empty.
         if record is not None and (trial is not None or not trials):
-            curve = curves.get(name) or _curve_of(trial)
+            curve = curves.get(name) or _curve_of(trial, source.metric)
             yield replace(record, curve=curve if len(curve) == record.epochs else [])
         elif trial is not None and (found := _from_trial(trial, name, source)):
             yield found
@@ -77,6 +79,9 @@ def _from_row(row: Mapping[str, str], source: RecoverySource, trial: FrozenTrial
         values |= {name: float(row[name]) for name in ("wall_time_s", "queue_s", "setup_s", "train_s", "eval_s")}
         measured = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "images_per_s")
         values |= {name: float(row[name]) if row[name] else None for name in measured}
+        values["metric"] = source.metric
+        for column in metric_columns({source.metric}):
+            values["val_score"] = value_of(source.metric, float(row[column]) if row[column] else None)
         values["best_epoch"] = int(float(row["best_epoch"])) if row["best_epoch"] else None
         values["share_s"] = values["train_s"] + values["eval_s"]
         return TrialRecord.from_dict({**values, "config": dict(trial.params) if trial else config})
@@ -86,13 +91,13 @@ def _from_row(row: Mapping[str, str], source: RecoverySource, trial: FrozenTrial
 
 def _from_trial(trial: FrozenTrial, name: str, source: RecoverySource) -> TrialRecord | None:
     """Makes the record of a trial in the study alone; None for an unfinished trial, or one that the run never had."""
-    curve = _curve_of(trial)
+    curve = _curve_of(trial, source.metric)
     if not trial.state.is_finished() or set(trial.params) != set(source.distributions):
         return None
     if trial.state != OptunaState.COMPLETE and not curve and source.rejects:
         return None
-    best = max(curve, key=lambda epoch: epoch["val_accuracy"], default=None)
-    accuracy = best["val_accuracy"] if best else trial.values[source.accuracy_at] if trial.values else None
+    best = max(curve, key=lambda epoch: score_of(epoch) or 0.0, default=None)
+    score = score_of(best) if best else trial.values[source.score_at] if trial.values else None
     states = {OptunaState.COMPLETE: TrialState.COMPLETED, OptunaState.FAIL: TrialState.FAILED}
     return TrialRecord(
         trial_id=name,
@@ -103,7 +108,9 @@ def _from_trial(trial: FrozenTrial, name: str, source: RecoverySource) -> TrialR
         parameters=source.parameters,
         dataset=source.dataset,
         precision=source.precision,
-        val_accuracy=accuracy,
+        metric=source.metric,
+        val_accuracy=score if source.metric == ACCURACY else None,
+        val_score=None if source.metric == ACCURACY else score,
         epochs=len(curve),
         best_epoch=best["epoch"] if best else None,
         wall_time_s=_seconds(trial.datetime_start, trial.datetime_complete),
@@ -112,11 +119,16 @@ def _from_trial(trial: FrozenTrial, name: str, source: RecoverySource) -> TrialR
     )
 
 
-def _curve_of(trial: FrozenTrial | None) -> list[dict[str, Any]]:
+def _curve_of(trial: FrozenTrial | None, metric: str) -> list[dict[str, Any]]:
     known = ("train_loss", "train_accuracy", "val_loss", "train_s", "eval_s", "images")
     values = sorted(trial.intermediate_values.items()) if trial else []
     finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
-    return [{"epoch": epoch, **dict.fromkeys(known), "val_accuracy": value} for epoch, value in finite]
+    of_accuracy = metric == ACCURACY
+    return [
+        {"epoch": epoch, **dict.fromkeys(known), "val_accuracy": value if of_accuracy else None}
+        | ({} if of_accuracy else {"val_score": value})
+        for epoch, value in finite
+    ]
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:
@@ -124,7 +136,7 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
     return {row["trial_id"]: row for row in _read_csv(path) if row.get("trial_id")}
 
 
-def _curves(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _curves(path: Path, metric: str) -> dict[str, list[dict[str, Any]]]:
     """Reads the curves in curves.csv by trial, as far as possible."""
     curves: dict[str, list[dict[str, Any]]] = {}
     for row in _read_csv(path):
@@ -132,6 +144,8 @@ def _curves(path: Path) -> dict[str, list[dict[str, Any]]]:
             trial_id, epoch = row.pop("trial_id"), int(row.pop("epoch"))
             row.pop("model")
             values = {key: float(value) if value else None for key, value in row.items()}
+            for column in metric_columns({metric}):
+                values["val_score"] = value_of(metric, values.pop(column))
         except (KeyError, TypeError, ValueError):
             continue
         curves.setdefault(trial_id, []).append({"epoch": epoch, **values})

@@ -56,7 +56,8 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
         folder = existing or _made(plan)
         if not existing:
             at_end.callback(folder.unlock)
-        command = resume_command(folder.path.name, plan.spec.output, plan.spec.search.model)
+        search = plan.spec.search
+        command = resume_command(folder.path.name, plan.spec.output, search.model, search.own_functions)
         judge = Judge(plan.total_trials, command)
         last_words = LastWords(folder, judge, plan.rank_by)
         # Until an older run is mended nothing of it is written: its files may be all that is left of a trial.
@@ -139,7 +140,7 @@ class Session:
             networks=len(self.plan.models) * finals.finalists * finals.final_seeds,
             budget_s=search.budget_s,
         )
-        return make_progress(work, before, self.plan.spec.output.quiet)
+        return make_progress(work, before, self.plan.spec.output.quiet, search.metric)
 
     def _search(self, before: list[TrialRecord], progress: Progress, interrupted: threading.Event) -> Outcome:
         plan = self.plan

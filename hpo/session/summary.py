@@ -13,6 +13,7 @@ from hpo.store.study_file import RunState
 from hpo.system.terminal import console
 from hpo.system.text import say
 from hpo.trials.finalists import Finalist
+from hpo.trials.metric import words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.trials.rung_report import report_rungs
@@ -38,7 +39,7 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
     if common := shared_line([item.record for item in ranked]):
         say(common)
     if any(item.pareto for item in ranked[:10]):
-        say("* on the Pareto front of accuracy, parameters and time")
+        say(f"* on the Pareto front of {words(plan.spec.search.metric)}, parameters and time")
     if outcome.finalists:
         _show_finals(outcome.finalists)
     if outcome.times and outcome.state is RunState.COMPLETE:

@@ -10,6 +10,8 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import choice
 from hpo.spec.settings import SWITCH, TrainSpec
+from hpo.spec.spaces.own_functions import check_metric, is_own
+from hpo.system.errors import UserError
 from hpo.system.files import check_output
 
 SPLITS = ("test", "validation", "train")
@@ -32,8 +34,15 @@ class EvaluateSpec:
     misclassified: Path | None = None
     """File NAME.png to draw into: the wrongly classified images that the network is most certain of."""
     model: OwnModel = None
+    metric: str | None = None
+    """Metric of your own to compute beside Podium's: MODULE:NAME or FILE.py:NAME. It takes labels (N,) and
+    probabilities (N, classes), NumPy arrays."""
 
     def __post_init__(self) -> None:
+        if self.metric is not None and not is_own(self.metric):
+            raise UserError(f"--metric {self.metric}: give your own, MODULE:NAME; all of Podium's are computed anyway")
+        if self.metric is not None:
+            check_metric(self.metric)
         choice("--split", self.split, SPLITS)
         if self.misclassified:
             check_output("--misclassified", self.misclassified, ".png")

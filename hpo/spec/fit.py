@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, check_name, check_seed, choice
 from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
 from hpo.spec.spaces.assignments import parse_assignments
+from hpo.spec.spaces.own_functions import check_metric
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
 
@@ -45,12 +46,23 @@ class Hyperparameters:
     """Number of epochs between two steps of --schedule step."""
     step_factor: float | None = None
     """Factor that each step of --schedule step multiplies the learning rate by."""
+    loss: str | None = None
+    """Loss: cross_entropy, focal, bce, or your own as MODULE:NAME or FILE.py:NAME, which takes logits and labels and
+    returns a single number. [default: cross_entropy]"""
+    focal_gamma: float | None = None
+    """How much less the loss focal counts images that are classified well. [default: 2]"""
+    class_weights: str | None = None
+    """Weights of the classes in the loss: none, or balanced, by one over their counts. [default: none]"""
+    sampler_weights: str | None = None
+    """How training images are drawn: none, each once an epoch, or balanced, all classes equally often. [default:
+    none]"""
     augment: str | None = None
-    """Augmentation: none, rotate-crop, shift, crop, flip, zoom, color, trivial, rand or erase, or several joined by +,
-    as in crop+flip. rotate-crop turns every image by up to 15 degrees and crops one in ten to its middle. shift moves
-    every image by up to a fourteenth of its side, crop by an eighth. flip mirrors every second image. shift-flip is
-    shift+flip. zoom shows a part of the image. color changes brightness, contrast and saturation. trivial is
-    TrivialAugment, rand is RandAugment. erase covers a rectangle."""
+    """Augmentation: none, rotate-crop, shift, crop, flip, zoom, color, trivial, rand, erase, mixup, cutmix, or several
+    joined by +, as in crop+flip. rotate-crop turns every image by up to 15 degrees and crops one in ten to its middle.
+    shift moves every image by up to a fourteenth of its side, crop by an eighth. flip mirrors every second image.
+    shift-flip is shift+flip. zoom shows a part of the image. color changes brightness, contrast and saturation. trivial
+    is TrivialAugment, rand is RandAugment. erase covers a rectangle. mixup and cutmix mix two images and their
+    labels."""
     augment_strength: float | None = None
     """Factor of the amounts by which --augment changes images. [default: 1]"""
     label_smoothing: float | None = None
@@ -95,6 +107,9 @@ class FitSpec:
     has several networks."""
     origin: Annotated[Path | None, Parameter(name="--from")] = None
     """Folder results/NAME of an earlier run. Its winner gives the configuration, the seed and the data set."""
+    metric: str | None = None
+    """What epochs are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc, or your own as
+    MODULE:NAME or FILE.py:NAME. [default: that of --from, otherwise accuracy]"""
     epochs: int | None = None
     """Number of epochs to train. [default: that of --recipe or --from, otherwise 10]"""
     seed: int | None = None
@@ -121,6 +136,8 @@ class FitSpec:
         check_seed(self.seed)
         choice("--precision", self.precision or "float32", PRECISIONS)
         choice("--device", self.device, DEVICES)
+        if self.metric is not None:
+            check_metric(self.metric)
         check_name("--name", self.name)
         if self.recipe is not None and self.origin is not None:
             raise UserError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")

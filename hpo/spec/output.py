@@ -11,7 +11,6 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, check_name
 from hpo.spec.settings import CHANGEABLE, MANY, OF_ONE_CALL, SWITCH
 from hpo.system.errors import UserError
-from hpo.trials.ranking import RankBy
 
 
 @Parameter(name="*")
@@ -25,15 +24,14 @@ class FinalsSpec:
     final_seeds: int = field(default=3, metadata=CHANGEABLE)
     """Number of networks to train of each finalist, each with a seed of its own."""
     rank_by: Annotated[tuple[str, ...], MANY] = ()
-    """How trials are ranked: accuracy, parameters and time in another order, or weights such as accuracy=1 time=0.2
-    [default: accuracy parameters time]"""
+    """How trials are ranked: the metric, parameters and time in another order, as in parameters accuracy, or weights
+    such as accuracy=1 time=0.2. [default: the metric, parameters, time]"""
     one_standard_error: Annotated[bool, SWITCH] = False
     """Takes as the winner the smallest network whose accuracy is within one standard error of the best."""
 
     def __post_init__(self) -> None:
         at_least("--finalists", self.finalists, 0)
         at_least("--final-seeds", self.final_seeds, 1)
-        RankBy.of(self.rank_by)
 
 
 @Parameter(name="*")

@@ -9,6 +9,7 @@ from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.search_space import Space
 from hpo.spec.study import StudySpec
 from hpo.system.text import printable
+from hpo.trials.metric import ACCURACY
 from hpo.trials.ranking import RankBy
 from trainers.data.dataset import Dataset
 
@@ -87,7 +88,8 @@ class Plan:
         """How its trials are ranked."""
         finals = self.spec.finals
         images = len(self.dataset.training.validation) if finals.one_standard_error else None
-        return RankBy.of(finals.rank_by, images, self.spec.search.objective)
+        search = self.spec.search
+        return RankBy.of(finals.rank_by, images, search.objective, search.metric)
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -117,7 +119,7 @@ class Plan:
     def _search(self) -> str:
         search = self.spec.search
         each = f" ({search.trials} for each of {len(self.models)})" if len(self.models) > 1 else ""
-        objective = f", for {' and '.join(search.objective)}" if len(search.objective) > 1 else ""
+        objective = f", for {' and '.join(search.objective)}" if search.objective != (ACCURACY,) else ""
         budget = f", within {search.time_budget}" if search.time_budget else ""
         parts = f"{self.total_trials}{each}, {search.epochs} epochs, {search.sampler}{objective}"
         return f"{parts}, {self._early_stopping()}{budget}"
@@ -157,6 +159,7 @@ def shared_by_drivers(plan: Plan, model: ModelPlan) -> dict[str, Any]:
         "data": dict(plan.dataset.hashes),
         "precision": model.precision,
         "objective": list(plan.spec.search.objective),
+        **({"metric": plan.spec.search.metric} if plan.spec.search.metric != ACCURACY else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -11,15 +12,19 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_model, check_name, check_seed, choice, seconds
 from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
+from hpo.spec.spaces.assignments import parse_value, split_assignment
+from hpo.spec.spaces.own_functions import check_metric, is_own
 from hpo.system.errors import UserError
 from hpo.trials.asha import rungs
-from hpo.trials.objectives import OBJECTIVES, SEVERAL
+from hpo.trials.metric import ACCURACY, label
+from hpo.trials.objectives import FURTHER, SEVERAL
 from models import MODELS
 from models.own import check_own, is_file
 
 SAMPLERS = ("auto", "tpe", "random", "gp", "cmaes", "nsgaii")
 SCHEDULERS = ("auto", "asha", "none")
 LEARN_NOTHING = "none"  # as --learn-from
+SHORTHANDS = ("loss", "class_weights", "sampler_weights")  # flags for what --set fixes too
 
 
 @Parameter(name="*")
@@ -34,8 +39,13 @@ class SearchSpec:
     """Number of trials of each architecture."""
     epochs: int = 10
     """Epochs of a trial that is not stopped early."""
-    objective: Annotated[tuple[str, ...], MANY] = ("accuracy",)
-    """What the search improves: accuracy, or accuracy together with parameters, time or both. [default: accuracy]"""
+    metric: str = ACCURACY
+    """What epochs, trials and finalists are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc,
+    or your own as MODULE:NAME or FILE.py:NAME. Yours takes labels (N,) and probabilities (N, classes), NumPy arrays,
+    and returns a number, of which more is better."""
+    objective: Annotated[tuple[str, ...], MANY] = ()
+    """What the search improves: the metric, or the metric together with parameters, time or both, as in accuracy time.
+    [default: the metric]"""
     sampler: str = "auto"
     """Who draws configurations: auto is Podium's own sampler, or tpe for several objectives; tpe, random, gp, cmaes and
     nsgaii are Optuna's."""
@@ -46,6 +56,14 @@ class SearchSpec:
     """Seed of the sampler. Trial number n trains with this seed plus n."""
     fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
     """Fixes a hyperparameter: --set lr=0.01"""
+    loss: str | None = None
+    """Loss: cross_entropy, focal, bce, or your own as MODULE:NAME or FILE.py:NAME, which takes logits and labels and
+    returns a single number. [default: cross_entropy]"""
+    class_weights: str | None = None
+    """Weights of the classes in the loss: none, or balanced, by one over their counts. [default: none]"""
+    sampler_weights: str | None = None
+    """How training images are drawn: none, each once an epoch, or balanced, all classes equally often. [default:
+    none]"""
     ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
     """Sets the range of a hyperparameter, or its choices: --range lr=1e-4:1e-2:log --range activation=relu,gelu"""
     prior: Annotated[tuple[str, ...], MANY] = ()
@@ -80,7 +98,9 @@ class SearchSpec:
         object.__setattr__(self, "model", _checked_models(tuple(self.model)))
         choice("--sampler", self.sampler, SAMPLERS)
         choice("--scheduler", self.scheduler, SCHEDULERS)
+        check_metric(self.metric)
         self._check_objective()
+        self._check_losses()
         self._check_sampler_learns()
         self._check_prior()
         check_name("--study", self.study)
@@ -98,17 +118,56 @@ class SearchSpec:
                 seconds(duration, flag)
 
     def _check_objective(self) -> None:
+        metric = label(self.metric)
+        object.__setattr__(self, "objective", tuple(self.objective) or (metric,))
         said = f"--objective {' '.join(self.objective)}"
         for name in self.objective:
-            choice("--objective", name, tuple(OBJECTIVES))
-        if "accuracy" not in self.objective or len(set(self.objective)) < len(self.objective):
-            raise UserError(f"{said}: give accuracy, alone or once with some of {', '.join(list(OBJECTIVES)[1:])}")
+            choice("--objective", name, (metric, *FURTHER))
+        if metric not in self.objective or len(set(self.objective)) < len(self.objective):
+            raise UserError(f"{said}: give {metric}, alone or once with some of {', '.join(FURTHER)}")
         if len(self.objective) > 1 and self.sampler not in SEVERAL:
             raise UserError(
                 f"--sampler {self.sampler}: is for one objective; with {said} choose from {', '.join(SEVERAL)}"
             )
         if len(self.objective) > 1 and self.scheduler == "asha":
-            raise UserError(f"--scheduler asha: stops trials by their accuracy alone; leave it out with {said}")
+            raise UserError(f"--scheduler asha: stops trials by their {metric} alone; leave it out with {said}")
+
+    def _check_losses(self) -> None:
+        for key in SHORTHANDS:
+            if getattr(self, key) is not None and any(split_assignment("--set", text)[0] == key for text in self.fixed):
+                raise UserError(f"--{key.replace('_', '-')} {getattr(self, key)}: --set has it too; choose one of them")
+        in_tables = [table.get("loss") for table in self.space.values() if isinstance(table, Mapping)]
+        if own := [name for value in in_tables for name in _listed(value) if is_own(name)]:
+            raise UserError(f"--config: loss {own[0]}: a loss of your own is named with --loss, --set or --range")
+
+    @property
+    def fixed_values(self) -> tuple[tuple[str, str, Any], ...]:
+        """(the flag as the user wrote it, the hyperparameter, its value) of each that is fixed."""
+        short = [(f"--{key.replace('_', '-')} {value}", key, value) for key, value in self._shorthands.items()]
+        named = [(f"--set {text}", *split_assignment("--set", text)) for text in self.fixed]
+        return (*short, *((flag, key, parse_value(value)) for flag, key, value in named))
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The losses that are fixed or searched by a flag."""
+        ranges = [split_assignment("--range", text) for text in self.ranges]
+        searched = [name.strip() for key, text in ranges if key == "loss" for name in text.split(",")]
+        return (*(str(value) for _, key, value in self.fixed_values if key == "loss"), *searched)
+
+    @property
+    def own_functions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The flags, with their values, that name functions of the user's own: code, which runs only if named."""
+        flags = {
+            "--metric": (self.metric,) if is_own(self.metric) else (),
+            "--loss": (self.loss,) if self.loss and is_own(self.loss) else (),
+            "--set": self.fixed if any(_has_own_loss("--set", text) for text in self.fixed) else (),
+            "--range": self.ranges if any(_has_own_loss("--range", text) for text in self.ranges) else (),
+        }
+        return tuple((flag, values) for flag, values in flags.items() if values)
+
+    @property
+    def _shorthands(self) -> dict[str, str]:
+        return {key: value for key in SHORTHANDS if (value := getattr(self, key)) is not None}
 
     @property
     def earlier_runs(self) -> tuple[str, ...]:
@@ -158,6 +217,16 @@ class SearchSpec:
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which trials are compared; none where no trial is stopped early."""
         return rungs(self.epochs) if self.stops_early else ()
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _has_own_loss(flag: str, text: str) -> bool:
+    """Whether it names a loss of the user's own."""
+    key, value = split_assignment(flag, text)
+    return key == "loss" and is_own(value)
 
 
 def _checked_models(models: tuple[str, ...]) -> tuple[str, ...]:

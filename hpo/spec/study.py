@@ -21,6 +21,8 @@ from hpo.spec.search import SearchSpec
 from hpo.spec.settings import DataSpec, TrainSpec
 from hpo.store.trust import check_named
 from hpo.system.errors import UserError
+from hpo.trials.metric import ACCURACY
+from hpo.trials.ranking import RankBy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,12 @@ class StudySpec:
     finals: FinalsSpec = field(default_factory=FinalsSpec)
     output: OutputSpec = field(default_factory=OutputSpec)
 
+    def __post_init__(self) -> None:
+        metric = self.search.metric
+        RankBy.of(self.finals.rank_by, metric=metric)
+        if self.finals.one_standard_error and metric != ACCURACY:
+            raise UserError(f"--one-standard-error: is for the metric accuracy; leave it out with --metric {metric}")
+
     @classmethod
     def of(cls, **settings: Any) -> StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
@@ -41,11 +49,11 @@ class StudySpec:
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
         UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
-        said = cls._made({key: settings[key] for key in ("resume", "results_dir", "model") if key in settings})
+        said = cls._made({key: settings[key] for key in _TRUSTS if key in settings})
         if not said.output.resume:
             return cls._made(settings)
         spec = cls._made({**stored_settings(said.output.results_dir, said.output.resume), **settings})
-        check_named(said.output.resume, spec.search.model, given=said.search.model)
+        check_code(said.output.resume, spec.search, said.search)
         return spec
 
     @classmethod
@@ -67,6 +75,14 @@ class StudySpec:
             for key, value in plain.items()
             if value is not None and value is not False and value not in ((), {})
         }
+
+
+_TRUSTS = ("resume", "results_dir", "model", "metric", "loss", "set", "range")  # settings that may name code
+
+
+def check_code(name: str, search: SearchSpec, said: SearchSpec) -> None:
+    """Raises UserError unless the user has `said` all code of their own that the run to resume names."""
+    check_named(name, search.model, said.model, search.own_functions, said.own_functions)
 
 
 def _coerced(setting: Setting, value: Any) -> Any:

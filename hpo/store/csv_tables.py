@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.system.files import write_atomically
 from hpo.trials.messages import TrialReport, TrialRequest
+from hpo.trials.metric import ACCURACY, label, score_of, value_of
 from hpo.trials.ranking import DEFAULT, RankBy, Ranked, rank
-from hpo.trials.records import USUAL_CONFIG, TrialRecord, columns, to_row
+from hpo.trials.records import USUAL_CONFIG, TrialRecord, columns, metric_columns, to_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hpo.trials.finalists import Finalist
+    from hpo.trials.significance import Measured
 
 
 def trials_frame(ranked: Sequence[Ranked]) -> pd.DataFrame:
@@ -25,7 +27,7 @@ def trials_frame(ranked: Sequence[Ranked]) -> pd.DataFrame:
 
     keys = {key for item in ranked for key in item.record.config}
     rows = [to_row(item.record, item.rank, item.pareto) for item in ranked]
-    return pd.DataFrame(rows, columns=columns(keys))
+    return pd.DataFrame(rows, columns=columns(keys, {item.record.metric for item in ranked}))
 
 
 def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -33,13 +35,15 @@ def curves_frame(records: Sequence[TrialRecord]) -> pd.DataFrame:
     import pandas as pd
 
     order = ["trial_id", "model", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy"]
-    order += ["train_s", "eval_s", "images"]
-    rows = [{"trial_id": r.trial_id, "model": r.model, **epoch} for r in records for epoch in r.curve]
+    order += [*metric_columns({record.metric for record in records}), "train_s", "eval_s", "images"]
+    pairs = [(record, epoch) for record in records for epoch in record.curve]
+    rows = [{"trial_id": r.trial_id, "model": r.model, **epoch, **_metric(r, epoch)} for r, epoch in pairs]
     return pd.DataFrame(rows, columns=order)
 
 
 def leaderboard_frame(ranked: Sequence[Ranked], finalists: Sequence[Finalist] = ()) -> pd.DataFrame:
-    """Makes leaderboard.csv: the finalists by test accuracy, then the best trial of each other architecture.
+    """Makes leaderboard.csv: the finalists by their metric on the test images, then the best trial of each other
+    architecture.
 
     The column `trials` has the number of trials that the architecture's finalists were chosen from.
     """
@@ -54,29 +58,38 @@ def leaderboard_frame(ranked: Sequence[Ranked], finalists: Sequence[Finalist] = 
             rows.append(to_row(item.record, 0, False))
     for number, row in enumerate(rows, start=1):
         row |= {"rank": number, "trials": trials[row["model"]]}
-    keys = {key for item in ranked for key in item.record.config}
+    keys, metrics = {key for item in ranked for key in item.record.config}, {item.record.metric for item in ranked}
     further = [name for name in columns(keys) if name in USUAL_CONFIG or name.startswith("config_")]
     measured = ["parameters", "wall_time_s", "state", "epochs", "best_epoch"]
-    order = ["rank", "model", *_TESTED, "val_accuracy", "optimism", *measured, *further, "test_accuracies"]
+    tested = [f"test_{label(metric)}{part}" for metric in (*sorted(metrics - {ACCURACY}), ACCURACY) for part in _PARTS]
+    validated = [*metric_columns(metrics), "val_accuracy"]
+    order = ["rank", "model", *tested, "tied_with_best", *validated, "optimism", *measured, *further, "test_accuracies"]
     return pd.DataFrame(rows, columns=[*order, "final_seeds", "trials", "dataset", "trial_id"])
 
 
-_TESTED = ("test_accuracy_mean", "test_accuracy_std", "test_accuracy_low", "test_accuracy_high", "tied_with_best")
+_PARTS = ("_mean", "_std", "_low", "_high")
+
+
+def _metric(record: TrialRecord, epoch: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric's column of an epoch, where it is not the accuracy."""
+    return {column: value_of(record.metric, score_of(epoch)) for column in metric_columns({record.metric})}
 
 
 def _tested(finalist: Finalist) -> dict[str, Any]:
     """A finalist's columns. Those with one number per seed are one cell, with spaces between the numbers."""
-    measured, accuracies = finalist.measured, finalist.right.mean(axis=1)
+    accuracies, metric = finalist.right.mean(axis=1), label(finalist.record.metric)
     return {
-        "test_accuracy_mean": measured.mean,
-        "test_accuracy_std": measured.std,
-        "test_accuracy_low": measured.low,
-        "test_accuracy_high": measured.high,
+        **_measured(ACCURACY, finalist.accuracy),
+        **_measured(metric, finalist.measured),
         "tied_with_best": finalist.tied_with_best,
         "optimism": finalist.optimism,
         "test_accuracies": " ".join(f"{accuracy:.6g}" for accuracy in accuracies),
         "final_seeds": " ".join(map(str, finalist.seeds)),
     }
+
+
+def _measured(metric: str, measured: Measured) -> dict[str, Any]:
+    return {f"test_{metric}{part}": getattr(measured, part[1:]) for part in _PARTS}
 
 
 class LiveTrials:

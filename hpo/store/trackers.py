@@ -19,9 +19,9 @@ from hpo.system.errors import UserError
 from hpo.system.text import single_line
 from hpo.system.urls import masked
 from hpo.trials.messages import TrialListener, TrialReport, TrialRequest
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.records import TrialRecord, TrialState, metric_columns
 
-_SCALARS = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
+_SCALARS = ("val_accuracy", "val_score", "val_loss", "train_accuracy", "train_loss")
 
 
 class Tracker(TrialListener, Protocol):
@@ -58,7 +58,7 @@ class TensorBoard:
         for epoch in new:
             self._written[trial_id] = epoch["epoch"]
             for name in _SCALARS:
-                if _is_finite(epoch[name]):
+                if _is_finite(epoch.get(name)):
                     summary = scalar(name, epoch[name])
                     self.writers[trial_id].write_event(
                         Event(wall_time=time.time(), step=epoch["epoch"], summary=summary)
@@ -117,9 +117,10 @@ class MLflow:
 
 def _metrics(record: TrialRecord) -> list[tuple[str, float, int]]:
     """(name, value, epoch) of what MLflow shows of a trial: its curve, and what it came to."""
-    curve = [(name, epoch[name], epoch["epoch"]) for epoch in record.curve for name in _SCALARS]
+    curve = [(name, epoch[name], epoch["epoch"]) for epoch in record.curve for name in _SCALARS if name in epoch]
     last = {
         "best_val_accuracy": record.val_accuracy,
+        **{f"best_{column}": record.value for column in metric_columns({record.metric})},
         "parameters": record.parameters,
         "wall_time_s": record.wall_time_s,
     }

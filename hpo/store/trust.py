@@ -11,27 +11,45 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hpo.system.errors import UserError
+from hpo.trials.metric import ACCURACY
 from hpo.trials.records import TrialRecord
 from models import is_known, is_own
 from models.errors import ModelError
 from models.libraries import check_name
+from trainers.config import LOSSES, TrainConfig
+
+Functions = Sequence[tuple[str, tuple[str, ...]]]
+"""Flags, with their values, that name a loss or a metric of the user's own."""
 
 
-def check_named(name: str, models: Sequence[str], given: Iterable[str]) -> None:
-    """Raises UserError unless the user has `given` each MODULE:NAME among the `models` of a run to resume."""
+def check_named(
+    name: str, models: Sequence[str], given: Iterable[str], functions: Functions = (), given_functions: Functions = ()
+) -> None:
+    """Raises UserError unless the user has `given` each MODULE:NAME among the `models` of a run to resume, and all
+    flags with functions of their own."""
     own = [model for model in models if is_own(model)]
     if set(own) - set(given):
         raise UserError(
             f"--resume {name}: uses the architecture {', '.join(own)}, whose code would run; to trust it, add"
             f"{consent(models)}"
         )
+    if missing := [pair for pair in functions if pair not in given_functions]:
+        words = consent((), missing)
+        raise UserError(f"--resume {name}: uses code of its own, which would run; to trust it, add{words}")
 
 
-def check_records(name: str, records: Iterable[TrialRecord], models: Iterable[str]) -> None:
-    """Raises UserError when a finished trial of the run to resume uses none of its `models`, or has an id that is no
-    file name. Only these models are trusted: the finals build networks of them, and write files with the ids."""
-    known = set(models)
+def check_records(
+    name: str, records: Iterable[TrialRecord], models: Iterable[str], losses: Iterable[str] = (), metric: str = ACCURACY
+) -> None:
+    """Raises UserError when a finished trial of the run to resume uses none of its `models`, a loss of somebody's own
+    that is none of its `losses`, or another metric, or has an id that is no file name. Only these models and losses are
+    trusted: the finals build networks of them, and write files with the ids."""
+    known, trusted = set(models), {*LOSSES, *losses}
     for record in records:
+        if record.metric != metric or record.config.get("loss", TrainConfig.loss) not in trusted:
+            raise UserError(
+                f"--resume {name}: its trials.jsonl belongs to another run (loss or metric of {record.trial_id})"
+            )
         if record.model not in known:
             raise UserError(
                 f"--resume {name}: its trials.jsonl belongs to another run ({record.trial_id} uses {record.model})"
@@ -40,10 +58,11 @@ def check_records(name: str, records: Iterable[TrialRecord], models: Iterable[st
             raise UserError(f"--resume {name}: its trials.jsonl belongs to another run ({record.trial_id} is no trial)")
 
 
-def consent(models: Sequence[str]) -> str:
-    """The flag that a command needs when some of its `models` are the user's own code; "" when none is."""
-    own = any(map(is_own, models))
-    return f" --model {shlex.join(models)}" if own else ""
+def consent(models: Sequence[str], functions: Functions = ()) -> str:
+    """The flags that a command needs when some of its `models` or `functions` are the user's own code; "" when none
+    is."""
+    own = [("--model", tuple(models))] if any(map(is_own, models)) else []
+    return "".join(f" {flag} {shlex.join(values)}" for flag, values in (*own, *functions))
 
 
 def check_trusted(file: str, model: str, trusted: str | None) -> None:

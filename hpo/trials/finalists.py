@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hpo.trials.metric import value_of
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState
-from hpo.trials.significance import Measured, measure, tied_with
+from hpo.trials.significance import Measured, Resampled, Tested, measure, tied_with, values_of
 from trainers.config import PLANNED_SCHEDULES, TrainConfig
 
 FIRST_SEED = 1_000_000  # above the seeds of the trials, unless a study has a million of them
@@ -25,18 +26,36 @@ class Finalist:
     """The seeds of its networks."""
     right: np.ndarray
     """bool (seeds, test images): whether a network classified an image correctly."""
+    scores: Resampled | None = None
+    """The metric on the test images; None where it is the accuracy."""
     tied_with_best: bool = True
     """Whether it is not significantly different from the best one, see hpo/trials/significance.py."""
 
     @property
+    def judged_by(self) -> Tested:
+        """What finalists are compared by."""
+        return self.right if self.scores is None else self.scores
+
+    @property
     def measured(self) -> Measured:
+        """The metric on the test images, with its interval."""
+        return measure(self.judged_by).of_metric(self.record.metric)
+
+    @property
+    def accuracy(self) -> Measured:
         """The test accuracy, with its interval."""
         return measure(self.right)
 
     @property
+    def values(self) -> list[float]:
+        """The metric of each network on the test images."""
+        return [value_of(self.record.metric, score) or 0.0 for score in values_of(self.judged_by).tolist()]
+
+    @property
     def optimism(self) -> float:
-        """Validation accuracy, by which the trial was chosen, minus test accuracy."""
-        return (self.record.val_accuracy or 0.0) - self.measured.mean
+        """The metric on the validation images, by which the trial was chosen, minus that on the test images; of a
+        metric of which less is better the other way round."""
+        return (self.record.score or 0.0) - measure(self.judged_by).mean
 
 
 def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:
@@ -72,9 +91,11 @@ def final_seeds(study_seed: int, count: int) -> tuple[int, ...]:
 
 
 def order(finalists: Sequence[Finalist]) -> list[Finalist]:
-    """Sorts by test accuracy, then parameters, then the trial's wall time; marks those that are tied with the best."""
+    """Sorts by the metric on the test images, then parameters, then the trial's wall time; marks those that are tied
+    with the best."""
     best_first = sorted(
-        finalists, key=lambda f: (-f.measured.mean, f.record.parameters, f.record.wall_time_s, f.record.trial_id)
+        finalists,
+        key=lambda f: (-measure(f.judged_by).mean, f.record.parameters, f.record.wall_time_s, f.record.trial_id),
     )
-    ties = tied_with(0, [finalist.right for finalist in best_first]) if best_first else []
+    ties = tied_with(0, [finalist.judged_by for finalist in best_first]) if best_first else []
     return [replace(finalist, tied_with_best=tied) for finalist, tied in zip(best_first, ties, strict=True)]

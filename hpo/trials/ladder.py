@@ -29,7 +29,7 @@ class Ladder:
         self._waiting: dict[str, int] = {}
 
     def add(self, trial_id: str, curve: Mapping[int, float | None]) -> None:
-        """Adds what a trial reached: validation accuracy by epoch. Values that are not on a rung are passed over."""
+        """Adds what a trial reached: its score by epoch. Values that are not on a rung are passed over."""
         for rung in self.rungs:
             if (value := curve.get(rung)) is not None:
                 self._place(rung, trial_id, value)

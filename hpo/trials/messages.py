@@ -21,7 +21,7 @@ REQUEST = "request"
 REPORTS = "reports"
 """Of a trial's result: a `TrialReport` of each trial of the group."""
 VALUE = "value"
-"""Of a trial's result: the validation accuracy of its newest epoch, which schedulers compare."""
+"""Of a trial's result: the score of its newest epoch, which schedulers compare."""
 EPOCHS = "epochs"
 """Of a trial's result: how many epochs it has trained, by which schedulers know its rung."""
 DONE = "done"
@@ -54,7 +54,7 @@ class GroupRequest:
     gpus: float = 0.0
     """GPUs of each of its workers."""
     known: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
-    """By rung: the validation accuracies that other trials had on it."""
+    """By rung: the scores that other trials had on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ class TrialReport:
     epochs: int = 0
     best_epoch: int | None = None
     val_accuracy: float | None = None
+    val_score: float | None = None
     val_loss: float | None = None
     train_accuracy: float | None = None
     train_loss: float | None = None
@@ -95,8 +96,13 @@ class TrialReport:
 
     @property
     def values(self) -> list[tuple[int, float]]:
-        """(epoch, validation accuracy) of its new epochs, without those whose loss is not finite."""
-        return [(result.epoch, result.val_accuracy) for result in self.curve if math.isfinite(result.val_loss)]
+        """(epoch, score) of its new epochs, without those whose loss is not finite."""
+        return [(result.epoch, result.score) for result in self.curve if math.isfinite(result.val_loss)]
+
+    @property
+    def score(self) -> float | None:
+        """That of its best epoch, as `TrialRecord` has it."""
+        return self.val_accuracy if self.val_score is None else self.val_score
 
     def rows(self) -> list[dict[str, Any]]:
         """Its new epochs as rows of curves.csv: JSON has no NaN, so what is not finite is None."""

@@ -1,24 +1,31 @@
-"""The objectives of a study: the validation accuracy, or several at once."""
+"""The objectives of a study: its metric, or several at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Protocol
 
-# By name: Optuna's direction, and the column of trials.csv with the value.
-OBJECTIVES = {
-    "accuracy": ("maximize", "val_accuracy"),
-    "parameters": ("minimize", "parameters"),
-    "time": ("minimize", "wall_time_s"),
-}
+FURTHER = ("parameters", "time")  # beside the metric; less of them is better
 SEVERAL = ("auto", "tpe", "nsgaii", "random")  # the samplers for more than one objective
 
 
+class Measured(Protocol):
+    """A trial, as far as objectives see it."""
+
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def parameters(self) -> int | None: ...
+    @property
+    def wall_time_s(self) -> float: ...
+
+
 def directions(names: Sequence[str]) -> list[str]:
-    """Optuna's directions, in the order of the names."""
-    return [OBJECTIVES[name][0] for name in names]
+    """Optuna's directions, in the order of the names. The study has the metric's score, of which more is better."""
+    return ["minimize" if name in FURTHER else "maximize" for name in names]
 
 
-def values(names: Sequence[str], row: Mapping[str, Any]) -> list[float | None]:
-    """A finished trial's values, in the order of the names; `row` has the columns of trials.csv."""
-    return [row.get(OBJECTIVES[name][1]) for name in names]
+def values(names: Sequence[str], trial: Measured) -> list[float | None]:
+    """A finished trial's values, in the order of the names."""
+    known = {"parameters": trial.parameters, "time": trial.wall_time_s}
+    return [known.get(name, trial.score) for name in names]

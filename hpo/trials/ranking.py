@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from hpo.system.errors import UserError
+from hpo.trials.metric import ACCURACY, label
 from hpo.trials.records import TrialRecord, TrialState
 
 _GROUPS = {TrialState.COMPLETED: 0, TrialState.STOPPED: 0, TrialState.DIVERGED: 1, TrialState.FAILED: 2}
 
-# The criteria as costs: lower is better.
+# The criteria as costs: lower is better. A user calls the score by the name of its metric.
 _COSTS: dict[str, Callable[[TrialRecord], float]] = {
-    "accuracy": lambda record: 1.0 if record.val_accuracy is None else -record.val_accuracy,
+    "score": lambda record: math.inf if record.score is None else -record.score,
     "parameters": lambda record: record.parameters,
     "time": lambda record: record.wall_time_s,
 }
@@ -40,27 +41,32 @@ class RankBy:
     weights: tuple[tuple[str, float], ...] = ()
     """Weights of the criteria, instead of an order."""
     images: int | None = None
-    """Number of validation images for the one-standard-error rule: trials within one standard error of the best
-    accuracy count as equal to it, and the smallest of them is first. None for no such rule."""
+    """Number of validation images for the one-standard-error rule, where the metric is the accuracy: trials within one
+    standard error of the best accuracy count as equal to it, and the smallest of them is first. None for no such
+    rule."""
     objectives: tuple[str, ...] = ()
     """The objectives of a study with several; its Pareto front comes before all other trials."""
 
     @classmethod
-    def of(cls, words: Sequence[str], images: int | None = None, objective: Sequence[str] = ()) -> RankBy:
+    def of(
+        cls, words: Sequence[str], images: int | None = None, objective: Sequence[str] = (), metric: str = ACCURACY
+    ) -> RankBy:
         """Reads ("parameters", "accuracy") or ("accuracy=1", "time=0.2"). Raises UserError for anything else.
 
         Criteria that are left out follow in their usual order. `objective` has the study's objectives; a single one
         makes no difference.
         """
-        return replace(cls._in_words(words), images=images, objectives=tuple(objective) if len(objective) > 1 else ())
+        several = [_criterion(name, metric) for name in objective] if len(objective) > 1 else []
+        return replace(cls._in_words(words, metric), images=images, objectives=tuple(several))
 
     @classmethod
-    def _in_words(cls, words: Sequence[str]) -> RankBy:
-        names = [word.partition("=")[0] for word in words]
+    def _in_words(cls, words: Sequence[str], metric: str) -> RankBy:
         said = f"--rank-by {' '.join(words)}"
-        for name in names:
-            if name not in CRITERIA:
-                raise UserError(f"{said}: {name!r} is unknown; choose from {', '.join(CRITERIA)}")
+        names = [_criterion(word.partition("=")[0], metric) for word in words]
+        for word, name in zip(words, names, strict=True):
+            if not name:
+                choices = ", ".join((label(metric), *CRITERIA[1:]))
+                raise UserError(f"{said}: {word.partition('=')[0]!r} is unknown; choose from {choices}")
         if len(set(names)) < len(names):
             raise UserError(f"{said}: names a criterion twice")
         with_weight = [word for word in words if "=" in word]
@@ -74,6 +80,11 @@ class RankBy:
 DEFAULT = RankBy()
 
 
+def _criterion(name: str, metric: str) -> str:
+    """The criterion that a user's word stands for; "" of an unknown one."""
+    return {label(metric): "score", **{known: known for known in CRITERIA[1:]}}.get(name, "")
+
+
 def _weight(said: str, word: str) -> float:
     try:
         value = float(word.partition("=")[2])
@@ -85,7 +96,8 @@ def _weight(said: str, word: str) -> float:
 
 
 def rank(records: Sequence[TrialRecord], by: RankBy = DEFAULT) -> list[Ranked]:
-    """Ranks trials: by default by validation accuracy (high first), then parameters, then wall time (low first).
+    """Ranks trials: by default by their score on the validation images (high first), then parameters, then wall time
+    (low first).
 
     Completed and stopped trials come first, then diverged, then failed ones. Equal trials keep the order
     of their ids, so the ranking does not depend on who finished first.
@@ -97,7 +109,7 @@ def rank(records: Sequence[TrialRecord], by: RankBy = DEFAULT) -> list[Ranked]:
 
     def key(record: TrialRecord) -> tuple[float | str, ...]:
         group = _GROUPS[record.state], record.trial_id not in ahead, record.trial_id not in as_good
-        how = _in_order(("parameters", "time", "accuracy")) if record.trial_id in as_good else costs
+        how = _in_order(("parameters", "time", "score")) if record.trial_id in as_good else costs
         return *group, *how(record), record.trial_id
 
     return [Ranked(n, record, record.trial_id in front) for n, record in enumerate(sorted(records, key=key), start=1)]
@@ -172,7 +184,7 @@ def _weighed(records: Sequence[TrialRecord], by: RankBy) -> Callable[[TrialRecor
 
 def _scale(name: str, record: TrialRecord) -> float:
     cost = _COSTS[name](record)
-    return cost if name == "accuracy" else math.log(max(cost, 1e-9))
+    return cost if name == "score" else math.log(max(cost, 1e-9))
 
 
 def _within_one_standard_error(records: Sequence[TrialRecord], images: int) -> set[str]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from hpo.trials.metric import ACCURACY, label, score_of, value_of
+
 
 class TrialState(StrEnum):
     """What has become of a trial. The first three are never in a row of trials.csv."""
@@ -38,11 +40,12 @@ def make_trial_id(model: str, number: int) -> str:
 class TrialRecord:
     """A finished trial. Accuracies are fractions in [0, 1], losses mean nats per image, times seconds.
 
-    val_* and train_* are those of best_epoch, the one of the highest validation accuracy; None where no
-    epoch was finite. wall_time_s is setup, training, evaluation and the rest of the trial; queue_s, the
-    waiting before it started, is not part of it. images_per_s counts training time only. before: what of these times
-    an earlier session spent, where the trial was interrupted. Of a lane that was trained with others, wall_time_s is
-    the array's while it was in it; train_s, eval_s and share_s, of the wall time, are its share.
+    val_* and train_* are those of best_epoch, the one of the best metric on the validation images; None where no
+    epoch was finite. metric: by which epochs and trials are compared; val_score, of which more is better, stands for
+    it, and is None where the metric is the accuracy. wall_time_s is setup, training, evaluation and the rest of the
+    trial; queue_s, the waiting before it started, is not part of it. images_per_s counts training time only. before:
+    what of these times an earlier session spent, where the trial was interrupted. Of a lane that was trained with
+    others, wall_time_s is the array's while it was in it; train_s, eval_s and share_s, of the wall time, are its share.
     """
 
     trial_id: str
@@ -53,7 +56,9 @@ class TrialRecord:
     parameters: int
     dataset: str
     precision: str
+    metric: str = ACCURACY
     val_accuracy: float | None = None
+    val_score: float | None = None
     val_loss: float | None = None
     train_accuracy: float | None = None
     train_loss: float | None = None
@@ -77,8 +82,23 @@ class TrialRecord:
 
     @property
     def usable(self) -> bool:
-        """Whether the trial has a validation accuracy to be chosen by."""
-        return self.state in (TrialState.COMPLETED, TrialState.STOPPED) and self.val_accuracy is not None
+        """Whether the trial has a score to be chosen by."""
+        return self.state in (TrialState.COMPLETED, TrialState.STOPPED) and self.score is not None
+
+    @property
+    def score(self) -> float | None:
+        """What trials are compared by: more is better."""
+        return self.val_accuracy if self.metric == ACCURACY else self.val_score
+
+    @property
+    def value(self) -> float | None:
+        """The metric on the validation images."""
+        return value_of(self.metric, self.score)
+
+    @property
+    def scores(self) -> dict[int, float | None]:
+        """The score by epoch; None where the loss was not finite."""
+        return {epoch["epoch"]: score_of(epoch) for epoch in self.curve}
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -102,10 +122,10 @@ class TrialRecord:
         return cls(**{**kept, "state": state})
 
 
-_TEXTS = ("trial_id", "model", "dataset", "precision", "device", "node", "error")
+_TEXTS = ("trial_id", "model", "dataset", "precision", "metric", "device", "node", "error")
 _COUNTS = ("seed", "parameters", "epochs", "workers", "lanes", "retries")
 _TIMES = ("wall_time_s", "queue_s", "setup_s", "train_s", "eval_s", "share_s")
-_MEASURED = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "images_per_s")
+_MEASURED = ("val_accuracy", "val_score", "val_loss", "train_accuracy", "train_loss", "images_per_s")
 # What each field must be; a file is not taken at its word.
 _KINDS: dict[str, Any] = {
     **dict.fromkeys(_TEXTS, str),
@@ -152,13 +172,23 @@ _LAST = (
 )
 
 
-def columns(config_keys: set[str]) -> list[str]:
-    """The columns of trials.csv, in order; hyperparameters beyond the usual four are called config_*."""
+def columns(config_keys: set[str], metrics: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
+    """The columns of trials.csv, in order; hyperparameters beyond the usual four are called config_*.
+
+    metrics: those of the trials. One that is not the accuracy has a column before it, val_METRIC.
+    """
     further = [f"config_{key}" for key in sorted(config_keys - set(USUAL_CONFIG))]
-    return [*_FIRST, *USUAL_CONFIG, *further, *_LAST]
+    rank, model, *measured = _FIRST
+    return [rank, model, *metric_columns(metrics), *measured, *USUAL_CONFIG, *further, *_LAST]
+
+
+def metric_columns(metrics: set[str]) -> list[str]:
+    """The columns of the metrics that are not the accuracy."""
+    return [f"val_{label(metric)}" for metric in sorted(metrics - {ACCURACY})]
 
 
 def to_row(record: TrialRecord, rank: int, pareto: bool) -> dict[str, Any]:
     """One row of trials.csv, by column."""
     config = {key if key in USUAL_CONFIG else f"config_{key}": value for key, value in record.config.items()}
-    return {**asdict(record), **config, "rank": rank, "pareto": pareto, "state": record.state.value}
+    own = dict.fromkeys(metric_columns({record.metric}), record.value)
+    return {**asdict(record), **own, **config, "rank": rank, "pareto": pareto, "state": record.state.value}

@@ -31,15 +31,15 @@ class RungReport:
     epochs: int
     """After so many epochs trials are compared on this rung."""
     came: int
-    """Trials with a validation accuracy on the rung."""
+    """Trials with a score on the rung."""
     went_on: int
     """Those of them that were trained further."""
     next_epochs: int
     """The epochs of the next rung; of the last rung, those of a trial that is not stopped early."""
     compared: int
-    """Trials with a validation accuracy on both."""
+    """Trials with a score on both."""
     rank_correlation: float | None
-    """Spearman's, between the accuracies on both; None for fewer than `MIN_COMPARED` trials."""
+    """Spearman's, between the scores on both; None for fewer than `MIN_COMPARED` trials."""
 
     @property
     def predicts_badly(self) -> bool:
@@ -83,9 +83,8 @@ def _report(model: str, rung: int, after: int, curves: Sequence[dict[int, float]
 
 
 def _curve(record: TrialRecord) -> dict[int, float]:
-    """The validation accuracy by epoch; NaN where the loss was not finite."""
-    values = ((epoch["epoch"], epoch.get("val_accuracy")) for epoch in record.curve)
-    return {epoch: math.nan if value is None else value for epoch, value in values}
+    """The score by epoch; NaN where the loss was not finite."""
+    return {epoch: math.nan if score is None else score for epoch, score in record.scores.items()}
 
 
 def _ranks(values: Sequence[float]) -> np.ndarray:

@@ -15,9 +15,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import create_trial
 
 from hpo.store.study_db import quiet_optuna
+from hpo.trials.metric import ACCURACY, score_of, value_of, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.formats import accuracy, hyperparameter, number, seconds
+from trainers.config import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -31,7 +33,7 @@ _COLOURS = plotly.colors.qualitative.D3
 
 
 def pareto(ranked: Sequence[Ranked]) -> go.Figure:
-    """Plots validation accuracy over parameters, one mark per trial, coloured by its time, with a line along the front.
+    """Plots the metric over parameters, one mark per trial, coloured by its time, with a line along the front.
 
     The first view shows the better half of the trials: weak ones would press the good ones together.
     """
@@ -41,7 +43,7 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
         of_model = [item for item in usable if item.record.model == model]
         figure.add_scatter(
             x=[item.record.parameters for item in of_model],
-            y=[item.record.val_accuracy for item in of_model],
+            y=[item.record.value for item in of_model],
             text=[_hover_text(item) for item in of_model],
             hovertemplate="%{text}<extra></extra>",
             mode="markers",
@@ -54,28 +56,28 @@ def pareto(ranked: Sequence[Ranked]) -> go.Figure:
                 "line": {"width": [1.5 if item.pareto else 0 for item in of_model]},
             },
         )
-    front = sorted((item.record for item in usable if item.pareto), key=lambda r: (r.parameters, r.val_accuracy or 0))
+    front = sorted((item.record for item in usable if item.pareto), key=lambda r: (r.parameters, r.score or 0))
     steps, best = [], -math.inf
-    for record in front:  # the line is the front of accuracy and parameters alone, without time
-        if (record.val_accuracy or 0) > best:
-            best = record.val_accuracy or 0
+    for record in front:  # the line is the front of the metric and parameters alone, without time
+        if record.score is not None and record.score > best:
+            best = record.score
             steps.append(record)
     figure.add_scatter(
         x=[record.parameters for record in steps],
-        y=[record.val_accuracy for record in steps],
+        y=[record.value for record in steps],
         mode="lines",
         line={"shape": "hv", "dash": "dot"},
-        name="Pareto front (accuracy, parameters)",
+        name=f"Pareto front ({_metric(usable)}, parameters)",
         hoverinfo="skip",
     )
     figure.update_layout(coloraxis={"colorbar": {"title": "seconds"}, "colorscale": _SCALE})
     figure.update_xaxes(title="parameters", type="log", dtick="D2", tickformat="~s")
-    figure.update_yaxes(title="validation accuracy", range=_range_of_better_half(usable))
+    figure.update_yaxes(title=f"validation {_metric(usable)}", range=_range_of_better_half(usable))
     return figure
 
 
 def curves(ranked: Sequence[Ranked]) -> go.Figure:
-    """Plots validation accuracy over the epochs, one line per trial. Trials that were not completed are dimmed."""
+    """Plots the metric over the epochs, one line per trial. Trials that were not completed are dimmed."""
     shown = [item for item in ranked if item.record.curve][:MAX_CURVES]
     colours = dict(zip(dict.fromkeys(item.record.model for item in shown), cycle(_COLOURS), strict=False))
     figure = go.Figure()
@@ -85,8 +87,8 @@ def curves(ranked: Sequence[Ranked]) -> go.Figure:
         record = item.record
         stopped = record.state != TrialState.COMPLETED
         figure.add_scatter(
-            x=[epoch["epoch"] for epoch in record.curve],
-            y=[epoch["val_accuracy"] for epoch in record.curve],
+            x=list(record.scores),
+            y=[value_of(record.metric, score) for score in record.scores.values()],
             mode="lines+markers" if len(record.curve) == 1 else "lines",
             opacity=0.25 if stopped else 0.9,
             line={"width": 3 if item.rank == 1 else 1.3, "color": colours[record.model]},
@@ -94,7 +96,7 @@ def curves(ranked: Sequence[Ranked]) -> go.Figure:
             showlegend=False,
         )
     figure.update_xaxes(title="epoch", dtick=1 if max((len(i.record.curve) for i in shown), default=0) <= 20 else None)
-    figure.update_yaxes(title="validation accuracy")
+    figure.update_yaxes(title=f"validation {_metric(shown)}")
     return figure
 
 
@@ -142,17 +144,18 @@ def common_epoch(records: Sequence[TrialRecord], enough: int = MIN_TRIALS) -> in
 
 
 def study_at(records: Sequence[TrialRecord], epoch: int) -> Study:
-    """Makes an Optuna study, in memory, of the trials that reached this epoch, with their accuracy at it."""
+    """Makes an Optuna study, in memory, of the trials that reached this epoch, with their metric at it."""
     taken = [record for record in records if _finite_epochs(record) >= epoch]
     distributions = _distributions(taken)
+    less_is_better = taken[0].metric in LOWER_IS_BETTER
     with quiet_optuna():
-        study = optuna.create_study(direction="maximize")
+        study = optuna.create_study(direction="minimize" if less_is_better else "maximize")
     study.add_trials(
         [
             create_trial(
                 params={key: _label(record.config[key]) for key in distributions},
                 distributions=distributions,
-                value=record.curve[epoch - 1]["val_accuracy"],
+                value=value_of(record.metric, score_of(record.curve[epoch - 1])),
             )
             for record in taken
         ]
@@ -161,7 +164,7 @@ def study_at(records: Sequence[TrialRecord], epoch: int) -> Study:
 
 
 def importances(study: Study) -> go.Figure:
-    """Plots how much of the accuracy's variance each hyperparameter explains (fANOVA: Hutter et al., 2014).
+    """Plots how much of the metric's variance each hyperparameter explains (fANOVA: Hutter et al., 2014).
 
     The trees are less deep than Optuna's defaults, which take half a minute for a thousand trials, with the same
     result.
@@ -176,31 +179,35 @@ def importances(study: Study) -> go.Figure:
     return figure
 
 
-def parallel(study: Study) -> go.Figure:
-    """Plots one line per trial through all its hyperparameters, coloured by its accuracy, which is the first axis."""
-    figure = optuna.visualization.plot_parallel_coordinate(study, target_name="accuracy")
+def parallel(study: Study, metric: str = ACCURACY) -> go.Figure:
+    """Plots one line per trial through all its hyperparameters, coloured by its metric, which is the first axis."""
+    figure = optuna.visualization.plot_parallel_coordinate(study, target_name=metric)
     for line in figure.select_traces({"mode": "lines"}):
         (line.line.color,) = plotly.colors.sample_colorscale(_SCALE, line.y[0])
     return figure.update_traces(marker={"colorscale": _SCALE, "reversescale": False}, selector={"mode": "markers"})
 
 
-def slices(study: Study) -> go.Figure:
-    """Plots accuracy over each hyperparameter."""
-    figure = optuna.visualization.plot_slice(study, target_name="accuracy")
+def slices(study: Study, metric: str = ACCURACY) -> go.Figure:
+    """Plots the metric over each hyperparameter."""
+    figure = optuna.visualization.plot_slice(study, target_name=metric)
     return figure.update_traces(marker={"colorscale": _SCALE, "line": {"width": 0}})
 
 
+def _metric(ranked: Sequence[Ranked]) -> str:
+    return escape(words(ranked[0].record.metric if ranked else ACCURACY))
+
+
 def _range_of_better_half(usable: Sequence[Ranked]) -> list[float]:
-    best_first = sorted((item.record.val_accuracy or 0.0 for item in usable), reverse=True)
-    high, low = best_first[0], best_first[len(best_first) // 2]
+    best_first = sorted((item.record for item in usable), key=lambda record: record.score or 0.0, reverse=True)
+    low, high = sorted(record.value or 0.0 for record in (best_first[0], best_first[len(best_first) // 2]))
     margin = max(0.0005, (high - low) / 20)
     return [low - margin, high + margin]
 
 
 def _finite_epochs(record: TrialRecord) -> int:
-    """Counts the epochs before the first one whose accuracy is missing or not finite."""
-    for index, epoch in enumerate(record.curve):
-        if epoch["val_accuracy"] is None or not math.isfinite(epoch["val_accuracy"]):
+    """Counts the epochs before the first one whose score is missing or not finite."""
+    for index, score in enumerate(record.scores.values()):
+        if score is None or not math.isfinite(score):
             return index
     return len(record.curve)
 
@@ -232,6 +239,7 @@ def _hover_text(item: Ranked) -> str:
     record = item.record
     config = "<br>".join(f"{escape(key)}: {escape(hyperparameter(value))}" for key, value in record.config.items())
     return (
-        f"<b>{escape(record.trial_id)}</b>, rank {item.rank}<br>accuracy {accuracy(record.val_accuracy)}<br>"
+        f"<b>{escape(record.trial_id)}</b>, rank {item.rank}<br>"
+        f"{escape(words(record.metric))} {accuracy(record.value)}<br>"
         f"{number(record.parameters)} parameters, {seconds(record.wall_time_s)}<br>{config}"
     )

@@ -8,15 +8,16 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from hpo.trials.metric import ACCURACY, value_of, words
 from hpo.views.formats import accuracy, loss, seconds
-from trainers.config import FitResult
+from trainers.config import EpochResult, FitResult
 
 
 class EpochBar:
     """Shows the epochs of one training, inside a `with` block."""
 
-    def __init__(self, epochs: int, quiet: bool) -> None:
-        self.epochs, self.quiet, self._done = epochs, quiet, 0
+    def __init__(self, epochs: int, quiet: bool, metric: str = ACCURACY) -> None:
+        self.epochs, self.quiet, self.metric, self._done = epochs, quiet, metric, 0
         self._bar: Progress | None = None
         if not quiet and sys.stdout.isatty():
             words = TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), TextColumn("{task.fields[best]}")
@@ -42,10 +43,11 @@ class EpochBar:
     def reported(self, fitted: FitResult) -> None:
         """Takes the result so far, at the end of each epoch."""
         self._done = len(fitted.curve)
-        last, best = fitted.curve[-1], accuracy(fitted.best.val_accuracy if fitted.best else None)
+        last, best = fitted.curve[-1], self._value(fitted.best)
         line = (
             f"epoch {last.epoch}/{self.epochs}: train {loss(last.train_loss)} {accuracy(last.train_accuracy)}, "
-            f"validation {loss(last.val_loss)} {accuracy(last.val_accuracy)}, {seconds(last.train_s + last.eval_s)}"
+            f"validation {loss(last.val_loss)} {accuracy(last.val_accuracy)}, "
+            f"{self._metric(last)}{seconds(last.train_s + last.eval_s)}"
         )
         if self._bar:
             self._bar.console.print(line, highlight=False, markup=False)
@@ -53,3 +55,10 @@ class EpochBar:
             self._bar.update(self._task, completed=self._done, epoch=following, best=f"best {best}")
         elif not self.quiet:
             print(line, flush=True)
+
+    def _metric(self, result: EpochResult) -> str:
+        """ "macro f1 0.8312, " where the metric is not the accuracy."""
+        return "" if self.metric == ACCURACY else f"{words(self.metric)} {self._value(result)}, "
+
+    def _value(self, result: EpochResult | None) -> str:
+        return accuracy(value_of(self.metric, result.score) if result else None)

@@ -27,6 +27,8 @@ class Evaluation:
     """Mean cross-entropy, in nats per image."""
     report: dict[str, Any]
     """Accuracy, scores per class and the confusion matrix, as trainers/criteria/metrics.py makes them."""
+    metrics: dict[str, float]
+    """Every further metric, see `all_metrics` in trainers/criteria/metrics.py, and the user's own."""
     notes: tuple[str, ...]
     """What a reader must know."""
     wrong: tuple[Tensor, list[str]]
@@ -35,7 +37,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The report, with the model, the data set, the split and the loss, as plain values for JSON."""
         head = {"model": self.model, "dataset": self.dataset, "split": self.split, "notes": list(self.notes)}
-        return {**self.report, "loss": self.loss, **head}
+        return {**self.report, "loss": self.loss, "metrics": self.metrics, **head}
 
 
 def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
@@ -56,7 +58,9 @@ def show_evaluation(evaluation: Evaluation) -> None:
         say(f"note: {note}")
     say(f"{evaluation.model} on the {evaluation.split} split of {evaluation.dataset}")
     images = formats.number(report["overall"]["num_samples"])
-    print(f"loss {formats.loss(evaluation.loss)}, accuracy {formats.accuracy(report['accuracy'])}, {images} images\n")
+    print(f"loss {formats.loss(evaluation.loss)}, accuracy {formats.accuracy(report['accuracy'])}, {images} images")
+    say("; ".join(f"{name.replace('_', ' ')} {formats.accuracy(value)}" for name, value in evaluation.metrics.items()))
+    print()
     terminal.print(_classes(report))
     if len(report["class"]) <= _MAX_CLASSES:
         print("\nconfusion matrix (rows: true class, columns: predicted class)")

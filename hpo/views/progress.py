@@ -17,6 +17,7 @@ from rich.text import Text
 from hpo.system.text import printable, say
 from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import TrialReport, TrialRequest
+from hpo.trials.metric import ACCURACY, value_of
 from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
 from hpo.views.formats import accuracy, duration, plural, seconds
@@ -34,8 +35,9 @@ _STYLES = {
 class Progress:
     """Counts trials, and shows nothing: --quiet."""
 
-    def __init__(self, work: Work, done: Sequence[TrialRecord] = ()) -> None:
-        """`work` is that of the whole run; `done` are the trials of earlier sessions."""
+    def __init__(self, work: Work, done: Sequence[TrialRecord] = (), metric: str = ACCURACY) -> None:
+        """`work` is that of the whole run; `done` are the trials of earlier sessions; all are judged by `metric`."""
+        self.metric = metric
         self.work, self.total, self.epochs = work, work.trials, work.epochs
         self.counts = dict.fromkeys(FINISHED_STATES, 0)
         self.best: TrialRecord | None = None
@@ -113,8 +115,8 @@ class Progress:
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
         self.over_epochs += record.epochs
-        best = self.best.val_accuracy if self.best else None
-        if record.usable and (best is None or (record.val_accuracy or 0.0) > best):
+        best = self.best.score if self.best else None
+        if record.usable and record.score is not None and (best is None or record.score > best):
             self.best = record
 
 
@@ -124,15 +126,15 @@ class LineProgress(Progress):
     def reported(self, request: TrialRequest, report: TrialReport) -> None:
         super().reported(request, report)
         if report.state == TrialState.PAUSED:
-            reached = f"{accuracy(report.val_accuracy)}, {plural(report.epochs, 'epoch')}"
+            reached = f"{accuracy(value_of(self.metric, report.score))}, {plural(report.epochs, 'epoch')}"
             say(f"[{self.finished_count}/{self.total}] {request.trial_id} paused: {reached}")
 
     def finished(self, record: TrialRecord) -> None:
         super().finished(record)
         eta = self.eta_s()
         left = f", {duration(eta)} left" if eta else ""
-        outcome = accuracy(record.val_accuracy) if record.state != TrialState.FAILED else record.error
-        best = f", best {accuracy(self.best.val_accuracy)}" if self.best else ""
+        outcome = accuracy(record.value) if record.state != TrialState.FAILED else record.error
+        best = f", best {accuracy(self.best.value)}" if self.best else ""
         say(
             f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
             f"{plural(record.epochs, 'epoch')}, {seconds(record.wall_time_s)}{best}{left}"
@@ -143,10 +145,10 @@ class LineProgress(Progress):
 
 
 class LiveProgress(Progress):
-    """Shows a bar with counts, the time left and the best accuracy so far, and a line per running trial."""
+    """Shows a bar with counts, the time left and the best value so far, and a line per running trial."""
 
-    def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console) -> None:
-        super().__init__(work, done)
+    def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console, metric: str = ACCURACY) -> None:
+        super().__init__(work, done, metric)
         self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
@@ -177,17 +179,17 @@ class LiveProgress(Progress):
             if count or state == TrialState.COMPLETED:
                 line.append(f", {count} {state}", style=_STYLES[state])
         if self.best:
-            line.append(f"; best {accuracy(self.best.val_accuracy)} ({printable(self.best.trial_id)})", style="bold")
+            line.append(f"; best {accuracy(self.best.value)} ({printable(self.best.trial_id)})", style="bold")
         return line
 
     def _running_line(self, trial_id: str) -> Text:
         report = self.running.get(trial_id)
-        epoch, best = (report.epochs, accuracy(report.val_accuracy)) if report else (0, accuracy(None))
+        epoch, best = (report.epochs, accuracy(value_of(self.metric, report.score))) if report else (0, accuracy(None))
         return Text(f"  {printable(trial_id)}  epoch {epoch}/{self.epochs}  best {best}", style="dim")
 
 
-def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool) -> Progress:
+def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool, metric: str = ACCURACY) -> Progress:
     """Makes the display: none with --quiet, a live one on a terminal, lines elsewhere."""
     if quiet:
-        return Progress(work, done)
-    return LiveProgress(work, done, Console()) if sys.stdout.isatty() else LineProgress(work, done)
+        return Progress(work, done, metric)
+    return LiveProgress(work, done, Console(), metric) if sys.stdout.isatty() else LineProgress(work, done, metric)

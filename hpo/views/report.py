@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_atomically
 from hpo.system.text import single_line
+from hpo.trials.metric import ACCURACY, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.views import charts, formats
@@ -83,6 +84,7 @@ def render(run: StoredRun, evaluate: Evaluate) -> str:
         provenance=list(_provenance(run)),
         plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
         formats=formats,
+        metric=_metric(run.records),
     )
 
 
@@ -124,12 +126,13 @@ def _sections(
 ) -> Iterator[Section]:
     usable = [item for item in shown if item.record.usable]
     if not usable:
-        yield Section("Figures", "No trial has a validation accuracy: there is nothing to draw.")
+        yield Section("Figures", "No trial has a validation score: there is nothing to draw.")
         return
     records = [item.record for item in ranked]
     drawn = [item.record for item in shown]
     half = "The plot shows the better half of the trials. Double-click it to see all." if len(usable) > 1 else ""
-    yield _drawn("Accuracy, parameters and time", half, [lambda: charts.pareto(shown)])
+    title = f"{_metric(records).capitalize()}, parameters and time"
+    yield _drawn(title, half, [lambda: charts.pareto(shown)])
     most = f"The plot shows the best {charts.MAX_CURVES} trials. " if len(usable) > charts.MAX_CURVES else ""
     dimmed = f"{most}Trials that were stopped early are dimmed."
     yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
@@ -140,10 +143,15 @@ def _sections(
 
 
 def _hyperparameters(model: str, records: Sequence[TrialRecord]) -> Iterator[Section]:
-    title, note, drawn = f"Hyperparameters of {model}", "", [charts.importances, charts.parallel, charts.slices]
+    title, note, metric = f"Hyperparameters of {model}", "", _metric(records)
+    drawn: list[Callable[..., go.Figure]] = [
+        charts.importances,
+        partial(charts.parallel, metric=metric),
+        partial(charts.slices, metric=metric),
+    ]
     epoch = charts.common_epoch(records)
     if epoch is None:
-        note = f"Importances need at least {charts.MIN_TRIALS} trials with an accuracy."
+        note = f"Importances need at least {charts.MIN_TRIALS} trials with a value."
         epoch, drawn = charts.common_epoch(records, enough=max(2, len(records) // 2)), drawn[1:]
     if epoch is None:
         yield Section(title, note)
@@ -152,7 +160,7 @@ def _hyperparameters(model: str, records: Sequence[TrialRecord]) -> Iterator[Sec
     if not study.trials[0].params:
         yield Section(title, "All trials have the same hyperparameters.")
         return
-    said = f"Trials are compared by their accuracy at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
+    said = f"Trials are compared by their {metric} at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
     yield replace(_drawn(title, said, [partial(draw, study) for draw in drawn]), wide=True)
 
 
@@ -165,13 +173,17 @@ def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
         return Section(title, f"This could not be drawn: {single_line(str(error))}")
     images = number(evaluation.report["overall"]["num_samples"])
     note = (
-        f"The winner was chosen by its accuracy on these {images} validation images: "
-        f"{accuracy(evaluation.report['accuracy'])}. The pictures show its most confident mistakes: "
+        f"The winner was chosen by its {_metric([winner])} on these {images} validation images: "
+        f"{accuracy(winner.value)}. The pictures show its most confident mistakes: "
         "true class > predicted class."
     )
     classes = list(evaluation.report["class"])
     drawn = _drawn(title, note, [lambda: charts.confusion(evaluation.report["confusion_matrix"], classes)])
     return replace(drawn, picture=_picture(evaluation))
+
+
+def _metric(records: Sequence[TrialRecord]) -> str:
+    return words(records[0].metric if records else ACCURACY)
 
 
 def _picture(evaluation: Evaluation) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.system.text import printable, shown
+from hpo.trials.metric import ACCURACY, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
 from hpo.views.formats import MISSING, accuracy, difference, hyperparameter, interval, number, seconds
@@ -25,7 +26,8 @@ _ENDLESS = 10_000  # columns of a terminal in which nothing is cut off
 def finals_table(finalists: Sequence[Finalist]) -> Table:
     """The finalists, best first, one per line. "=" marks those that are tied with the best."""
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "test acc", "95 % interval", "val acc", "optimism", "parameters"):
+    name_of = _short_metric(finalist.record for finalist in finalists)
+    for name in ("rank", "trial", f"test {name_of}", "95 % interval", f"val {name_of}", "optimism", "parameters"):
         table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
     for place, finalist in enumerate(finalists, start=1):
         measured, record = finalist.measured, finalist.record
@@ -34,7 +36,7 @@ def finals_table(finalists: Sequence[Finalist]) -> Table:
             shown(record.trial_id),
             accuracy(measured.mean),
             interval(measured.low, measured.high),
-            accuracy(record.val_accuracy),
+            accuracy(record.value),
             difference(finalist.optimism),
             number(record.parameters),
         )
@@ -77,7 +79,8 @@ def _trials_table(ranked: Sequence[Ranked], top: int, *, in_columns: bool) -> Ta
     records = [item.record for item in ranked]
     keys, sized = differing_keys(records), not _are_equally_large(records)
     table = Table(box=None, pad_edge=False)
-    for name in ("rank", "trial", "val acc", *(["parameters"] if sized else []), "time", "epochs", "state"):
+    validated = f"val {_short_metric(records)}"
+    for name in ("rank", "trial", validated, *(["parameters"] if sized else []), "time", "epochs", "state"):
         table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
     for key in keys if in_columns else ():
         are_texts = all(isinstance(record.config.get(key, ""), str) for record in records)
@@ -95,7 +98,7 @@ def _measured(item: Ranked, sized: bool) -> list[str | Text]:
     return [
         f"{item.rank}{'*' if item.pareto else ' '}",
         shown(record.trial_id),
-        accuracy(record.val_accuracy),
+        accuracy(record.value),
         *([number(record.parameters)] if sized else []),
         seconds(record.wall_time_s),
         str(record.epochs),
@@ -113,6 +116,12 @@ def _configuration(record: TrialRecord, keys: Sequence[str], in_columns: bool) -
 
 def _are_equally_large(records: Sequence[TrialRecord]) -> bool:
     return len(records) > 1 and len({record.parameters for record in records}) == 1
+
+
+def _short_metric(records: Iterable[TrialRecord]) -> str:
+    """The name of the records' metric at the head of a column."""
+    name = next((words(record.metric) for record in records), ACCURACY)
+    return "acc" if name == ACCURACY else name
 
 
 def _words(key: str) -> str:

@@ -59,9 +59,9 @@ class RunningTrial:
         return self._fitted.diverged
 
     @property
-    def accuracy(self) -> float:
-        """On the validation split, after its last epoch."""
-        return self._fitted.curve[-1].val_accuracy
+    def score(self) -> float:
+        """Of its last epoch: what trials are compared by."""
+        return self._fitted.curve[-1].score
 
     @property
     def elapsed_s(self) -> float:

@@ -29,6 +29,7 @@ class WorkerSettings:
     seed: int
     """The study's. A trial adds its number to it."""
     precision: str
+    metric: str
     device: str
     threads: int
     """CPUs, and torch threads, of each worker."""
@@ -49,7 +50,7 @@ class WorkerSettings:
     def train_config(self, params: Mapping[str, Any] | None = None, seed: int = 0) -> TrainConfig:
         """How a network with these hyperparameters is trained."""
         train, _ = split_config(params or {})
-        own: dict[str, Any] = {"precision": self.precision, "device": self.device, "threads": self.threads}
+        own = {name: getattr(self, name) for name in ("precision", "metric", "device", "threads")}
         return TrainConfig(**own, **train, epochs=self.epochs, seed=seed)
 
 

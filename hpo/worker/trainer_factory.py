@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hpo.spec.normalization import scaling_for
+from hpo.spec.spaces.own_functions import own_functions
 from hpo.system.text import describe_error
 from hpo.trials.messages import TrialRequest
 from hpo.worker.settings import SearchSettings, WorkerSettings
@@ -29,7 +30,8 @@ def make_trainer(
     """Makes the trainer of one network; `peers` share its batches, where there are any."""
     make, config = settings.network(params), settings.train_config(params, seed)
     data = data.scaled(scaling_for(settings.model, split_config(params)[1], data.scaling))
-    return peers.lead(make, data, config) if peers else SingleTrainer(make, data, config)
+    own = own_functions(config)
+    return peers.lead(make, data, config, own) if peers else SingleTrainer(make, data, config, own=own)
 
 
 def make_group_trainer(
@@ -40,7 +42,8 @@ def make_group_trainer(
         (request,) = requests
         return make_trainer(data, settings, request.params, settings.seed + request.number, peers)
     configs = [settings.train_config(request.params, settings.seed + request.number) for request in requests]
-    return FusedTrainer([settings.network(request.params) for request in requests], data, configs)
+    makes = [settings.network(request.params) for request in requests]
+    return FusedTrainer(makes, data, configs, own_functions(configs[0]).metric)
 
 
 def take_up(

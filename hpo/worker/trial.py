@@ -26,7 +26,7 @@ from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.single import warm_up
 
-NO_VALUE = -1.0  # below every accuracy: for schedulers, which take no None
+NO_VALUE = -1e300  # below every score: for schedulers, which take no None
 NODE_ID_CHARS = 8  # enough to tell the nodes of a cluster apart
 
 

@@ -124,8 +124,8 @@ class TrialGroup:
                 trial.save(self.trainer.save(place), keep)
 
     def _survivors(self, trials: list[RunningTrial]) -> list[RunningTrial]:
-        accuracies = [trial.accuracy for trial in trials]
-        places = survivors(accuracies, self.request.known.get(self.epochs, ()), self.settings.halving)
+        scores, known = [trial.score for trial in trials], self.request.known.get(self.epochs, ())
+        places = survivors(scores, known, self.settings.halving)
         return [trials[place] for place in places]
 
     def _share_time(self) -> None:

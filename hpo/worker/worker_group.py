@@ -12,10 +12,12 @@ from ray.util.placement_group import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from torch import nn
 
+from hpo.spec.spaces.own_functions import own_functions
 from hpo.worker.last_words import leave
 from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from trainers.config import TrainConfig
+from trainers.criteria.own import OwnFunctions
 from trainers.data.images.scaling import Scaling
 from trainers.data.splits import TrainingArrays, TrainingData
 from trainers.ddp import DistributedTrainer, RankInfo, open_rendezvous
@@ -42,7 +44,7 @@ class GroupMember:
     def follow(self, make: Callable[[], nn.Module], config: TrainConfig, seat: RankInfo, scaling: Scaling) -> None:
         """Trains a network until its leader closes."""
         assert self.data is not None
-        DistributedTrainer(make, self.data.scaled(scaling), config, seat).serve()
+        DistributedTrainer(make, self.data.scaled(scaling), config, seat, own=own_functions(config)).serve()
 
 
 class WorkerGroup:
@@ -54,7 +56,9 @@ class WorkerGroup:
         self.actors: list[Any] = []
         self._start_all()
 
-    def lead(self, make: Callable[[], nn.Module], data: TrainingData, config: TrainConfig) -> SingleTrainer:
+    def lead(
+        self, make: Callable[[], nn.Module], data: TrainingData, config: TrainConfig, own: OwnFunctions
+    ) -> SingleTrainer:
         """The trainer of a network, which all peers follow until it closes."""
         ray.get([actor.prepare.remote() for actor in self.actors])
         host = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
@@ -65,7 +69,7 @@ class WorkerGroup:
             for actor, seat in zip(self.actors, others, strict=True)
         ]
         threading.Thread(target=self._watch, args=(self.following,), daemon=True).start()
-        return DistributedTrainer(make, data, config, leader, rendezvous)
+        return DistributedTrainer(make, data, config, leader, rendezvous, own)
 
     def cause(self, error: Exception) -> Exception:
         """What an error of the leader's comes of: itself, or what a peer raised. Ends all peers.

@@ -21,6 +21,6 @@ def _baselines(*, spec: Annotated[BaselinesSpec, Parameter(name="*")] = Baseline
 
     Every run is saved when it ends. The same command continues where an earlier one was stopped.
     """
-    from hpo.networks.baselines import run_baselines
+    from hpo.networks.reproduction.baselines import run_baselines
 
     run_baselines(spec)

@@ -18,6 +18,7 @@ from hpo.system.errors import UserError
 from hpo.system.files import check_output, write_atomically
 from hpo.system.terminal import console
 from hpo.system.text import say
+from hpo.trials.metric import ACCURACY
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.views.formats import plural
 from hpo.views.tables import best_table, finals_table, shared_line
@@ -32,8 +33,8 @@ class CompareSpec:
     """How runs are compared."""
 
     rank_by: Annotated[tuple[str, ...], MANY] = ()
-    """The criteria, most important first, or weights such as accuracy=1 time=0.2.
-    [default: accuracy parameters time]"""
+    """The criteria, most important first, or weights such as accuracy=1 time=0.2. The first one of them is the metric
+    of the runs; runs of different metrics are compared by accuracy. [default: the metric, parameters, time]"""
     top: int = 10
     """Number of trials to show."""
     mixed: Annotated[bool, SWITCH] = False
@@ -42,8 +43,6 @@ class CompareSpec:
     """Writes the whole ranking to this file, NAME.csv."""
 
     def __post_init__(self) -> None:
-
-        RankBy.of(self.rank_by)
         at_least("--top", self.top, 1)
         if self.out:
             check_output("--out", self.out, ".csv")
@@ -75,11 +74,21 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
         for name, run in zip(names, stored, strict=True)
         for record in run.records
     ]
-    ranked = rank(records, RankBy.of(spec.rank_by))
+    metric = _common_metric(stored)
+    if any(record.metric != metric for record in records):
+        say("note: the runs have different metrics; they are compared by accuracy")
+        records = [replace(record, metric=metric) for record in records]
+    ranked = rank(records, RankBy.of(spec.rank_by, metric=metric))
     _show(ranked, spec.top, stored)
     if spec.out:
         write_atomically(spec.out, trials_frame(ranked).to_csv(index=False))
         print(f"The whole ranking is in {spec.out}")
+
+
+def _common_metric(runs: Sequence[StoredRun]) -> str:
+    """The metric of all runs, otherwise the accuracy, which every trial has."""
+    metrics = {record.metric for run in runs for record in run.records}
+    return metrics.pop() if len(metrics) == 1 else ACCURACY
 
 
 def _names(runs: Sequence[StoredRun]) -> list[str]:
@@ -108,9 +117,14 @@ def _finalists(runs: Sequence[StoredRun]) -> list[Finalist]:
 
     if len({run.study["data"]["hashes"]["test"] for run in runs}) > 1:
         return []
+    metric = _common_metric(runs)
     return order(
         [
-            replace(finalist, record=replace(finalist.record, trial_id=f"{name}/{finalist.record.trial_id}"))
+            replace(
+                finalist,
+                record=replace(finalist.record, trial_id=f"{name}/{finalist.record.trial_id}", metric=metric),
+                scores=finalist.scores if metric != ACCURACY else None,
+            )
             for name, run in zip(_names(runs), runs, strict=True)
             for finalist in run.finalists()
         ]

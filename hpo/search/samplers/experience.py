@@ -95,15 +95,15 @@ def covering(good: Sequence[Sequence[Mapping[str, Any]]], space: Space, most: in
 
 
 def _key(record: TrialRecord, rungs: Sequence[int]) -> tuple[int, float]:
-    """Returns (rungs that the trial came to, its accuracy there), as the sampler compares trials. One that diverged is
+    """Returns (rungs that the trial came to, its score there), as the sampler compares trials. One that diverged is
     behind all others."""
     if record.state is TrialState.DIVERGED:
         return -1, 0.0
     if record.state is TrialState.COMPLETED:
-        return len(rungs) + 1, record.val_accuracy or 0.0
-    curve = {epoch["epoch"]: epoch.get("val_accuracy") for epoch in record.curve}
+        return len(rungs) + 1, -math.inf if record.score is None else record.score
+    curve = record.scores
     reached = [value for rung in rungs if isinstance(value := curve.get(rung), int | float)]
-    return (len(reached), reached[-1]) if reached else (0, record.val_accuracy or 0.0)
+    return (len(reached), reached[-1]) if reached else (0, -math.inf if record.score is None else record.score)
 
 
 def _weight(source: Source, model: str, dataset: str) -> float:

@@ -15,6 +15,7 @@ from cluster.connect import connect
 from hpo.session.preflight.batches import largest_batch
 from hpo.spec.plan import ModelPlan
 from hpo.spec.resources import ResourceSpec
+from hpo.spec.spaces.own_functions import is_own
 from hpo.system.errors import UserError
 from hpo.system.text import describe_error
 from models import MODELS, build_model
@@ -97,8 +98,11 @@ def plan_gpu_sharing(
 
 def is_fusible(model: ModelPlan, dataset: Dataset) -> bool:
     """Whether several networks of the architecture can be one: a plain nn.Sequential of layers with a stacked form, the
-    same layers whatever the dropout is."""
+    same layers whatever the dropout is, and no loss of the user's own, which is for one network."""
     import torch
+
+    if any(map(is_own, getattr(model.space.distributions.get("loss"), "choices", ()))):
+        return False
 
     _, arch = _first(model)
     rates: list[dict[str, Any]] = [{"dropout": 0.0}, {"dropout": 0.5}] if "dropout" in arch else [{}]
@@ -134,7 +138,8 @@ def _as_asked(size: int, trials: int, dataset: Dataset, models: tuple[ModelPlan,
     fusible = {model.name: is_fusible(model, dataset) for model in models}
     others = ", ".join(name for name, can in fusible.items() if not can)
     if not any(fusible.values()):
-        raise UserError(f"--fuse {size}: {others} is no plain stack of layers that can be fused; choose off")
+        why = "is no plain stack of layers that can be fused, or has a loss of your own"
+        raise UserError(f"--fuse {size}: {others} {why}; choose off")
     notes = (f"not fused, because no plain stack of layers: {others}",) if others else ()
     return GpuSharing({name: min(size, trials) for name, can in fusible.items() if can}, notes=notes)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.session.preflight.architectures import fetch_all_pretrained, plan_models
 from hpo.session.preflight.batches import check_batches
@@ -58,6 +59,7 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
     dataset = _load(spec.data)
     if stored:
         check_same_data(dataset, stored)
+    check_criteria(spec.search.losses, spec.search.metric, len(dataset.classes))
     models, notes = plan_models(spec.search, spaces, dataset, _device_of_memory(spec))
     if stored:
         models = with_lessons_it_began_with(models, stored, spec.output.resume)

@@ -46,6 +46,10 @@ LR_OF_FINE_TUNING = (FloatDistribution(1e-5, 3e-3, log=True), 3e-4)
 FURTHER: dict[str, Any] = {
     key: getattr(TrainConfig, key)
     for key in (
+        "loss",
+        "focal_gamma",
+        "class_weights",
+        "sampler_weights",
         "momentum",
         "nesterov",
         "beta1",

@@ -7,9 +7,10 @@ import re
 from typing import Any
 
 from hpo.spec.checks import unknown
+from hpo.spec.spaces.own_functions import check_loss
 from hpo.system.errors import UserError
 from models.names import ACTIVATIONS, PRETRAINED, STEMS
-from trainers.config import AUGMENTATIONS, OPTIMIZERS, SCHEDULES
+from trainers.config import AUGMENTATIONS, CLASS_WEIGHTS, OPTIMIZERS, SAMPLER_WEIGHTS, SCHEDULES
 
 _POSITIVE = math.ulp(0.0)
 _UNDER_ONE = math.nextafter(1.0, 0.0)
@@ -24,6 +25,7 @@ _NUMBERS: dict[str, tuple[float, float, str]] = {
     "beta1": (0.0, _UNDER_ONE, "at least 0 and under 1"),
     "clip_norm": (0.0, math.inf, "at least 0 and finite; 0 is no clipping"),
     "label_smoothing": (0.0, _UNDER_ONE, "at least 0 and under 1"),
+    "focal_gamma": (0.0, 10.0, "from 0 to 10"),
     "augment_strength": (0.0, 10.0, "from 0 to 10"),
     "ema": (0.0, _UNDER_ONE, "at least 0 and under 1; 0 is no average"),
     "weight_decay": (0.0, math.inf, "at least 0"),
@@ -38,12 +40,14 @@ _CHOICES = {
     "schedule": SCHEDULES,
     "pretrained": PRETRAINED,
     "stem": STEMS,
+    "class_weights": CLASS_WEIGHTS,
+    "sampler_weights": SAMPLER_WEIGHTS,
 }
 
 
 def is_known(key: str) -> bool:
     """Whether this is a hyperparameter of Podium's own; a user's architecture may have others."""
-    return key in _CHOICES or key in ("augment", "nesterov") or is_number(key)
+    return key in _CHOICES or key in ("augment", "nesterov", "loss") or is_number(key)
 
 
 def is_number(key: str) -> bool:
@@ -59,6 +63,9 @@ def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
         return
     if key == "augment":
         _check_augmentation(flag, str(value))
+        return
+    if key == "loss":
+        check_loss(flag, value)
         return
     if key in _CHOICES:
         if value not in _CHOICES[key]:

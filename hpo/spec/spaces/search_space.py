@@ -22,12 +22,14 @@ from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
 from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_FINE_TUNING, LR_OF_THEIR_OWN, RECIPE, SEARCHED
 from hpo.spec.spaces.domains import check_value
+from hpo.spec.spaces.own_functions import is_own
 from hpo.system.errors import UserError
 from models import REQUIRED, hyperparameters, published_widths
 from models.libraries import is_library
 from trainers.config import split_config
 
 Distributions = dict[str, BaseDistribution]
+NO_PARTS: dict[str, Any] = {"label_smoothing": 0.0, "class_weights": "none"}  # of a loss of the user's own
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,18 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     default = dict(base.default)
     if "lr" not in said and is_fine_tuned(model, getattr(said.get("pretrained"), "choices", ())):
         distributions["lr"], default["lr"] = LR_OF_FINE_TUNING
+    if any(map(is_own, spec.losses)):
+        distributions |= _without_parts_of_the_loss(said)
     distributions |= said
     return Space(distributions, {key: move_into(default.get(key), d) for key, d in distributions.items()})
+
+
+def _without_parts_of_the_loss(said: Distributions) -> Distributions:
+    """What a loss of the user's own has no place for: UserError where they ask for it."""
+    for key, value in NO_PARTS.items():
+        if key in said and getattr(said[key], "choices", ()) != (value,):
+            raise UserError(f"--loss: your own has no {key}; leave it out, or do it in the loss")
+    return {key: CategoricalDistribution((value,)) for key, value in NO_PARTS.items() if key in SEARCHED}
 
 
 def is_fine_tuned(model: str, choices: Sequence[Any]) -> bool:
@@ -115,11 +127,10 @@ def _from_flags(spec: SearchSpec, base: Space, model: str) -> Distributions:
         check_name(f"--range {text}", key, bases)
         if key in _names(base):
             found[key] = _from_range(f"--range {text}", key, value, base)
-    for text in spec.fixed:
-        key, value = split_assignment("--set", text)
-        check_name(f"--set {text}", key, bases)
+    for flag, key, value in spec.fixed_values:
+        check_name(flag, key, bases)
         if key in _names(base):
-            found[key] = _fixed(f"--set {text}", key, parse_value(value), base)
+            found[key] = _fixed(flag, key, value, base)
     return found
 
 
@@ -143,6 +154,11 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str,
         check_name(flag, key, [base])
         check_value(flag, key, value, _is_integer(key, base))
         values[key] = value
+    if is_own(values["loss"]):
+        for key, value in NO_PARTS.items():
+            if key in given and values[key] != value:
+                raise UserError(f"{given[key][0]}: a loss of your own has no {key}; leave it out, or do it in the loss")
+            values[key] = value
     without = [key for key, value in values.items() if value is None]
     if without:
         raise UserError(f"--model {model}: needs a value for {', '.join(without)}; give --set {without[0]}=VALUE")

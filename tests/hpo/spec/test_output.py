@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hpo.spec.output import FinalsSpec, OutputSpec
+from hpo.spec.study import StudySpec
 from hpo.system.errors import UserError
 
 
@@ -15,13 +16,27 @@ from hpo.system.errors import UserError
     [
         ({"finalists": -1}, "--finalists -1: must be at least 0"),
         ({"final_seeds": 0}, "--final-seeds 0: must be at least 1"),
-        ({"rank_by": ("speed",)}, "--rank-by speed: "),
     ],
 )
 def test_finals_that_cannot_be_are_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError) as error:
         FinalsSpec(**given)
     assert str(error.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rank_by": "speed"}, "--rank-by speed: 'speed' is unknown; choose from accuracy, parameters, time"),
+        ({"rank_by": "accuracy", "metric": "auroc"}, "--rank-by accuracy: 'accuracy' is unknown; choose from auroc"),
+        ({"one_standard_error": True, "metric": "auroc"}, "--one-standard-error: is for the metric accuracy; leave"),
+    ],
+)
+def test_ranks_go_by_the_metric(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        StudySpec.of(**given)
+    assert str(error.value).startswith(words)
+    assert StudySpec.of(metric="auroc", rank_by=["parameters", "auroc"]).search.objective == ("auroc",)
 
 
 def test_no_finalists_is_a_choice() -> None:

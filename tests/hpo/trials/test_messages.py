@@ -29,5 +29,5 @@ def test_epochs_whose_loss_is_not_finite_are_in_the_curve_and_no_value() -> None
 def test_what_a_row_shares_with_a_report_is_passed_on_whole() -> None:
     told = TrialReport(trial_id="cnn-0001", state=TrialState.COMPLETED, curve=(epoch(1, 0.5),), parameters=7)
     shared = told.shared()
-    columns = {"model", "config", "seed", "dataset", "precision", "parameters", "curve"}
+    columns = {"model", "config", "seed", "dataset", "precision", "metric", "parameters", "curve"}
     assert set(shared) | columns == {item.name for item in fields(TrialRecord)} and not set(shared) & columns

@@ -119,8 +119,8 @@ ways = st.sampled_from(
         RankBy.of(["accuracy=1", "time=0.3"]),
         RankBy.of(["parameters=2", "accuracy=1", "time=0.1"]),
         RankBy.of([], images=20),
-        RankBy(objectives=("accuracy", "parameters")),
-        RankBy(order=("time", "accuracy", "parameters"), objectives=("accuracy", "time")),
+        RankBy(objectives=("score", "parameters")),
+        RankBy(order=("time", "score", "parameters"), objectives=("score", "time")),
     ]
 )
 

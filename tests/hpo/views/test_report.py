@@ -85,7 +85,7 @@ def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
     [
         ([], "there is nothing to draw"),
         ([trial(0)], "Importances need at least 20 trials"),
-        ([trial(0), trial(1)], "Importances need at least 20 trials with an accuracy."),
+        ([trial(0), trial(1)], "Importances need at least 20 trials with a value."),
         ([trial(0, state=TrialState.FAILED, val_accuracy=None, epochs=0)], "there is nothing to draw"),
     ],
 )

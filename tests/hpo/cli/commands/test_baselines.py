@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from hpo.__main__ import main
-from hpo.networks.baseline_tables import markdown, table
+from hpo.networks.reproduction.tables import markdown, table
 from hpo.store.journal import Journal, read_journal
 
 ROOT = Path(__file__).parents[4]
@@ -87,8 +87,8 @@ def test_an_error_between_two_rows_ends_the_processes(tmp_path: Path, monkeypatc
     def full(*_: Any) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr("hpo.networks.baselines._rows", rows)
-    monkeypatch.setattr("hpo.networks.baselines._write", full)
+    monkeypatch.setattr("hpo.networks.reproduction.baselines._rows", rows)
+    monkeypatch.setattr("hpo.networks.reproduction.baselines._write", full)
     assert main(["baselines", "--dataset", "digits", "--out", str(tmp_path)]) == 1
     assert closed and len(read_journal(tmp_path / "baselines-digits.jsonl")) == 1
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from hpo.networks.baseline_run import identity
-from hpo.networks.recipes import RECIPES, Recipe
+from hpo.networks.reproduction.baseline_run import identity
+from hpo.networks.reproduction.recipes import RECIPES, Recipe
 from hpo.views import formats
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.networks.baseline_run import BaselineRun, identity, train_baseline
-from hpo.networks.baseline_tables import markdown, table
-from hpo.networks.recipes import recipes
+from hpo.networks.reproduction.baseline_run import BaselineRun, identity, train_baseline
+from hpo.networks.reproduction.recipes import recipes
+from hpo.networks.reproduction.tables import markdown, table
 from hpo.networks.training import resolve_device
 from hpo.spec.baselines import BaselinesSpec
 from hpo.spec.settings import DataSpec

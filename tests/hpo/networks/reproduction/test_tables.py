@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hpo.networks.baseline_tables import COLUMNS, markdown, table
+from hpo.networks.reproduction.tables import COLUMNS, markdown, table
 from hpo.store.journal import read_journal
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 def row(**changed: Any) -> dict[str, Any]:

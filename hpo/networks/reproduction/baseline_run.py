@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hpo.networks.recipes import Recipe
+from hpo.networks.reproduction.recipes import Recipe
 from hpo.networks.training import TrainingSetup, train_model
 from models import build_model, trainable_parameters
 from trainers.config import TrainConfig

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hpo.networks.baseline_run import BaselineRun, train_baseline
-from hpo.networks.recipes import recipes
+from hpo.networks.reproduction.baseline_run import BaselineRun, train_baseline
+from hpo.networks.reproduction.recipes import recipes
 
 
 def test_a_run_whose_loss_is_not_finite_is_an_error_however_late(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hpo.networks.baseline_run import BaselineRun
-from hpo.networks.baselines import missing
-from hpo.networks.recipes import recipes
+from hpo.networks.reproduction.baseline_run import BaselineRun
+from hpo.networks.reproduction.baselines import missing
+from hpo.networks.reproduction.recipes import recipes
 
 
 def row(seed: int, epochs: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hpo.networks.inherited import from_recipe
-from hpo.networks.recipes import RECIPES, SYSTEMS, recipes
+from hpo.networks.reproduction.recipes import RECIPES, SYSTEMS, recipes
 from hpo.spec.spaces.search_space import configuration
 from models import MODELS, count_parameters
 from trainers.config import split_config
