@@ -10,6 +10,7 @@ from hpo.spec.plan import Plan
 from hpo.store.model_file import arguments, has_weights
 from hpo.store.run_folder import RunFolder
 from hpo.store.study_file import RunState
+from hpo.store.trust import consent, functions_of
 from hpo.system.terminal import console
 from hpo.system.text import say
 from hpo.trials.finalists import Finalist
@@ -63,7 +64,8 @@ def _show_files(winner: TrialRecord, folder: RunFolder, outcome: Outcome) -> Non
     if kept and not outcome.finalists:
         say(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
     if kept:
-        say(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}")
+        own = consent((), functions_of(winner))
+        say(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}{own}")
 
 
 def _show_finals(finalists: Sequence[Finalist]) -> None:

@@ -22,6 +22,12 @@ Functions = Sequence[tuple[str, tuple[str, ...]]]
 """Flags, with their values, that name a loss or a metric of the user's own."""
 
 
+def functions_of(record: TrialRecord) -> Functions:
+    """The flags that name the loss and the metric of a trial, where they are somebody's own."""
+    named = {"--loss": record.config.get("loss"), "--metric": record.metric}
+    return [(flag, (name,)) for flag, name in named.items() if isinstance(name, str) and ":" in name]
+
+
 def check_named(
     name: str, models: Sequence[str], given: Iterable[str], functions: Functions = (), given_functions: Functions = ()
 ) -> None:
