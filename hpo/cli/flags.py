@@ -48,7 +48,7 @@ def parse_spec(argv: Sequence[str]) -> StudySpec | None:
     merged = _parse(argv, stored, source)
     assert merged is not None
     if output.resume:
-        check_code(output.resume, merged.spec.search, line.spec.search)
+        check_code(output.resume, merged.spec, line.spec)
     return replace(merged.spec, search=replace(merged.spec.search, space=space))
 
 

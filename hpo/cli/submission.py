@@ -18,6 +18,7 @@ from hpo.store.trust import consent
 from hpo.system.errors import UserError
 from hpo.system.urls import masked
 from models.own import is_file
+from trainers.data.names import is_function
 
 MAX_DATA_BYTES = 90 * MIB
 _PLACES = ("--results-dir", "--name", "--data-dir", "--config")  # differ on the head
@@ -46,7 +47,9 @@ def make_job(line: Sequence[str]) -> Job | None:
     else:
         flags += ["--name", name]
     _check_places(spec)
-    _check_own_files(spec.search.model)
+    _check_own_files("--model", spec.search.model)
+    for flag, words in spec.own_functions:
+        _check_own_files(flag, [name for word in words for name in word.rpartition("=")[2].split(",")])
     variables = _data(spec.data, flags, extra, value_of(line, "--data-dir") is None)
     if config := value_of(line, "--config"):
         extra["config.toml"] = Path(config)
@@ -60,7 +63,7 @@ def make_job(line: Sequence[str]) -> Job | None:
         project=Path.cwd(),
         extra=extra,
         variables=variables,
-        own=consent(spec.search.model, spec.search.own_functions),
+        own=consent(spec.search.model, spec.own_functions),
     )
 
 
@@ -81,22 +84,22 @@ def _check_places(spec: StudySpec) -> None:
         raise UserError(f"--storage-path {path}: give the whole path, as the cluster's nodes see it")
 
 
-def _check_own_files(models: Sequence[str]) -> None:
-    """UserError for an architecture FILE.py:NAME whose file does not travel."""
-    for name in filter(is_file, models):
+def _check_own_files(flag: str, names: Sequence[str]) -> None:
+    """UserError for an architecture or a function FILE.py:NAME whose file does not travel."""
+    for name in filter(is_file, names):
         file, project = Path(name.rpartition(":")[0]).resolve(), Path.cwd()
         if not file.is_relative_to(project):
-            raise UserError(f"--model {name}: the file is not in {project}, which is what a job takes along")
+            raise UserError(f"{flag} {name}: the file is not in {project}, which is what a job takes along")
         folder = file.relative_to(project).parts[0]
         if folder in PACKAGES:
             raise UserError(
-                f"--model {name}: a job has Podium's own {folder}/ in place of yours; move the file to another folder"
+                f"{flag} {name}: a job has Podium's own {folder}/ in place of yours; move the file to another folder"
             )
 
 
 def _data(data: DataSpec, flags: list[str], extra: dict[str, Path], in_file: bool) -> dict[str, str]:
     """Adds a data set's files, or where the head has them, to `extra` and `flags`; returns environment variables."""
-    own = os.sep in data.dataset or os.path.exists(data.dataset)
+    own = (os.sep in data.dataset or os.path.exists(data.dataset)) and not is_function(data.dataset)
     if own and _travels("--dataset", path := Path(data.dataset)):
         extra[f"dataset/{path.name}"] = path
         flags[:] = [*_without(flags, ["--dataset"]), "--dataset", f"{EXTRA}/dataset/{path.name}"]

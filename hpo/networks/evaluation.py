@@ -20,7 +20,7 @@ from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
 from trainers.criteria.metrics import all_metrics, classification_report
 from trainers.data.dataset import Dataset, load_dataset
-from trainers.data.names import is_named
+from trainers.data.names import is_function, is_named
 from trainers.data.splits import Split
 from trainers.loop import predict
 
@@ -39,13 +39,14 @@ _SEEN = "the network was trained on these images, so this accuracy says nothing 
 _CHOSEN = "the epoch and the configuration were chosen by these images; expect a little less on new images"
 
 
-def evaluate_weights(path: Path, spec: EvaluateSpec) -> Evaluation:
-    """Runs the network in `path` over the split. Raises UserError or DataError for unusable weights or data."""
+def evaluate_weights(path: Path, spec: EvaluateSpec, trusted: Sequence[str] = ()) -> Evaluation:
+    """Runs the network in `path` over the split. `trusted` has data sets MODULE:NAME whose code may run. Raises
+    UserError or DataError for unusable weights or data."""
     from torch.nn import functional as F
 
     description, network = model_file.load(path, spec.model)
     device = resolve_device(spec.train.device)
-    dataset = _dataset(description, spec)
+    dataset = _dataset(description, spec, trusted)
     split = _split(dataset, spec.split)
     logits = predict(network.to(device), split.to(device), spec.train.plain_precision)
     predicted = logits.argmax(1)
@@ -70,13 +71,15 @@ def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], wi
     if (run / "best.json").exists() and not has_weights(run, winner):
         raise UserError("best.pt holds the weights of another trial: the winner's own checkpoint was lost")
     model = winner.model if winner.model in trusted else None
-    return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model))
+    return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model), trusted)
 
 
-def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
+def _dataset(description: Description, spec: EvaluateSpec, trusted: Sequence[str] = ()) -> Dataset:
     """Loads the data set, normalized and split as in the training."""
     name = description.dataset
-    if spec.dataset is None and not is_named(name) and not Path(name).exists():
+    if spec.dataset is None and is_function(name) and name not in trusted:
+        raise UserError(f"{name}: the network was trained on this data set, whose code would run; add --dataset {name}")
+    if spec.dataset is None and not is_named(name) and not is_function(name) and not Path(name).exists():
         raise UserError(
             f"{name}: the network was trained on this data set, which is missing here; give its path with --dataset"
         )
@@ -84,7 +87,8 @@ def _dataset(description: Description, spec: EvaluateSpec) -> Dataset:
     # The subset is one of the network's own data set; of another one the whole training split is used.
     size = description.train_size if data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
-    with reading(description.input_shape[1:], description.resize or "pad", bool(description.skip_broken)) as options:
+    how = description.resize or "pad", bool(description.skip_broken)
+    with reading(data.dataset, description.input_shape[1:], *how) as options:
         dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size, options=options)
     if dataset.input_shape != description.input_shape or dataset.classes != description.classes:
         raise UserError(

@@ -31,6 +31,7 @@ from hpo.views.formats import accuracy, number, plural, seconds
 from models import fetch_pretrained
 from trainers.config import FitResult, TrainConfig, split_config
 from trainers.data.dataset import Dataset, load_dataset
+from trainers.data.names import is_function
 
 DEFAULT_EPOCHS = 10
 
@@ -98,8 +99,12 @@ def _inherited(spec: FitSpec) -> InheritedSettings:
 
 def _check_trusted(spec: FitSpec, inherited: InheritedSettings) -> None:
     """Raises UserError where an earlier run names a loss or a metric of somebody's own that the user does not name."""
-    given = {"loss": spec.hyperparameters.given().get("loss"), "metric": spec.metric}
-    for what, name in (("loss", inherited.config.get("loss")), ("metric", inherited.metric)):
+    data = None if spec.data.dataset == "auto" else spec.data.dataset
+    given = {"loss": spec.hyperparameters.given().get("loss"), "metric": spec.metric, "dataset": data}
+    named = {"loss": inherited.config.get("loss"), "metric": inherited.metric}
+    if inherited.dataset and is_function(inherited.dataset):
+        named["dataset"] = inherited.dataset
+    for what, name in named.items():
         if is_own(name) and given[what] is None:
             raise UserError(
                 f"--from {spec.origin}: uses the {what} {name}, whose code would run; to trust it, add --{what} {name}"
@@ -128,7 +133,7 @@ def _load(spec: FitSpec, inherited: InheritedSettings, train_size: int | None) -
     std = inherited.std if data.std is None else data.std
     size, skips = data.size or inherited.size, data.skip_broken or inherited.skip_broken
     resize = inherited.resize if data.resize == DataSpec.resize and inherited.resize else data.resize
-    with reading(size, resize, skips) as options:
+    with reading(name, size, resize, skips) as options:
         return load_dataset(name, data.directory, mean=mean, std=std, train_size=train_size, options=options)
 
 

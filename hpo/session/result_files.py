@@ -63,7 +63,7 @@ def _write_study(outcome: Outcome, folder: RunFolder, search: SearchSpec) -> Non
 def _write_report(folder: RunFolder, spec: StudySpec) -> None:
     from hpo.views.report import write_report
 
-    own = [name for name in spec.search.model if is_own(name)]  # the user's, who trusts them
+    own = [*filter(is_own, spec.search.model), spec.data.dataset]  # the user's, who trusts them
     try:
         evaluate = partial(evaluate_winner, folder.path, spec.data.data_dir, own)
         write_report(read_run(folder.path), folder.report_html, evaluate)

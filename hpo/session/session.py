@@ -56,8 +56,8 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
         folder = existing or _made(plan)
         if not existing:
             at_end.callback(folder.unlock)
-        search = plan.spec.search
-        command = resume_command(folder.path.name, plan.spec.output, search.model, search.own_functions)
+        spec = plan.spec
+        command = resume_command(folder.path.name, spec.output, spec.search.model, spec.own_functions)
         judge = Judge(plan.total_trials, command)
         last_words = LastWords(folder, judge, plan.rank_by)
         # Until an older run is mended nothing of it is written: its files may be all that is left of a trial.

@@ -33,6 +33,11 @@ _MEANT = {
     **dict.fromkeys(("fp32", "float", "single", "full", "32"), "float32"),
     **dict.fromkeys(("bfloat16", "fp16", "float16", "half", "amp", "mixed", "16"), "bf16"),
     **dict.fromkeys(("fmnist", "fashion"), "fashion-mnist"),
+    **dict.fromkeys(("f1", "f1_macro", "f1-macro"), "macro_f1"),
+    **dict.fromkeys(("auc", "roc_auc", "roc-auc"), "auroc"),
+    **dict.fromkeys(("nll", "logloss"), "log_loss"),
+    **dict.fromkeys(("ce", "crossentropy", "softmax"), "cross_entropy"),
+    **dict.fromkeys(("acc", "top1"), "accuracy"),
     "learning_rate": "lr",
     "swish": "silu",
 }

@@ -13,8 +13,10 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice
 from hpo.system.errors import UserError
+from models.errors import ModelError
+from models.own import check_own
 from trainers.config import PRECISIONS
-from trainers.data.names import DATASETS, MAX_SIDE, RESIZES, is_named
+from trainers.data.names import DATASETS, MAX_SIDE, RESIZES, is_function, is_named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
@@ -32,8 +34,9 @@ class DataSpec:
 
     dataset: str = field(default="auto", metadata=CHANGEABLE)
     """Data set: mnist, fashion-mnist, kmnist, emnist (or emnist-letters and so on), cifar10, cifar100, svhn, digits, a
-    class of torchvision.datasets as torchvision:STL10, or a folder, .tar or .zip of images. auto takes MNIST if it is
-    on this machine, otherwise digits."""
+    class of torchvision.datasets as torchvision:STL10, a folder, .tar or .zip of images, an .npz file of arrays, or
+    MODULE:NAME or FILE.py:NAME, your own function that makes one. auto takes MNIST if it is on this machine, otherwise
+    digits."""
     data_dir: Path | None = field(default=None, metadata=CHANGEABLE)
     """Folder of data sets. A data set that is missing is downloaded into it. [default: $PODIUM_DATA_DIR, or data]"""
     train_size: int | None = None
@@ -53,8 +56,10 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         is_path = os.sep in self.dataset or os.path.exists(self.dataset)
-        if not is_named(self.dataset) and not is_path:
-            choice("--dataset", self.dataset, DATASETS, ", or give a folder, .tar or .zip")
+        if is_function(self.dataset):
+            _check_function(self.dataset)
+        elif not is_named(self.dataset) and not is_path:
+            choice("--dataset", self.dataset, DATASETS, ", or give a folder, .tar, .zip or .npz, or MODULE:NAME")
         choice("--resize", self.resize, RESIZES)
         _ = self.size
         at_least("--train-size", self.train_size, 1)
@@ -81,6 +86,13 @@ class DataSpec:
     def directory(self) -> Path:
         """The folder of data sets that holds: the flag's, or the environment's, or data."""
         return self.data_dir or Path(os.environ.get("PODIUM_DATA_DIR") or "data")
+
+
+def _check_function(name: str) -> None:
+    try:
+        check_own(name, "--dataset")
+    except ModelError as error:
+        raise UserError(str(error)) from error
 
 
 @Parameter(name="*")

@@ -23,6 +23,7 @@ from hpo.store.trust import check_named
 from hpo.system.errors import UserError
 from hpo.trials.metric import ACCURACY
 from hpo.trials.ranking import RankBy
+from trainers.data.names import is_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,12 @@ class StudySpec:
         if self.finals.one_standard_error and metric != ACCURACY:
             raise UserError(f"--one-standard-error: is for the metric accuracy; leave it out with --metric {metric}")
 
+    @property
+    def own_functions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The flags, with their values, that name functions of the user's own: code, which runs only if named."""
+        data = (("--dataset", (self.data.dataset,)),) if is_function(self.data.dataset) else ()
+        return (*self.search.own_functions, *data)
+
     @classmethod
     def of(cls, **settings: Any) -> StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
@@ -53,12 +60,14 @@ class StudySpec:
         if not said.output.resume:
             return cls._made(settings)
         spec = cls._made({**stored_settings(said.output.results_dir, said.output.resume), **settings})
-        check_code(said.output.resume, spec.search, said.search)
+        check_code(said.output.resume, spec, said)
         return spec
 
     @classmethod
     def _made(cls, settings: Mapping[str, Any]) -> StudySpec:
         known = {setting.key: setting for setting in all_settings()}
+        if not isinstance(settings.get("dataset", ""), str | Path):
+            settings = {**settings, "dataset": _kept(settings["dataset"], settings.get("data_dir"))}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
             choice("setting", key, tuple(known))
@@ -77,12 +86,19 @@ class StudySpec:
         }
 
 
-_TRUSTS = ("resume", "results_dir", "model", "metric", "loss", "set", "range")  # settings that may name code
+_TRUSTS = ("resume", "results_dir", "model", "dataset", "metric", "loss", "set", "range")  # settings that may name code
 
 
-def check_code(name: str, search: SearchSpec, said: SearchSpec) -> None:
+def check_code(name: str, spec: StudySpec, said: StudySpec) -> None:
     """Raises UserError unless the user has `said` all code of their own that the run to resume names."""
-    check_named(name, search.model, said.model, search.own_functions, said.own_functions)
+    check_named(name, spec.search.model, said.search.model, spec.own_functions, said.own_functions)
+
+
+def _kept(made: Any, folder: Path | str | None) -> Path:
+    """The file that a data set in Python is kept in: workers, resumed runs and later commands read it again."""
+    from trainers.data.sources.python_objects import keep
+
+    return keep(made, DataSpec(data_dir=Path(folder) if folder else None).directory.resolve())
 
 
 def _coerced(setting: Setting, value: Any) -> Any:

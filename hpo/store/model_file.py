@@ -16,7 +16,7 @@ from hpo.system.text import single_line
 from hpo.trials.records import TrialRecord
 from models import build_model
 from trainers import checkpoint
-from trainers.data.names import is_named
+from trainers.data.names import is_function, is_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -168,8 +168,8 @@ def file_of(path: Path) -> Path:
 
 
 def data_key(name: str) -> str:
-    """A data set's name, or the absolute path of one that is a folder or an archive."""
-    return name if is_named(name) else str(Path(name).resolve())
+    """A data set's name, or the absolute path of one that is a folder or a file."""
+    return name if is_named(name) or is_function(name) else str(Path(name).resolve())
 
 
 def arguments(folder: Path, model: str) -> str:

@@ -46,6 +46,7 @@ def one_trial(data: Any, folder: Path, epochs: int) -> tuple[float, float, int, 
         checkpoints=FolderStorage(folder),
         seed=0,
         precision="float32",
+        metric="accuracy",
         device="cpu",
         threads=1,
     )

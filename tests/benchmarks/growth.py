@@ -58,7 +58,9 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
             Checkpoints(FolderStorage(folder / "checkpoints")),
             [LiveTrials(folder / "trials.csv", records), Progress(Work(trials, EPOCHS))],
         )
-        columns = SharedColumns(model="cnn", parameters=429_258, dataset="mnist", precision="float32", seed=0)
+        columns = SharedColumns(
+            model="cnn", parameters=429_258, dataset="mnist", precision="float32", metric="accuracy", seed=0
+        )
         searcher = make_searcher(study, space.distributions, trials, ReportRecorder(recorder, columns))
         window, before = [time.perf_counter()], _memory()
         for number in range(trials):

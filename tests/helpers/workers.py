@@ -22,6 +22,7 @@ def settings(folder: Path, **changed: Any) -> SearchSettings:
         "node": "here",
         "seed": 10,
         "precision": "float32",
+        "metric": "accuracy",
         "device": "cpu",
         "threads": 1,
     }

@@ -17,9 +17,9 @@ import torch
 from trainers.data import cache
 from trainers.data.images.moments import moments
 from trainers.data.images.scaling import Scaling
-from trainers.data.names import DATASETS, RESIZES, is_named
+from trainers.data.names import DATASETS, RESIZES, is_function, is_named
 from trainers.data.reading import RawSplit, ReadOptions, Source
-from trainers.data.sources import named
+from trainers.data.sources import named, python_objects
 from trainers.data.splits import Split, TrainingData
 from trainers.data.splitting import split
 from trainers.errors import DataError
@@ -101,7 +101,7 @@ def load_dataset(
     train_size: int | None = None,
     options: ReadOptions | None = None,
 ) -> Dataset:
-    """Loads the data set called `name` (see `DATASETS`), or the folder, .tar or .zip at this path.
+    """Loads the data set called `name` (see `DATASETS`), or the folder, .tar, .zip or .npz at this path.
 
     "auto" is MNIST where it is in `data_dir` or can be downloaded, else scikit-learn's digits. mean, std: one number
     for all channels or one for each, by default those of the training split. train_size: take a stratified subset of
@@ -129,10 +129,16 @@ def load_dataset(
 
 def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
     """Reads the source; the result depends on these arguments alone, and on the files."""
+    if is_function(name):
+        if options.make is None:
+            raise DataError(f"--dataset {name}: is a function of somebody's own, which is not known here")
+        return python_objects.read(name, options.make(), options)
     if not is_named(name):
         if not Path(name).exists():
             choices = ", ".join(DATASETS)
-            raise DataError(f"--dataset {name}: no such folder, .tar or .zip; give a path, or choose from {choices}")
+            raise DataError(f"--dataset {name}: no such folder or file; give a path, or choose from {choices}")
+        if Path(name).suffix == ".npz":
+            return python_objects.read_npz(Path(name), options)
         return cache.read(Path(name), options)
     return named.read(name, data_dir, options)
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class ReadOptions:
     skip_broken: bool = False
     """Whether to leave out images that do not decode, instead of raising DataError."""
     watch: Watch = unwatched
+    make: Callable[[], Any] | None = None
+    """What makes the data set, where its name is that of a function of the user's own."""
 
 
 @dataclass(frozen=True)

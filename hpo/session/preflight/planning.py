@@ -91,7 +91,7 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
 
 
 def _load(data: DataSpec) -> Dataset:
-    with reading(data.size, data.resize, data.skip_broken) as options:
+    with reading(data.dataset, data.size, data.resize, data.skip_broken) as options:
         return load_dataset(
             data.dataset,
             data.directory,

@@ -10,7 +10,7 @@ from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.records import TrialRecord
 from tests.helpers.reports import report, request
 
-COLUMNS = SharedColumns(model="cnn", parameters=7, dataset="digits", precision="float32", seed=10)
+COLUMNS = SharedColumns(model="cnn", parameters=7, dataset="digits", metric="accuracy", precision="float32", seed=10)
 
 
 class Follower:

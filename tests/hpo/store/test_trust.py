@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from hpo.store.trust import check_named, check_records, check_trusted, consent
+from hpo.store.trust import check_named, check_records, check_trusted, consent, functions_of
 from hpo.system.errors import UserError
 from tests.helpers.records import record
 
@@ -43,3 +46,21 @@ def test_trials_of_another_run_are_refused(changed: dict[str, str]) -> None:
     check_records("a", [record(0)], ["cnn"])
     with pytest.raises(UserError, match=r"--resume a: its trials\.jsonl belongs to another run"):
         check_records("a", [record(0, **changed)], ["cnn"])
+
+
+def test_functions_of_the_users_need_consent_too() -> None:
+    functions = [("--metric", ("a:m",)), ("--range", ("lr=1:2", "loss=bce,b:l"))]
+    assert consent(["cnn"], functions) == " --metric a:m --range lr=1:2 loss=bce,b:l"
+    check_named("a", ["cnn"], (), functions, functions)
+    with pytest.raises(UserError, match=r"--resume a: uses code of its own, .* add --range lr=1:2 loss=bce,b:l"):
+        check_named("a", ["cnn"], (), functions, functions[:1])
+    trial = record(0, config={"loss": "b:l"}, metric="a:m")
+    assert functions_of(trial) == [("--loss", ("b:l",)), ("--metric", ("a:m",))] and functions_of(record(1)) == []
+
+
+@pytest.mark.parametrize("changed", [{"config": {"loss": "evil:f"}}, {"metric": "evil:m"}])
+def test_trials_with_other_code_are_refused(changed: dict[str, Any]) -> None:
+    trial = record(0, config={"loss": "b:l"}, metric="a:m")
+    check_records("a", [trial], ["cnn"], ["b:l"], "a:m")
+    with pytest.raises(UserError, match="belongs to another run"):
+        check_records("a", [replace(trial, **changed)], ["cnn"], ["b:l"], "a:m")

@@ -34,6 +34,7 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Final
         checkpoints=FolderStorage(tmp_path),
         seed=0,
         precision="float32",
+        metric="accuracy",
         device="cpu",
         threads=1,
     )

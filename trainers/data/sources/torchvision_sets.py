@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from trainers.data.images.resizing import chosen_side, fitted
 from trainers.data.names import EMNIST_SPLITS, PREFIX
 from trainers.data.reading import RawSplit, ReadOptions, Source
-from trainers.data.sources.in_threads import in_threads
+from trainers.data.sources.items import line_of, read_parts
 from trainers.errors import DataError
 
 _STALL_TIMEOUT_S = 10.0  # for the next bytes of a download
-_LOOKED_AT = 500  # images whose size and mode stand for all
 _CLASSES = {"cifar10": "CIFAR10", "cifar100": "CIFAR100", "svhn": "SVHN"}
 Made = Callable[..., Any]
 
@@ -37,8 +35,7 @@ def read(name: str, data_dir: Path, options: ReadOptions) -> Source:
     has_train = name.startswith("emnist") or "train" in inspect.signature(family).parameters
     given = [{"train": True}, {"train": False}] if has_train else [{"split": "train"}, {"split": "test"}]
     train, test = (_opened(name, partial(family, **part), data_dir) for part in given)
-    size, grey, notice = _form(train, options)
-    splits = [_split(name, each, size, grey, options) for each in (train, test)]
+    splits, notice = read_parts(name, [_Part(name, each) for each in (train, test)], options)
     used = np.unique(splits[0].labels)
     if len(used) < 2 or not np.isin(splits[1].labels, used).all():
         raise DataError(f"--dataset {name}: its test images have classes that its training images have not")
@@ -47,6 +44,22 @@ def read(name: str, data_dir: Path, options: ReadOptions) -> Source:
     # Labels that do not occur, as 0 in EMNIST's letters, are no classes.
     train_split, test_split = (RawSplit(each.images, np.searchsorted(used, each.labels)) for each in splits)
     return Source(name, named, train_split, test=test_split, notice=notice)
+
+
+class _Part:
+    """A part's images, upright."""
+
+    def __init__(self, name: str, part: Any) -> None:
+        self._part, self._is_turned = part, name.startswith("emnist")  # whose files have rows and columns exchanged
+
+    def __len__(self) -> int:
+        return len(self._part)
+
+    def __getitem__(self, at: int) -> tuple[Image.Image, int]:
+        image, label = self._part[at]
+        if not isinstance(image, Image.Image):
+            raise ValueError("this data set of torchvision does not yield images")
+        return image.transpose(Image.Transpose.TRANSPOSE) if self._is_turned else image, label
 
 
 def _family(name: str) -> Made:
@@ -77,14 +90,14 @@ def _opened(name: str, part: Made, data_dir: Path) -> Any:
     except RuntimeError as error:  # torchvision says in this way that files are missing, or have another checksum
         missing = error
     except Exception as error:  # damaged files raise any kind of error
-        raise DataError(f"--dataset {name}: cannot be read from {data_dir} ({_line(error)})") from error
+        raise DataError(f"--dataset {name}: cannot be read from {data_dir} ({line_of(error)})") from error
     try:
         _download(part, data_dir)
         return part(root=str(data_dir), download=False)
     except Exception as error:
         raise DataError(
-            f"--dataset {name}: {_line(missing)}; it is not in {data_dir}, or damaged there, and could not be "
-            f"downloaded ({_line(error)})"
+            f"--dataset {name}: {line_of(missing)}; it is not in {data_dir}, or damaged there, and could not be "
+            f"downloaded ({line_of(error)})"
         ) from error
 
 
@@ -107,46 +120,3 @@ def _stall_timeout() -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _form(part: Any, options: ReadOptions) -> tuple[tuple[int, int], bool, str]:
-    """Returns width and height that all images get, whether they are grey, and a notice for the user."""
-    count = len(part)
-    some = [part[int(at)][0] for at in np.linspace(0, count - 1, min(count, _LOOKED_AT))]
-    if not all(isinstance(image, Image.Image) for image in some):
-        raise DataError("--dataset: this data set of torchvision does not yield images")
-    grey = all(image.mode in ("1", "L") for image in some)
-    if options.size:
-        return (options.size[1], options.size[0]), grey, ""
-    sizes = {image.size for image in some}
-    if len(sizes) == 1:
-        return sizes.pop(), grey, ""
-    side = chosen_side([image.size for image in some])
-    scaled = f"all are scaled to {side}x{side} ({options.resize}), see --image-size"
-    return (side, side), grey, f"images have different sizes; {scaled}"
-
-
-def _split(name: str, part: Any, size: tuple[int, int], grey: bool, options: ReadOptions) -> RawSplit:
-    """Decodes all images of a part, by several threads."""
-    width, height = size
-    images = np.empty((len(part), height, width, 1 if grey else 3), np.uint8)
-    labels = np.empty(len(part), np.int64)
-
-    def decoded(at: int) -> tuple[np.ndarray, int]:
-        image, label = part[at]
-        if name.startswith("emnist"):  # whose files have rows and columns exchanged
-            image = image.transpose(Image.Transpose.TRANSPOSE)
-        image = fitted(image.convert("L" if grey else "RGB"), width, height, options.resize)
-        return np.asarray(image).reshape(height, width, -1), int(label)
-
-    try:
-        for row, (pixels, label) in enumerate(in_threads(decoded, range(len(part)))):
-            images[row], labels[row] = pixels, label
-            options.watch(row + 1, len(part))
-    except Exception as error:
-        raise DataError(f"--dataset {name}: an image or its label cannot be read ({_line(error)})") from error
-    return RawSplit(images, labels)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
