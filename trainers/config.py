@@ -99,11 +99,23 @@ def augmentation_parts(name: str) -> tuple[str, ...]:
     return tuple(part for given in name.split("+") for part in _JOINED.get(given, (given,)))
 
 
+OF_TRAINER = "trainer_"  # begins the names of hyperparameters of the user's own training loop
+
+
 def split_config(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Splits a trial's configuration into the fields of `TrainConfig` and the hyperparameters of the architecture."""
+    """Splits a trial's configuration into the fields of `TrainConfig` and the hyperparameters of the architecture.
+
+    Those of the user's own training loop are in neither; see `of_trainer`.
+    """
     names = {item.name for item in fields(TrainConfig)}
-    train = {key: value for key, value in config.items() if key in names}
-    return train, {key: value for key, value in config.items() if key not in names}
+    own = {key: value for key, value in config.items() if not key.startswith(OF_TRAINER)}
+    train = {key: value for key, value in own.items() if key in names}
+    return train, {key: value for key, value in own.items() if key not in names}
+
+
+def of_trainer(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the hyperparameters of the user's own training loop, by the names that they have there."""
+    return {key.removeprefix(OF_TRAINER): value for key, value in config.items() if key.startswith(OF_TRAINER)}
 
 
 @dataclass(frozen=True, kw_only=True)

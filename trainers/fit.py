@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from trainers.ddp import DistributedTrainer
     from trainers.fused.trainer import FusedTrainer
+    from trainers.own_trainer import OwnTrainer
     from trainers.single import SingleTrainer
 
 
@@ -79,6 +80,8 @@ def fit(trainer: Trainer, epochs: int, report: Callable[[FitResult], object] = l
 
 if TYPE_CHECKING:
 
-    def _satisfy_the_contract(*trainers: SingleTrainer | DistributedTrainer | FusedTrainer) -> Sequence[Trainer]:
+    def _satisfy_the_contract(
+        *trainers: SingleTrainer | DistributedTrainer | FusedTrainer | OwnTrainer,
+    ) -> Sequence[Trainer]:
         """Lets mypy prove that every trainer has all members of the contract."""
         return trainers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers.criteria.losses import Target, labels_of
+from trainers.criteria.metrics import Metric, judged
 from trainers.data.splits import Split
 
 EVAL_BATCH_SIZE = 2000  # images at once on an accelerator, which larger batches fill better
@@ -62,6 +64,18 @@ def evaluate(model: nn.Module, data: Split, precision: str) -> tuple[float, floa
         loss_sum.add(F.cross_entropy(logits, labels, reduction="sum"))
         correct.add((logits.argmax(1) == labels).sum())
     return loss_sum.item() / len(data), correct.item() / len(data)
+
+
+def validated(model: nn.Module, data: Split, precision: str, score: Metric | None) -> tuple[float, float, float | None]:
+    """Returns the mean cross-entropy, the accuracy and the score over a split; NaN where that is empty.
+
+    score: of the metric; None, as is its value, where the metric is the accuracy.
+    """
+    if not len(data):
+        return math.nan, math.nan, None if score is None else math.nan
+    if score is None:
+        return *evaluate(model, data, precision), None
+    return judged(predict(model, data, precision), data.labels, score)
 
 
 @torch.inference_mode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,13 +16,13 @@ from trainers.augment.policies import make_augmentation
 from trainers.config import EpochResult, TrainConfig
 from trainers.cpu.pooling import fuse_pooling
 from trainers.criteria.losses import Loss, Target, labels_of
-from trainers.criteria.metrics import judged, make_score
+from trainers.criteria.metrics import make_score
 from trainers.criteria.own import NONE, OwnFunctions
 from trainers.data.sampling import ImageOrder
 from trainers.data.splits import TrainingData
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
-from trainers.loop import autocast, batches_per_epoch, evaluate, predict, sum_dtype, train_epoch, use_ieee_float32
+from trainers.loop import autocast, batches_per_epoch, sum_dtype, train_epoch, use_ieee_float32, validated
 from trainers.optim.average import WeightAverage, averaged_values
 from trainers.optim.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule
@@ -228,13 +227,7 @@ class SingleTrainer:
 
     def _evaluate(self) -> tuple[float, float, float | None]:
         """Returns the cross-entropy, the accuracy and the score on the validation split."""
-        validation, precision = self.data.validation, self.config.precision
-        if self.score is None:
-            plain = evaluate(self.model, validation, precision) if len(validation) else (math.nan, math.nan)
-            return *plain, None
-        if not len(validation):
-            return math.nan, math.nan, math.nan
-        return judged(predict(self.model, validation, precision), validation.labels, self.score)
+        return validated(self.model, self.data.validation, self.config.precision, self.score)
 
     def _order(self) -> tuple[Tensor, ...]:
         """Draws the epoch's batches: (N,) indices of training images each."""

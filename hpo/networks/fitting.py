@@ -29,7 +29,7 @@ from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.epoch_bar import EpochBar
 from hpo.views.formats import accuracy, number, plural, seconds
 from models import fetch_pretrained
-from trainers.config import FitResult, TrainConfig, split_config
+from trainers.config import FitResult, TrainConfig, of_trainer, split_config
 from trainers.data.dataset import Dataset, load_dataset
 from trainers.data.names import is_function
 
@@ -68,7 +68,7 @@ def _plan(spec: FitSpec) -> TrainingPlan:
     inherited = _inherited(spec)
     _check_trusted(spec, inherited)
     values = {key: (f"{key}={value}", value) for key, value in inherited.config.items()}
-    config = configuration(inherited.model, {**values, **spec.hyperparameters.given()})
+    config = configuration(inherited.model, {**values, **spec.hyperparameters.given()}, spec.trainer)
     setup = _setup(spec, inherited, config)
     if inherited.dataset and spec.data.dataset != "auto" and data_key(spec.data.dataset) != inherited.dataset:
         inherited = inherited.on_other_data()
@@ -100,8 +100,9 @@ def _inherited(spec: FitSpec) -> InheritedSettings:
 def _check_trusted(spec: FitSpec, inherited: InheritedSettings) -> None:
     """Raises UserError where an earlier run names a loss or a metric of somebody's own that the user does not name."""
     data = None if spec.data.dataset == "auto" else spec.data.dataset
-    given = {"loss": spec.hyperparameters.given().get("loss"), "metric": spec.metric, "dataset": data}
-    named = {"loss": inherited.config.get("loss"), "metric": inherited.metric}
+    loss = spec.hyperparameters.given().get("loss")
+    given = {"loss": loss, "metric": spec.metric, "trainer": spec.trainer, "dataset": data}
+    named = {"loss": inherited.config.get("loss"), "metric": inherited.metric, "trainer": inherited.trainer}
     if inherited.dataset and is_function(inherited.dataset):
         named["dataset"] = inherited.dataset
     for what, name in named.items():
@@ -123,7 +124,9 @@ def _setup(spec: FitSpec, inherited: InheritedSettings, config: dict[str, Any]) 
         threads=spec.threads,
         seed=spec.seed if spec.seed is not None else inherited.seed or 0,
     )
-    return TrainingSetup(model=inherited.model, train=made, arch=arch)
+    return TrainingSetup(
+        model=inherited.model, train=made, arch=arch, trainer=spec.trainer, of_trainer=of_trainer(config)
+    )
 
 
 def _load(spec: FitSpec, inherited: InheritedSettings, train_size: int | None) -> Dataset:

@@ -29,6 +29,7 @@ class InheritedSettings:
     seed: int | None = None
     precision: str | None = None
     metric: str | None = None
+    trainer: str | None = None
     dataset: str | None = None
     train_size: int | None = None
     mean: Any = None
@@ -92,6 +93,7 @@ def from_winner(folder: Path, model: str | None) -> InheritedSettings:
             seed=trial.seed,
             precision=trial.precision,
             metric=trial.metric,
+            trainer=description.trainer,
             dataset=description.dataset,
             train_size=description.train_size,
             mean=description.mean,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from hpo.spec.normalization import scaling_for
-from hpo.spec.spaces.own_functions import own_functions
+from hpo.spec.spaces.own_functions import own_functions, training_loop
 from hpo.store.model_file import Description, data_key
 from hpo.system.errors import UserError
 from models import build_model, without_pretrained
@@ -16,7 +16,8 @@ from trainers.config import FitResult, TrainConfig
 from trainers.cpu.memory import keep_freed_memory
 from trainers.data.dataset import Dataset
 from trainers.data.images.pictures import background
-from trainers.fit import fit
+from trainers.fit import Trainer, fit
+from trainers.own_trainer import OwnTrainer
 from trainers.single import SingleTrainer
 
 
@@ -28,6 +29,10 @@ class TrainingSetup:
     train: TrainConfig
     arch: dict[str, Any] = field(default_factory=dict)
     """The architecture's own hyperparameters."""
+    trainer: str | None = None
+    """The user's own training loop."""
+    of_trainer: dict[str, Any] = field(default_factory=dict)
+    """Its own hyperparameters."""
 
 
 def train_model(
@@ -45,7 +50,12 @@ def train_model(
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
     data = dataset.training.scaled(scaling_for(setup.model, setup.arch, dataset.training.scaling))
-    trainer = SingleTrainer(make, data, setup.train, watch, own_functions(setup.train))
+    own = own_functions(setup.train)
+    trainer: Trainer = (
+        OwnTrainer(training_loop(setup.trainer), make, data, setup.train, setup.of_trainer, own)
+        if setup.trainer
+        else SingleTrainer(make, data, setup.train, watch, own)
+    )
     try:
         return fit(trainer, setup.train.epochs, report)
     finally:
@@ -91,4 +101,5 @@ def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: 
         trial_id=trial_id,
         resize=dataset.resize,
         skip_broken=bool(dataset.skipped),
+        trainer=setup.trainer,
     )

@@ -46,6 +46,7 @@ def _shared(plan: Plan, model: str, precision: str, checkpoints: CheckpointStora
         "seed": plan.spec.search.seed,
         "precision": precision,
         "metric": plan.spec.search.metric,
+        "trainer": plan.spec.search.trainer,
         "device": plan.device,
         "threads": plan.spec.resources.cpus_per_trial,
         "workers": plan.spec.resources.workers_per_trial,

@@ -49,10 +49,10 @@ def show_results(ranked: list[Ranked], folder: RunFolder, plan: Plan, outcome: O
     if hint := advice(report_rungs(outcome.records, search.rungs, search.epochs)):
         say(hint)
     print()
-    _show_files(ranked[0].record, folder, outcome)
+    _show_files(ranked[0].record, folder, plan, outcome)
 
 
-def _show_files(winner: TrialRecord, folder: RunFolder, outcome: Outcome) -> None:
+def _show_files(winner: TrialRecord, folder: RunFolder, plan: Plan, outcome: Outcome) -> None:
     """Where the files are, and what can be done with the winner's weights."""
     say(f"results: {folder.trials_csv}, leaderboard.csv and curves.csv beside it")
     made = folder.report_html.exists()
@@ -64,8 +64,14 @@ def _show_files(winner: TrialRecord, folder: RunFolder, outcome: Outcome) -> Non
     if kept and not outcome.finalists:
         say(f"on the test split, once: hpo evaluate {arguments(folder.path, winner.model)}")
     if kept:
-        own = consent((), functions_of(winner))
-        say(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}{own}")
+        say(f"the winner again:        hpo train --from {arguments(folder.path, winner.model)}{_own(winner, plan)}")
+
+
+def _own(winner: TrialRecord, plan: Plan) -> str:
+    """The flags that name the code of the user's own that the winner was trained with."""
+    given = dict(plan.spec.own_functions)
+    of_run = [(flag, given[flag]) for flag in ("--trainer", "--dataset") if flag in given]
+    return consent((), [*functions_of(winner), *of_run])
 
 
 def _show_finals(finalists: Sequence[Finalist]) -> None:

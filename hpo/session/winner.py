@@ -59,5 +59,7 @@ def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str
 
 def _describe(best: TrialRecord, plan: Plan) -> weights.Description:
     train = TrainConfig(epochs=plan.spec.search.epochs)
-    setup = TrainingSetup(model=best.model, train=train, arch=split_config(best.config)[1])
+    setup = TrainingSetup(
+        model=best.model, train=train, arch=split_config(best.config)[1], trainer=plan.spec.search.trainer
+    )
     return describe(best.trial_id, setup, plan.dataset, plan.spec.data.train_size)

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, check_name, check_seed, choice
 from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
 from hpo.spec.spaces.assignments import parse_assignments
-from hpo.spec.spaces.own_functions import check_metric
+from hpo.spec.spaces.own_functions import check_metric, check_trainer
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
 
@@ -110,6 +110,10 @@ class FitSpec:
     metric: str | None = None
     """What epochs are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc, or your own as
     MODULE:NAME or FILE.py:NAME. [default: that of --from, otherwise accuracy]"""
+    trainer: str | None = None
+    """Your own training loop, a class MODULE:NAME or FILE.py:NAME: made from (make_model, data, config), with methods
+    train_epoch, save and load. Further arguments of its constructor are set as --set trainer_NAME=VALUE. [default: that
+    of --from, otherwise Podium's]"""
     epochs: int | None = None
     """Number of epochs to train. [default: that of --recipe or --from, otherwise 10]"""
     seed: int | None = None
@@ -138,6 +142,8 @@ class FitSpec:
         choice("--device", self.device, DEVICES)
         if self.metric is not None:
             check_metric(self.metric)
+        if self.trainer is not None:
+            check_trainer(self.trainer)
         check_name("--name", self.name)
         if self.recipe is not None and self.origin is not None:
             raise UserError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")

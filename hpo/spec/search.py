@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from hpo.spec.checks import at_least, check_model, check_name, check_seed, choice, seconds
 from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
 from hpo.spec.spaces.assignments import parse_value, split_assignment
-from hpo.spec.spaces.own_functions import check_metric, is_own
+from hpo.spec.spaces.own_functions import check_metric, check_trainer, is_own
 from hpo.system.errors import UserError
 from hpo.trials.asha import rungs
 from hpo.trials.metric import ACCURACY, label
@@ -64,6 +64,10 @@ class SearchSpec:
     sampler_weights: str | None = None
     """How training images are drawn: none, each once an epoch, or balanced, all classes equally often. [default:
     none]"""
+    trainer: str | None = None
+    """Your own training loop, a class MODULE:NAME or FILE.py:NAME: made from (make_model, data, config), with methods
+    train_epoch, save and load. Further arguments of its constructor are hyperparameters trainer_NAME. [default:
+    Podium's]"""
     ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
     """Sets the range of a hyperparameter, or its choices: --range lr=1e-4:1e-2:log --range activation=relu,gelu"""
     prior: Annotated[tuple[str, ...], MANY] = ()
@@ -101,6 +105,8 @@ class SearchSpec:
         check_metric(self.metric)
         self._check_objective()
         self._check_losses()
+        if self.trainer is not None:
+            check_trainer(self.trainer)
         self._check_sampler_learns()
         self._check_prior()
         check_name("--study", self.study)
@@ -160,6 +166,7 @@ class SearchSpec:
         flags = {
             "--metric": (self.metric,) if is_own(self.metric) else (),
             "--loss": (self.loss,) if self.loss and is_own(self.loss) else (),
+            "--trainer": (self.trainer,) if self.trainer else (),
             "--set": self.fixed if any(_has_own_loss("--set", text) for text in self.fixed) else (),
             "--range": self.ranges if any(_has_own_loss("--range", text) for text in self.ranges) else (),
         }

@@ -42,6 +42,10 @@ class StudySpec:
         RankBy.of(self.finals.rank_by, metric=metric)
         if self.finals.one_standard_error and metric != ACCURACY:
             raise UserError(f"--one-standard-error: is for the metric accuracy; leave it out with --metric {metric}")
+        trainer, resources = self.search.trainer, self.resources
+        if trainer and (isinstance(resources.fuse, int) or resources.workers_per_trial > 1):
+            flag = "--fuse" if isinstance(resources.fuse, int) else "--workers-per-trial"
+            raise UserError(f"{flag}: is for Podium's own training; leave it out with --trainer {trainer}")
 
     @property
     def own_functions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -86,7 +90,17 @@ class StudySpec:
         }
 
 
-_TRUSTS = ("resume", "results_dir", "model", "dataset", "metric", "loss", "set", "range")  # settings that may name code
+_TRUSTS = (
+    "resume",
+    "results_dir",
+    "model",
+    "dataset",
+    "metric",
+    "loss",
+    "trainer",
+    "set",
+    "range",
+)  # settings that may name code
 
 
 def check_code(name: str, spec: StudySpec, said: StudySpec) -> None:

@@ -54,6 +54,8 @@ class Description:
     """How pictures of another size are made to fit, one of `RESIZES`; None in an older file: pad."""
     skip_broken: bool | None = None
     """Whether images that do not decode were left out."""
+    trainer: str | None = None
+    """The user's own training loop, by which it was trained."""
 
     @property
     def num_classes(self) -> int:
@@ -103,6 +105,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "trial_id": (str, None),
     "resize": (str | None, None),
     "skip_broken": (bool | None, None),
+    "trainer": (str | None, None),
 }
 
 

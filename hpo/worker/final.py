@@ -18,7 +18,7 @@ from hpo.worker.process import prepare
 from hpo.worker.settings import WorkerSettings
 from hpo.worker.trainer_factory import make_trainer, take_up
 from hpo.worker.worker_group import WorkerGroup
-from trainers.single import SingleTrainer
+from trainers.fit import Trainer
 
 
 def train_network(data: list[ray.ObjectRef[Any]], settings: WorkerSettings, request: FinalRequest) -> FinalOutcome:
@@ -51,7 +51,7 @@ def _check(state: dict[str, Any]) -> None:
         raise TypeError("its times are no numbers")
 
 
-def _train(trainer: SingleTrainer, request: FinalRequest, checkpoints: Checkpoints, train_s: float) -> FinalOutcome:
+def _train(trainer: Trainer, request: FinalRequest, checkpoints: Checkpoints, train_s: float) -> FinalOutcome:
     finite = True
     while trainer.epoch < request.epochs and finite:
         (result,) = trainer.step()

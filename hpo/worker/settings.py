@@ -30,6 +30,8 @@ class WorkerSettings:
     """The study's. A trial adds its number to it."""
     precision: str
     metric: str
+    trainer: str | None = None
+    """The user's own training loop."""
     device: str
     threads: int
     """CPUs, and torch threads, of each worker."""

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hpo.spec.normalization import scaling_for
-from hpo.spec.spaces.own_functions import own_functions
+from hpo.spec.spaces.own_functions import own_functions, training_loop
 from hpo.system.text import describe_error
 from hpo.trials.messages import TrialRequest
 from hpo.worker.settings import SearchSettings, WorkerSettings
 from hpo.worker.worker_group import WorkerGroup
-from trainers.config import split_config
+from trainers.config import of_trainer, split_config
 from trainers.data.splits import TrainingData
 from trainers.faults import breaks_device, is_out_of_memory
 from trainers.fit import Trainer
 from trainers.fused.trainer import FusedTrainer
+from trainers.own_trainer import OwnTrainer
 from trainers.single import SingleTrainer
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
@@ -26,17 +27,19 @@ _STATE_ERRORS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, 
 
 def make_trainer(
     data: TrainingData, settings: WorkerSettings, params: Mapping[str, Any], seed: int, peers: WorkerGroup | None
-) -> SingleTrainer:
+) -> SingleTrainer | OwnTrainer:
     """Makes the trainer of one network; `peers` share its batches, where there are any."""
     make, config = settings.network(params), settings.train_config(params, seed)
     data = data.scaled(scaling_for(settings.model, split_config(params)[1], data.scaling))
     own = own_functions(config)
+    if settings.trainer:
+        return OwnTrainer(training_loop(settings.trainer), make, data, config, of_trainer(params), own)
     return peers.lead(make, data, config, own) if peers else SingleTrainer(make, data, config, own=own)
 
 
 def make_group_trainer(
     data: TrainingData, settings: SearchSettings, requests: Sequence[TrialRequest], peers: WorkerGroup | None
-) -> SingleTrainer | FusedTrainer:
+) -> SingleTrainer | FusedTrainer | OwnTrainer:
     """Makes the trainer of these trials: of a single one, or of any number that are fused and so have one shape."""
     if not settings.is_fused:
         (request,) = requests

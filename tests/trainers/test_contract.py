@@ -14,11 +14,13 @@ import torch
 from torch import nn
 
 from models import trainable_parameters
+from tests.examples.co_teaching import CoTeaching
 from tests.helpers.distributed import digits, led, make
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.fit import Trainer, fit
 from trainers.fused.trainer import FusedTrainer
+from trainers.own_trainer import OwnTrainer
 from trainers.single import SingleTrainer
 
 CONFIG = TrainConfig(
@@ -56,8 +58,14 @@ def distributed(work: Callable[[Any], Any]) -> Any:
     return led(make("lenet5_bn", dropout=0.1), CONFIG, work)
 
 
+def own_loop(work: Callable[[Any], Any]) -> Any:
+    with closed(OwnTrainer(CoTeaching, make("lenet5_bn", dropout=0.1), digits(), CONFIG, {"forget": 0.2})) as trainer:
+        return work(trainer)
+
+
 EVERY = [
     pytest.param(single, 1, id="single"),
+    pytest.param(own_loop, 1, id="the user's own loop"),
     pytest.param(fused(1), 1, id="fused, one trial"),
     pytest.param(fused(3), 3, id="fused"),
     pytest.param(distributed, 1, id="ddp", marks=pytest.mark.slow),

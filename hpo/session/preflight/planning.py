@@ -68,10 +68,12 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
         notes += learned
     available = find_resources(spec.resources)
     device = choose_device(spec.train.device, spec.resources, available)
-    models = with_precision(models, spec.train.precision, device, _precisions(stored), is_alone=_is_alone(spec))
+    precision = spec.train.plain_precision if spec.search.trainer else spec.train.precision
+    models = with_precision(models, precision, device, _precisions(stored), is_alone=_is_alone(spec))
     gpus = choose_gpus_per_trial(spec.resources, device, available)
     probed = None if is_dry else int(available.gpus)
-    sharing = plan_gpu_sharing(spec.resources, spec.search.trials, dataset, models, device, probed)
+    packed = replace(spec.resources, fuse="off") if spec.search.trainer else spec.resources
+    sharing = plan_gpu_sharing(packed, spec.search.trials, dataset, models, device, probed)
     models = tuple(replace(model, group_size=sharing.group_sizes.get(model.name, 1)) for model in models)
     gpus = sharing.gpus or gpus
     concurrency, cut = choose_concurrency(spec.resources, device, gpus, available)

@@ -61,7 +61,7 @@ def _split(texts: Sequence[str]) -> Iterator[_Prior]:
 
 def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Space]) -> None:
     """Raises UserError unless one of the architectures searches the hyperparameter."""
-    bases = {model: base_space(model) for model in spaces}
+    bases = {model: base_space(model, search.trainer) for model in spaces}
     check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
     if any(prior.key in space.searched for space in spaces.values()):
         return

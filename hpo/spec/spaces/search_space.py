@@ -22,7 +22,7 @@ from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
 from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_FINE_TUNING, LR_OF_THEIR_OWN, RECIPE, SEARCHED
 from hpo.spec.spaces.domains import check_value
-from hpo.spec.spaces.own_functions import is_own
+from hpo.spec.spaces.own_functions import is_own, loop_hyperparameters
 from hpo.system.errors import UserError
 from models import REQUIRED, hyperparameters, published_widths
 from models.libraries import is_library
@@ -50,13 +50,14 @@ class Space:
         return {key: str(distribution) for key, distribution in self.distributions.items()}
 
 
-def base_space(model: str) -> Space:
-    """The architecture's own space: the common one, without what its callable does not take.
+def base_space(model: str, trainer: str | None = None) -> Space:
+    """The architecture's own space: the common one, without what its callable does not take, and with what the user's
+    own training loop takes.
 
     Raises ModelError where a user's architecture cannot be imported, and UserError for a parameter that a setting of
     the training is called as.
     """
-    own = hyperparameters(model)
+    own = hyperparameters(model) | (loop_hyperparameters(trainer) if trainer else {})
     if taken := split_config(dict.fromkeys(own))[0]:
         raise UserError(f"--model {model}: its {', '.join(taken)} is a setting of the training too; rename it")
     # What has another kind of default keeps it. What has none needs a value.
@@ -80,7 +81,7 @@ def search_space(model: str, spec: SearchSpec) -> Space:
     its domain or a range upside down.
     """
     _check_tables(spec.space)
-    base = base_space(model)
+    base = base_space(model, spec.trainer)
     distributions = dict(base.distributions)
     if spec.search_widths:
         distributions |= {key: _around(width) for key, width in published_widths(model).items()}
@@ -121,7 +122,7 @@ def _from_flags(spec: SearchSpec, base: Space, model: str) -> Distributions:
     """What --range and then --set say of it."""
     found: Distributions = {}
     # A flag is for every architecture that has such a hyperparameter; one of them must.
-    bases = [base, *(base_space(other) for other in spec.model if other != model)]
+    bases = [base, *(base_space(other, spec.trainer) for other in spec.model if other != model)]
     for text in spec.ranges:
         key, value = split_assignment("--range", text)
         check_name(f"--range {text}", key, bases)
@@ -139,12 +140,12 @@ def _around(width: int) -> IntDistribution:
     return IntDistribution(max(1, width // 8), 2 * width, log=True)
 
 
-def configuration(model: str, given: Mapping[str, tuple[str, Any]]) -> dict[str, Any]:
+def configuration(model: str, given: Mapping[str, tuple[str, Any]], trainer: str | None = None) -> dict[str, Any]:
     """One configuration: the architecture's default, with other values for what `given` names.
 
     given: hyperparameter to (the flag that a mistake is shown with, value). Raises UserError as `search_space`.
     """
-    base = base_space(model)
+    base = base_space(model, trainer)
     values = {key: base.default[key] for key in _names(base)}
     if is_fine_tuned(model, [value for key, (_, value) in given.items() if key == "pretrained"]):
         values["lr"] = LR_OF_FINE_TUNING[1]
