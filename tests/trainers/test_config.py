@@ -46,7 +46,7 @@ def test_an_epoch_that_is_not_finite_is_never_the_best() -> None:
     fitted.add(replace(RESULT, val_accuracy=0.9, val_loss=math.nan), dict)
     assert fitted.best is None and fitted.diverged
     assert fitted.measured() == {
-        **dict.fromkeys(("best_epoch", "val_accuracy", "val_loss", "train_accuracy", "train_loss")),
+        **dict.fromkeys(("best_epoch", "val_accuracy", "val_score", "val_loss", "train_accuracy", "train_loss")),
         "epochs": 1,
         "train_s": 2.0,
         "eval_s": 0.5,

@@ -66,7 +66,8 @@ def test_classes_of_images(capsys: pytest.CaptureFixture[str]) -> None:
     report = classification_report(labels, labels, tuple(classes))
     nothing = torch.zeros(0, 1, 2, 2), []
     show_evaluation(Evaluation(
-        model="cnn", dataset=ESCAPE, split="test", loss=0.1, report=report, notes=(f"on {ESCAPE}",), wrong=nothing
+        model="cnn", dataset=ESCAPE, split="test", loss=0.1, report=report, metrics={}, notes=(f"on {ESCAPE}",),
+        wrong=nothing,
     ))  # fmt: skip
     out = capsys.readouterr().out
     assert out.count("[/a]") == 3 and out.count(r"b\x1b[2J") == 3 and out.count("c\\") == 3

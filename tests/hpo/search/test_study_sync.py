@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -10,6 +9,7 @@ from optuna.trial import TrialState
 
 from hpo.search.study_sync import reconcile, restore, tell
 from hpo.trials.records import TrialState as TrialRecordState
+from tests.helpers.records import record
 from tests.helpers.searching import SPACE, asked, result, searcher
 
 
@@ -28,7 +28,7 @@ def test_after_a_kill_the_study_is_made_to_agree_with_the_journal(study: optuna.
 def test_a_study_that_is_behind_its_journal_gives_no_number_twice(study: optuna.Study) -> None:
     def row(state: str, lr: float) -> Any:
         curve = [{"epoch": 1, "val_accuracy": 0.5}, {"epoch": 2, "val_accuracy": 0.6}]
-        return SimpleNamespace(config={"lr": lr}, state=TrialRecordState(state), val_accuracy=0.6, curve=curve)
+        return record(0, config={"lr": lr}, state=TrialRecordState(state), val_accuracy=0.6, curve=curve)
 
     study.enqueue_trial({"lr": 0.001})
     s = searcher(study)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -14,7 +13,7 @@ from hpo.search.samplers.choice import seed_sampler
 from hpo.search.study_sync import restore
 from hpo.store.study_db import open_storage, open_study
 from hpo.trials.messages import REPORTS
-from hpo.trials.records import TrialState as TrialRecordState
+from tests.helpers.records import record
 from tests.helpers.reports import report
 from tests.helpers.searching import SPACE, asked, result, searcher
 
@@ -106,11 +105,6 @@ def test_several_objectives_are_told_together(tmp_path: Path) -> None:
     assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "FAIL"]
     assert study.trials[0].values == [0.6, 70.0]
     made_again = open_study(storage, "again", resume=False, directions=["maximize", "minimize"])
-    row = SimpleNamespace(
-        config={"lr": 0.01},
-        state=TrialRecordState.COMPLETED,
-        curve=[],
-        to_dict=lambda: {"val_accuracy": 0.6, "parameters": 7},
-    )
+    row = record(0, config={"lr": 0.01}, val_accuracy=0.6, parameters=7)
     restore(made_again, {"again-0000": row}, SPACE, ("accuracy", "parameters"))
     assert made_again.trials[0].values == [0.6, 7.0]

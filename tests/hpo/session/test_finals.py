@@ -39,7 +39,7 @@ MLP = record(1, trial_id="mlp_small-0001", model="mlp_small", config={"activatio
 
 @pytest.fixture
 def final_test() -> finals.FinalTest:
-    return finals.FinalTest(load_dataset("digits", Path("x")), "cpu")
+    return finals.FinalTest(load_dataset("digits", Path("x")), "cpu", "accuracy")
 
 
 def weights() -> dict[str, torch.Tensor]:

@@ -35,7 +35,7 @@ def test_a_report_has_the_new_epochs_and_the_best_of_all(tmp_path: Path) -> None
     second = running.report()
     assert (first.state, first.values) == ("running", [(1, 0.5), (2, 0.9)])
     assert (second.values, second.epochs, second.best_epoch, second.val_accuracy) == ([(3, 0.7)], 3, 2, 0.9)
-    assert running.accuracy == 0.7 and not running.is_over
+    assert running.score == 0.7 and not running.is_over
 
 
 def test_the_first_end_counts_and_its_report_is_given_again(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import torch
 from trainers.augment import automatic
 from trainers.augment.erase import erase
 from trainers.augment.policies import make_augmentation
-from trainers.config import AUGMENTATIONS, augmentation_parts
+from trainers.config import AUGMENTATIONS, MIXTURES, augmentation_parts
 from trainers.data.images.scaling import Scaling
 
 SCALING = Scaling((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
-NAMES = [name for name in AUGMENTATIONS if name != "none"]
+NAMES = [name for name in AUGMENTATIONS if name not in ("none", *MIXTURES)]
 
 
 def images(count: int = 50) -> torch.Tensor:

@@ -74,7 +74,10 @@ def test_what_cannot_be_fused_is_said() -> None:
     mixed = plan(fuse=4, model=["vgg16", "lenet5"], trials=4)
     assert [m.group_size for m in mixed.models] == [1, 4]
     assert "not fused, because no plain stack of layers: vgg16" in mixed.notices
-    with pytest.raises(ValueError, match="--fuse 4: vgg16 is no plain stack of layers that can be fused; choose off"):
+    with pytest.raises(
+        ValueError,
+        match="--fuse 4: vgg16 is no plain stack of layers that can be fused, or has a loss of your own; choose off",
+    ):
         plan(fuse=4, model="vgg16")
 
 
