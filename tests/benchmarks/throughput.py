@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EPOCHS = 2
 PRODUCT = 2048  # side of the matrices that the bound is measured with
-VALIDATION = {"vgg16": 64, "torchvision:resnet18": 64}  # else 1,000 images
+VALIDATION = {"vgg16": 64, "resnet18": 64, "torchvision:resnet18": 64}  # else 1,000 images
 COMPARED = {"epochs": 3, "images": 20_000, "validation": 5000}  # for the accuracy of the two precisions
 # Training images, for some seconds a side.
 IMAGES = {
@@ -39,6 +39,8 @@ IMAGES = {
     "compact_18k": 640,
     "compact_7k": 1280,
     "compact_6k": 640,
+    "resnet20": 640,
+    "resnet18": 128,
     "vgg16": 64,
     "torchvision:resnet18": 256,
 }

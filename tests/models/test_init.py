@@ -40,6 +40,8 @@ PARAMETERS = {
     "compact_18k": 18_258,
     "compact_7k": 7_074,
     "compact_6k": 6_270,
+    "resnet20": 272_186,
+    "resnet18": 11_172_810,
     "vgg16": 134_301_514,
 }
 SMALL = [name for name in MODELS if name != "vgg16"]
@@ -75,7 +77,7 @@ def test_every_architecture_takes_every_activation(name: str, activation: str) -
 @pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith("compact")])
 def test_dropout_is_where_it_should_be(name: str) -> None:
     parts = [part for part in build_model(name, MNIST, 10, dropout=0.25).modules() if isinstance(part, Dropout)]
-    assert [part.p for part in parts] == [0.25] * (1 if name == "lenet5_bn" else 2)
+    assert [part.p for part in parts] == [0.25] * (1 if name in ("lenet5_bn", "resnet20", "resnet18") else 2)
 
 
 @pytest.mark.parametrize("name", SMALL)
