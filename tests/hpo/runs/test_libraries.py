@@ -15,17 +15,19 @@ from tests.helpers.commands import printed
 from tests.helpers.images import folder_of_digits
 from tests.helpers.runs import end, start
 
+NETWORK = "torchvision:shufflenet_v2_x0_5"
+
 
 @pytest.mark.slow
 def test_a_network_of_torchvision_is_searched_and_the_winner_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = "--trials 2 --epochs 1 --dataset digits --train-size 100 --concurrency 1 --finalists 0 --name a"
-    code, out, err = end(start(tmp_path, f"--model torchvision:resnet18 --set stem=full {settings}"), seconds=300)
+    code, out, err = end(start(tmp_path, f"--model {NETWORK} --set stem=full {settings}"), seconds=300)
     assert (code, err) == (0, ""), out + err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
-    assert set(frame["model"]) == {"torchvision:resnet18"} and set(frame["state"]) == {"completed"}
-    assert list(frame["parameters"]) == [11_175_370] * 2 and set(frame["config_stem"]) == {"full"}
+    assert set(frame["model"]) == {NETWORK} and set(frame["state"]) == {"completed"}
+    assert list(frame["parameters"]) == [351_610] * 2 and set(frame["config_stem"]) == {"full"}
     folder = tmp_path / "a"
     assert "288 images" in printed(capsys, "evaluate", folder, "--split", "validation")
     (tmp_path / "pictures").mkdir()

@@ -47,7 +47,11 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(COMMANDS["script"], marks=pytest.mark.long), COMMANDS["installed"]],
+    ids=["script", "installed"],
+)
 def test_a_file_in_them_is_searched_and_the_winner_used(theirs: Path, command: list[str]) -> None:
     refused = run(theirs, *command, "--model", "models.mynet:Net", *SHORT.split())
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
