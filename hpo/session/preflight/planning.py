@@ -26,7 +26,8 @@ from hpo.session.preflight.resume_rules import check_same_data, spaces_it_began_
 from hpo.spec.plan import Plan
 from hpo.spec.search import SearchSpec
 from hpo.spec.settings import DataSpec
-from hpo.spec.spaces.search_space import search_space
+from hpo.spec.spaces.defaults import AUGMENT_OF_PHOTOS
+from hpo.spec.spaces.search_space import Space, has_photos, search_space
 from hpo.spec.study import StudySpec
 from hpo.store.trackers import check_mlflow
 from hpo.system.import_path import add_current_folder
@@ -53,11 +54,13 @@ def preflight(spec: StudySpec, stored: Mapping[str, Any] | None = None, *, is_dr
 
 
 def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -> Plan:
-    spaces = {name: search_space(name, spec.search) for name in spec.search.model}
+    spaces = _spaces(spec.search)  # before the images are read, which may take long
+    dataset = _load(spec.data)
+    of_photos = has_photos(dataset.name, dataset.input_shape[0])
+    if of_photos:
+        spaces = _spaces(spec.search, of_photos=True)
     if stored:
         spaces = spaces_it_began_with(spaces, stored, spec.output.resume)
-    dataset = _load(spec.data)
-    if stored:
         check_same_data(dataset, stored)
     check_criteria(spec.search.losses, spec.search.metric, len(dataset.classes))
     models, notes = plan_models(spec.search, spaces, dataset, _device_of_memory(spec))
@@ -78,7 +81,7 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
     gpus = sharing.gpus or gpus
     concurrency, cut = choose_concurrency(spec.resources, device, gpus, available)
     check_batches(models, dataset, spec.resources.workers_per_trial)
-    notices = (dataset.notice, *notes, *sharing.notes, cut, _scheduler_note(spec.search))
+    notices = (dataset.notice, *notes, *sharing.notes, cut, _scheduler_note(spec.search), _photo_note(spaces))
     return Plan(
         spec=spec,
         dataset=dataset,
@@ -90,6 +93,17 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
         storage=None,
         notices=tuple(filter(None, notices)),
     )
+
+
+def _spaces(search: SearchSpec, *, of_photos: bool = False) -> dict[str, Space]:
+    return {name: search_space(name, search, of_photos=of_photos) for name in search.model}
+
+
+def _photo_note(spaces: Mapping[str, Space]) -> str:
+    """What is said where a trial may mirror images because of the default."""
+    if not any(space.distributions["augment"] == AUGMENT_OF_PHOTOS[0] for space in spaces.values()):
+        return ""
+    return "colour images are mirrored in some trials (crop+flip); if left and right differ: --range augment=none,shift"
 
 
 def _load(data: DataSpec) -> Dataset:

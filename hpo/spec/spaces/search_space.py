@@ -20,7 +20,16 @@ from optuna.distributions import (
 from hpo.spec.checks import check_model, unknown
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.assignments import parse_range, parse_value, split_assignment
-from hpo.spec.spaces.defaults import FIXED, FURTHER, LR_OF_FINE_TUNING, LR_OF_THEIR_OWN, RECIPE, SEARCHED
+from hpo.spec.spaces.defaults import (
+    AUGMENT_OF_PHOTOS,
+    FIXED,
+    FURTHER,
+    LR_OF_FINE_TUNING,
+    LR_OF_THEIR_OWN,
+    NEVER_MIRRORED,
+    RECIPE,
+    SEARCHED,
+)
 from hpo.spec.spaces.domains import check_value
 from hpo.spec.spaces.own_functions import is_own, loop_hyperparameters
 from hpo.system.errors import UserError
@@ -74,11 +83,11 @@ def base_space(model: str, trainer: str | None = None) -> Space:
     return Space(kept, default)
 
 
-def search_space(model: str, spec: SearchSpec) -> Space:
+def search_space(model: str, spec: SearchSpec, *, of_photos: bool = False) -> Space:
     """The architecture's space, narrowed as the spec says: file first, then --range, then --set.
 
     Raises UserError naming flag, value and choices for a hyperparameter that is not one, a value outside
-    its domain or a range upside down.
+    its domain or a range upside down. of_photos: whether the images may be mirrored, see `has_photos`.
     """
     _check_tables(spec.space)
     base = base_space(model, spec.trainer)
@@ -87,12 +96,19 @@ def search_space(model: str, spec: SearchSpec) -> Space:
         distributions |= {key: _around(width) for key, width in published_widths(model).items()}
     said = _from_file(model, spec, base) | _from_flags(spec, base, model)
     default = dict(base.default)
+    if of_photos and "augment" not in said:
+        distributions["augment"], default["augment"] = AUGMENT_OF_PHOTOS
     if "lr" not in said and is_fine_tuned(model, getattr(said.get("pretrained"), "choices", ())):
         distributions["lr"], default["lr"] = LR_OF_FINE_TUNING
     if any(map(is_own, spec.losses)):
         distributions |= _without_parts_of_the_loss(said)
     distributions |= said
     return Space(distributions, {key: move_into(default.get(key), d) for key, d in distributions.items()})
+
+
+def has_photos(dataset: str, channels: int) -> bool:
+    """Whether the images are mirrored by default: those in colour, unless their data set is known to have texts."""
+    return channels == 3 and dataset not in NEVER_MIRRORED
 
 
 def _without_parts_of_the_loss(said: Distributions) -> Distributions:
@@ -140,7 +156,9 @@ def _around(width: int) -> IntDistribution:
     return IntDistribution(max(1, width // 8), 2 * width, log=True)
 
 
-def configuration(model: str, given: Mapping[str, tuple[str, Any]], trainer: str | None = None) -> dict[str, Any]:
+def configuration(
+    model: str, given: Mapping[str, tuple[str, Any]], trainer: str | None = None, *, of_photos: bool = False
+) -> dict[str, Any]:
     """One configuration: the architecture's default, with other values for what `given` names.
 
     given: hyperparameter to (the flag that a mistake is shown with, value). Raises UserError as `search_space`.
@@ -149,6 +167,8 @@ def configuration(model: str, given: Mapping[str, tuple[str, Any]], trainer: str
     values = {key: base.default[key] for key in _names(base)}
     if is_fine_tuned(model, [value for key, (_, value) in given.items() if key == "pretrained"]):
         values["lr"] = LR_OF_FINE_TUNING[1]
+    if of_photos:
+        values["augment"] = AUGMENT_OF_PHOTOS[1]
     for key, (flag, value) in given.items():
         if key not in values and not flag.startswith("--set "):
             raise UserError(f"{flag}: {model} has no {key}; it has {', '.join(values)}")

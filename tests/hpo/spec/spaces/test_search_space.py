@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.spec.search import SearchSpec
-from hpo.spec.spaces.search_space import Space, base_space, configuration, search_space
+from hpo.spec.spaces.search_space import base_space, configuration, has_photos, search_space
 from models import MODELS, count_parameters
 
 
@@ -231,3 +231,15 @@ def test_widths_are_searched_only_if_asked_for() -> None:
 def test_a_wrong_width_is_named(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         search_space("cnn", SearchSpec(fixed=(text,)))
+
+
+def test_photos_are_mirrored_and_digits_are_not() -> None:
+    assert has_photos("cifar10", 3) and not has_photos("svhn", 3) and not has_photos("photos", 1)
+    spec = SearchSpec(model=("cnn",))
+    plain, photos = (search_space("cnn", spec, of_photos=each) for each in (False, True))
+    assert plain.default["augment"] == "shift" and photos.default["augment"] == "crop+flip"
+    assert photos.distributions["augment"].choices == ("none", "shift", "crop+flip")  # type: ignore[attr-defined]
+    said = search_space("cnn", SearchSpec(ranges=("augment=none,shift",)), of_photos=True)
+    assert said.default["augment"] == "shift"
+    assert configuration("cnn", {}, of_photos=True)["augment"] == "crop+flip"
+    assert configuration("cnn", {"augment": ("--augment none", "none")}, of_photos=True)["augment"] == "none"
