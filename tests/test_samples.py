@@ -35,7 +35,8 @@ def python_samples() -> dict[str, str]:
 
 def test_every_python_sample_is_run_by_a_test() -> None:
     elsewhere = {"models/README.md:python:2"}  # tests/hpo/runs/test_plug_ins.py
-    here = {"trainers/README.md:python:0", "models/README.md:python:0", "models/README.md:python:1"}
+    here = {f"trainers/README.md:python:{number}" for number in (0, 1)}
+    here |= {"models/README.md:python:0", "models/README.md:python:1"}
     assert set(python_samples()) == {*elsewhere, *here, *STUDIES, "results/README.md:python:0"}
 
 
@@ -44,6 +45,14 @@ def test_the_sample_of_the_trainers_trains(tmp_path: Path, monkeypatch: pytest.M
     names: dict[str, Any] = {}
     exec(python_samples()["trainers/README.md:python:0"], names)
     assert len(names["fitted"].curve) == 3 and names["fitted"].best.val_accuracy > 0.8
+
+
+def test_the_sample_of_a_data_set_in_python_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(python_samples()["trainers/README.md:python:1"], names)
+    (file,) = (tmp_path / "data").iterdir()
+    assert names["spec"].data.dataset == str(file.resolve())
 
 
 def test_the_sample_of_an_architecture_builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ def describe_data(data: Dataset) -> dict[str, Any]:
             "validation": len(data.training.validation),
             "test": len(data.test),
         },
+        "class_counts": {
+            name: split.labels.bincount(minlength=len(data.classes)).tolist()
+            for name, split in (("train", data.training.train), ("validation", data.training.validation))
+        },
         "hashes": data.hashes,
         **({"skipped": list(data.skipped)} if data.skipped else {}),
     }

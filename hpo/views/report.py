@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+_MOST_COUNTS, _COUNTED = 20, " (training + validation)"
 logger = logging.getLogger(__name__)
 MAX_ROWS = 1000  # in the table of trials; with ten thousand the page opens slowly
 _SAMPLE_SEED = 0
@@ -109,8 +110,19 @@ def _head(run: StoredRun) -> Iterator[tuple[str, str]]:
     yield "trials", ", ".join(f"{count} {state}" for state, count in states.items()) or "none has finished"
     train, validation, test = (number(sizes[split]) for split in ("train", "validation", "test"))
     yield "data", f"{data['name']}: {train} training, {validation} validation and {test} test images"
+    if "class_counts" in data:
+        yield "images of each class", _class_counts(data)
     if data["notice"]:
         yield "note", data["notice"]
+
+
+def _class_counts(data: dict[str, Any]) -> str:
+    """ "cat 96 + 24, dog 12 + 3 (training + validation)", the fewest first; of many classes the first and the last."""
+    counts = data["class_counts"]
+    fewest_first = sorted(zip(counts["train"], counts["validation"], data["classes"], strict=True))
+    words = [f"{name} {number(train)} + {number(validation)}" for train, validation, name in fewest_first]
+    half = _MOST_COUNTS // 2
+    return ", ".join(words if len(words) <= _MOST_COUNTS else [*words[:half], "...", *words[-half:]]) + _COUNTED
 
 
 def _best_of_each(ranked: Sequence[Ranked]) -> list[Ranked]:

@@ -195,3 +195,13 @@ def test_the_command_line_of_a_spec() -> None:
     spec = {"model": ["cnn", "mlp"], "trials": 5, "search_widths": True, "set": ["lr=1 e"], "train_size": 9}
     expected = "python hpo/run.py --model cnn mlp --trials 5 --search-widths --set 'lr=1 e' --train-size 9"
     assert command({**spec, "quiet": True, "resume": "a", "space": {}}) == expected
+
+
+def test_the_head_counts_the_images_of_each_class(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "a", [trial(0)])
+    counts = {"train": [1200, 12], "validation": [300, 3]}
+    run.study["data"].update(class_counts=counts, classes=["cat", "<dog>"])
+    assert "<dog> 12 + 3, cat 1,200 + 300 (training + validation)" in Page(render(run)).text
+    many = {part: list(range(30)) for part in ("train", "validation")}
+    run.study["data"].update(class_counts=many, classes=[f"c{n}" for n in range(30)])
+    assert "c9 9 + 9, ..., c20 20 + 20" in Page(render(run)).text

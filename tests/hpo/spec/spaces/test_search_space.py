@@ -6,7 +6,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hpo.spec.search import SearchSpec
-from hpo.spec.spaces.search_space import base_space, configuration, has_photos, search_space
+from hpo.spec.spaces.search_space import Space, base_space, configuration, has_photos, search_space
 from models import MODELS, count_parameters
 
 
