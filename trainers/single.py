@@ -158,7 +158,8 @@ class SingleTrainer:
         """Makes the sums and the step runner anew, for weights that have just been made or loaded."""
         device = self.config.device
         self.sums = torch.zeros(2, dtype=sum_dtype(device), device=device)
-        capture = has_capturable_optimizer(self.config) and is_capturable(self.model)
+        known = is_capturable(self.model) and not self.loss.is_own  # a loss of the user's may decide on the host
+        capture = known and has_capturable_optimizer(self.config)
         self.steps = StepRunner(self._train_on, self._changed, self.noise, capture)
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:

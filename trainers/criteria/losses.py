@@ -53,6 +53,11 @@ class Loss:
         self._name, self._gamma, self._smoothing = config.loss, config.focal_gamma, config.label_smoothing
         self._weights = balanced_weights(labels) if config.class_weights == "balanced" else None
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the user's code runs."""
+        return self._own is not None
+
     def __call__(self, logits: Tensor, target: Target) -> Tensor:
         """Returns the mean loss of a batch. logits: float32 (N, classes). target: the labels (N,), or mixed ones."""
         if isinstance(target, MixedLabels):

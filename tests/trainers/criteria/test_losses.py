@@ -75,6 +75,7 @@ def test_a_mixture_has_the_losses_of_both_labels() -> None:
 
 def test_the_users_own_takes_logits_and_labels() -> None:
     own = Loss(TrainConfig(loss="mine:f"), LABELS, lambda logits, labels: (logits.argmax(1) != labels).float().mean())
+    assert own.is_own and not Loss(TrainConfig(), LABELS).is_own
     assert own(LOGITS, LABELS) == (LOGITS.argmax(1) != LABELS).float().mean()
     with pytest.raises(ValueError, match="loss 'mine:f': choose from cross_entropy, focal, bce"):
         Loss(TrainConfig(loss="mine:f"), LABELS)
