@@ -11,8 +11,9 @@ from models import MODELS, count_parameters
 from trainers.config import split_config
 
 
-def test_every_architecture_has_a_space_and_a_recipe() -> None:
-    assert set(MODELS) == {recipe.model for recipe in RECIPES}
+def test_every_architecture_of_a_system_has_a_recipe() -> None:
+    of_no_system = {"resnet20", "resnet18"}  # they are for images that the five systems did not have
+    assert set(MODELS) - of_no_system == {recipe.model for recipe in RECIPES}
     assert {recipe.system for recipe in RECIPES} == set(SYSTEMS)
     assert len({(recipe.system, recipe.model) for recipe in RECIPES}) == len(RECIPES)
 
