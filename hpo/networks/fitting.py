@@ -69,16 +69,17 @@ def _plan(spec: FitSpec) -> TrainingPlan:
     _check_trusted(spec, inherited)
     values = {key: (f"{key}={value}", value) for key, value in inherited.config.items()}
     given = {**values, **spec.hyperparameters.given()}
-    setup = _setup(spec, inherited, configuration(inherited.model, given, spec.trainer))
+    config = configuration(inherited.model, given, spec.trainer)
+    setup = _setup(spec, inherited, config)
     if inherited.dataset and spec.data.dataset != "auto" and data_key(spec.data.dataset) != inherited.dataset:
         inherited = inherited.on_other_data()
     train_size = spec.data.train_size or inherited.train_size
     dataset = _load(spec, inherited, train_size)
     if inherited.hashes and dataset.hashes != inherited.hashes and spec.data == DataSpec(data_dir=spec.data.data_dir):
         print(f"note: {dataset.name} has changed since the earlier training", file=sys.stderr)
-    of_photos = has_photos(dataset.name, dataset.input_shape[0])
-    config = configuration(inherited.model, given, spec.trainer, of_photos=of_photos)
-    setup = _setup(spec, inherited, config)
+    if has_photos(dataset.name, dataset.input_shape[0]):
+        config = configuration(inherited.model, given, spec.trainer, of_photos=True)
+        setup = _setup(spec, inherited, config)
     check_criteria([setup.train.loss], setup.train.metric, len(dataset.classes))
     parameters = counted(setup.model, dataset, config, setup.train.device)
     if setup.train.batch_size < (needed := least_batch(setup.model, dataset, setup.arch)):

@@ -120,15 +120,11 @@ def _from_trial(trial: FrozenTrial, name: str, source: RecoverySource) -> TrialR
 
 
 def _curve_of(trial: FrozenTrial | None, metric: str) -> list[dict[str, Any]]:
-    known = ("train_loss", "train_accuracy", "val_loss", "train_s", "eval_s", "images")
+    known = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "train_s", "eval_s", "images")
+    value_key = "val_accuracy" if metric == ACCURACY else "val_score"
     values = sorted(trial.intermediate_values.items()) if trial else []
     finite = [(epoch, value) for epoch, value in values if math.isfinite(value)]
-    of_accuracy = metric == ACCURACY
-    return [
-        {"epoch": epoch, **dict.fromkeys(known), "val_accuracy": value if of_accuracy else None}
-        | ({} if of_accuracy else {"val_score": value})
-        for epoch, value in finite
-    ]
+    return [{"epoch": epoch, **dict.fromkeys(known), value_key: value} for epoch, value in finite]
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:

@@ -12,9 +12,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice
+from hpo.spec.spaces.own_functions import check_package
 from hpo.system.errors import UserError
-from models.errors import ModelError
-from models.own import check_own
 from trainers.config import PRECISIONS
 from trainers.data.names import DATASETS, MAX_SIDE, RESIZES, is_function, is_named
 
@@ -57,7 +56,7 @@ class DataSpec:
     def __post_init__(self) -> None:
         is_path = os.sep in self.dataset or os.path.exists(self.dataset)
         if is_function(self.dataset):
-            _check_function(self.dataset)
+            check_package("--dataset", self.dataset)
         elif not is_named(self.dataset) and not is_path:
             choice("--dataset", self.dataset, DATASETS, ", or give a folder, .tar, .zip or .npz, or MODULE:NAME")
         choice("--resize", self.resize, RESIZES)
@@ -86,13 +85,6 @@ class DataSpec:
     def directory(self) -> Path:
         """The folder of data sets that holds: the flag's, or the environment's, or data."""
         return self.data_dir or Path(os.environ.get("PODIUM_DATA_DIR") or "data")
-
-
-def _check_function(name: str) -> None:
-    try:
-        check_own(name, "--dataset")
-    except ModelError as error:
-        raise UserError(str(error)) from error
 
 
 @Parameter(name="*")

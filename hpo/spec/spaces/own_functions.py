@@ -38,6 +38,14 @@ def check_metric(name: str) -> None:
         raise UserError(f"--metric {name}: {own} is the name of a column or metric of Podium's; rename the function")
 
 
+def check_package(flag: str, name: str) -> None:
+    """UserError where the user's own code would be looked for in a package of Podium's."""
+    try:
+        check_own(name, flag)
+    except ModelError as error:
+        raise UserError(str(error)) from error
+
+
 def own_functions(config: TrainConfig) -> OwnFunctions:
     """The functions of the user's own that the configuration names. Raises UserError where they cannot be imported."""
     from trainers.criteria.own import NONE, OwnFunctions
@@ -107,7 +115,4 @@ def _check(flag: str, name: str, built_in: tuple[str, ...]) -> None:
     if not isinstance(name, str) or (name not in built_in and not is_own(name)):
         raise unknown(flag, str(name), built_in, ", or give your own as MODULE:NAME or FILE.py:NAME")
     if is_own(name):
-        try:
-            check_own(name, flag.partition(" ")[0])
-        except ModelError as error:
-            raise UserError(str(error)) from error
+        check_package(flag.partition(" ")[0], name)

@@ -30,7 +30,7 @@ def test_a_function_makes_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1,120 training" in again and "auroc" in again
 
 
-def test_its_name_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_name_is_a_setting() -> None:
     assert DataSpec(dataset="mine:make").dataset == "mine:make"
     assert StudySpec.of(dataset="mine:make", metric="mine:f").own_functions == (
         ("--metric", ("mine:f",)),
@@ -38,8 +38,6 @@ def test_its_name_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     with pytest.raises(UserError, match=r"--dataset trainers\.x:make: trainers is the name of a package of Podium's"):
         DataSpec(dataset="trainers.x:make")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "broken.py").write_text("def make():\n    raise RuntimeError('on purpose')\n")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,6 @@ class _ObjectItems:
     """A part's images with their labels, as PIL images and numbers."""
 
     def __init__(self, name: str, part: Any) -> None:
-        self._name = name
         if isinstance(part, tuple | list) and len(part) == 2 and _is_array(part[0]) and _is_array(part[1]):
             self._images, self.labels = part[0], np.asarray(part[1]).reshape(-1).tolist()
         else:
