@@ -24,7 +24,7 @@ from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, sum_dtype, train_epoch, use_ieee_float32, validated
 from trainers.optim.average import WeightAverage, averaged_values
-from trainers.optim.optimizer import has_capturable_optimizer, load_optimizer, make_optimizer
+from trainers.optim.optimizer import load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule
 
 
@@ -158,8 +158,7 @@ class SingleTrainer:
         """Makes the sums and the step runner anew, for weights that have just been made or loaded."""
         device = self.config.device
         self.sums = torch.zeros(2, dtype=sum_dtype(device), device=device)
-        known = is_capturable(self.model) and not self.loss.is_own  # a loss of the user's may decide on the host
-        capture = known and has_capturable_optimizer(self.config)
+        capture = is_capturable(self.model, self.config) and not self.loss.is_own  # which may decide on the host
         self.steps = StepRunner(self._train_on, self._changed, self.noise, capture)
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:

@@ -24,7 +24,7 @@ class CoTeaching:
         total = right = 0.0
         for network in self.networks:
             network.train()
-        for batch in torch.randperm(len(self.data)).split(self.batch_size):
+        for batch in torch.randperm(len(self.data), device=self.data.labels.device).split(self.batch_size):
             images, labels = self.data.at(batch), self.data.labels[batch]
             logits = [network(images) for network in self.networks]
             losses = [F.cross_entropy(each, labels, reduction="none") for each in logits]

@@ -79,7 +79,9 @@ def grey(pixels: Tensor) -> Tensor:
     """Returns the brightness of pixels of three channels, (N, 1, height, width); others' mean over the channels."""
     if pixels.shape[1] != len(_GREY):
         return pixels.mean(1, keepdim=True)
-    return (pixels * torch.tensor(_GREY, device=pixels.device, dtype=pixels.dtype).view(1, -1, 1, 1)).sum(1, True)
+    # Numbers, no tensor: to copy one to an accelerator makes the host wait, which no CUDA graph can hold.
+    red, green, blue = pixels.unbind(1)
+    return (_GREY[0] * red + _GREY[1] * green + _GREY[2] * blue).unsqueeze(1)
 
 
 def _blended(other: Tensor, pixels: Tensor, factors: Tensor) -> Tensor:

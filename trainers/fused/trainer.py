@@ -28,10 +28,9 @@ from trainers.data.splits import TrainingData
 from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
 from trainers.generators import restore_generator, seeded
-from trainers.gpu.graphs import StepRunner
+from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import CPU_EVAL_BATCH_SIZE, autocast, batches_per_epoch, sum_dtype, use_ieee_float32
 from trainers.optim.average import WeightAverage
-from trainers.optim.optimizer import has_capturable_optimizer
 
 PLAIN = Loss(TrainConfig(), torch.zeros(0, dtype=torch.int64))  # the cross-entropy, which every trial is judged by
 EVAL_BATCH_SIZE = 8000  # images at once on an accelerator, of all trials together
@@ -159,7 +158,8 @@ class FusedTrainer:
         self.sums = torch.zeros(2, self.net.trials, dtype=sum_dtype(device), device=device)
         smoothing = [config.label_smoothing for config in self.configs]
         self.smoothing = torch.tensor(smoothing, device=device).view(-1, 1) if any(smoothing) else 0.0
-        self.steps = StepRunner(self._train_on, self._changed, self.noise, has_capturable_optimizer(self.config))
+        capture = is_capturable(self.net.template, self.config)
+        self.steps = StepRunner(self._train_on, self._changed, self.noise, capture)
 
     def _train(self) -> tuple[list[float], list[float], int]:
         """Returns each trial's mean loss and accuracy over an epoch, and how many images it saw."""

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Generator, Tensor, nn
 
+from trainers.config import TrainConfig, augmentation_parts
 from trainers.faults import is_out_of_memory
+from trainers.optim.optimizer import has_capturable_optimizer
 
 WARM_UP_STEPS = 3  # before a capture; in these, libraries choose their kernels and allocate memory
 CAPTURABLE_PACKAGES = ("torch", "torchvision", "models")
+AUGMENTATIONS_ON_HOST = {"trivial", "rand"}  # the host counts the images of each operation
 logger = logging.getLogger(__name__)
 
 
@@ -83,6 +86,7 @@ class StepRunner:
                     self.step(self.batches[0])
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
+            graph.register_generator_state(self.noise)  # a graph knows by itself only torch's global generator
             # The stream of the warm-up: libraries keep workspace memory per stream, and allocate none in a capture.
             with torch.cuda.graph(graph, stream=aside):
                 self._take_next()
@@ -97,9 +101,11 @@ class StepRunner:
             torch.cuda.set_rng_state(usual)
 
 
-def is_capturable(model: nn.Module) -> bool:
-    """Tells whether all layers are known to decide nothing on the host, which a graph would freeze.
+def is_capturable(model: nn.Module, config: TrainConfig) -> bool:
+    """Tells whether a step of this training is known to decide nothing on the host, which a graph would freeze.
 
     Only the layers of torch, torchvision and Podium are: a user's own may draw Python's random numbers or count calls.
     """
-    return all(type(module).__module__.partition(".")[0] in CAPTURABLE_PACKAGES for module in model.modules())
+    layers_are_known = all(type(part).__module__.partition(".")[0] in CAPTURABLE_PACKAGES for part in model.modules())
+    is_augmented_there = AUGMENTATIONS_ON_HOST.isdisjoint(augmentation_parts(config.augment))
+    return has_capturable_optimizer(config) and layers_are_known and is_augmented_there

@@ -90,6 +90,10 @@ class Stream:
     def wait_stream(self, other: object) -> None: ...
 
 
+class Graph:
+    def register_generator_state(self, generator: object) -> None: ...
+
+
 @pytest.fixture
 def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA's calls around a capture on a machine without: what is captured is run, as it is not there."""
@@ -97,7 +101,7 @@ def no_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, name, Stream)
     for name in ("stream", "graph"):
         monkeypatch.setattr(torch.cuda, name, lambda *_, **__: contextlib.nullcontext())
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
     monkeypatch.setattr(torch.cuda, "get_rng_state", torch.get_rng_state)
     monkeypatch.setattr(torch.cuda, "set_rng_state", torch.set_rng_state)
@@ -187,6 +191,10 @@ class Own(torch.nn.Linear):
     """A user's layer."""
 
 
-def test_users_own_layers_are_not_captured() -> None:
-    assert is_capturable(build_model("cnn", (1, 28, 28), 10)) and is_capturable(torch.nn.Sequential(torch.nn.ReLU()))
-    assert not is_capturable(torch.nn.Sequential(Own(3, 3)))
+def test_what_may_decide_on_the_host_is_not_captured() -> None:
+    config = TrainConfig(device="cuda", schedule="cosine", augment="shift+mixup")
+    cnn = build_model("cnn", (1, 28, 28), 10)
+    assert is_capturable(cnn, config) and is_capturable(torch.nn.Sequential(torch.nn.ReLU()), config)
+    assert not is_capturable(torch.nn.Sequential(Own(3, 3)), config)
+    for changed in ({"augment": "flip+trivial"}, {"schedule": "one-cycle"}, {"device": "cpu"}):
+        assert not is_capturable(cnn, replace(config, **changed))
