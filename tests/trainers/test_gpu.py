@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.data.dataset import load_dataset
 from trainers.data.splits import TrainingData
-from trainers.fused.stacked_conv import Form, grouped, products
+from trainers.fused import stacked_conv
 from trainers.fused.trainer import FusedTrainer
+from trainers.gpu.graphs import StepRunner
 from trainers.loop import use_ieee_float32
 from trainers.single import SingleTrainer
 
@@ -43,17 +45,28 @@ def random(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator("cuda").manual_seed(1), device="cuda")
 
 
-@pytest.mark.parametrize("form", [grouped, products])
+@pytest.fixture(params=["grouped", "kernel"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each form of a convolution in turn, whichever is faster."""
+    for name in ("forward_forms", "gradient_forms"):
+        form = getattr(stacked_conv, name)()[request.param]
+        monkeypatch.setattr(stacked_conv, name, lambda form=form: {"grouped": form})
+    stacked_conv._fastest.clear()
+    yield
+    stacked_conv._fastest.clear()
+
+
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_trial_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) -> None:
+def test_a_trial_that_is_not_finite_stays_alone(dtype: torch.dtype) -> None:
     x, weight = random(16, 4 * 8, 14, 14).requires_grad_(), random(4, 16, 8, 3, 3)
     for value in (torch.nan, torch.inf):
         broken = weight.clone()
         broken[1] = value
         broken.requires_grad_()
         with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
-            trials = form(x, broken, None, 1).chunk(4, 1)
-            alone = form(x, weight, None, 1).chunk(4, 1)
+            trials = stacked_conv.convolve(x, broken, None, 1).chunk(4, 1)
+            alone = stacked_conv.convolve(x, weight, None, 1).chunk(4, 1)
         of_x, of_weight = torch.autograd.grad(sum(trial.float().sum() for trial in trials), (x, broken))
         assert not trials[1].isfinite().all()
         for trial in (0, 2, 3):
@@ -61,13 +74,13 @@ def test_a_trial_that_is_not_finite_stays_alone(form: Form, dtype: torch.dtype) 
             assert of_weight[trial].isfinite().all() and of_x.chunk(4, 1)[trial].isfinite().all()
 
 
-@pytest.mark.parametrize("form", [grouped, products])
-def test_float32_is_ieees(form: Form) -> None:
+@pytest.mark.usefixtures("form")
+def test_float32_is_ieees() -> None:
     """TF32 is off by about 1e-3."""
     use_ieee_float32()
     x, weight = random(8, 2 * 64, 14, 14), random(2, 64, 64, 3, 3)
-    exact = form(x.double(), weight.double(), None, 1)
-    assert (form(x, weight, None, 1) - exact).abs().max() / exact.abs().max() < 2e-6
+    exact = stacked_conv.grouped(x.double(), weight.double(), None, 1)
+    assert (stacked_conv.convolve(x, weight, None, 1) - exact).abs().max() / exact.abs().max() < 2e-6
     images = random(8, 64, 14, 14)
     one, other = F.conv2d(images, weight[0]), F.conv2d(images.double(), weight[0].double())
     assert (one - other).abs().max() / other.abs().max() < 2e-6
@@ -84,6 +97,23 @@ def test_a_checkpoint_changes_its_device(optimizer: str, data: TrainingData, tmp
         assert bool(second.load(checkpoint.load(path))) == (source != target)
         (result,) = second.step()
         assert result.epoch == 2 and result.finite
+
+
+def test_a_step_that_cannot_be_captured_is_taken_as_it_is() -> None:
+    """Also when it is the first of this process, and draws from the generators that the graph had been told of."""
+    noise, weights = torch.Generator("cuda").manual_seed(1), torch.zeros(3, device="cuda")
+
+    def step(batch: Tensor) -> None:
+        weights.add_(torch.rand(3, generator=noise, device="cuda") + torch.rand(3, device="cuda"))
+        assert float(weights.sum()) >= 0  # the host reads it
+
+    steps = StepRunner(step, lambda: {"weights": weights}, noise, capture=True)
+    for _ in range(2):
+        steps.run(torch.arange(9, device="cuda").split(3), lambda _: None)
+    assert not steps.capture and weights.min() > 0
+    before = noise.get_state()
+    torch.rand(3, generator=noise, device="cuda")
+    assert not torch.equal(before, noise.get_state())
 
 
 @pytest.mark.parametrize("schedule", ["wsd", "linear"])

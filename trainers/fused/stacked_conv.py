@@ -1,29 +1,31 @@
-"""Convolutions of several networks at once, in two forms that compute the same.
+"""Convolutions of several networks at once, forward and backward.
 
-Which form is faster depends on the shape: cuDNN's grouped convolutions are slow with few channels per group, and the
-patches that matrix products need take kernel size squared times the memory of the images. So an accelerator times both
-forms for each shape, once per process, and uses the faster one. `python tests/benchmarks/gpu.py --only forms` shows
-both times for the shapes of cnn and lenet5; there is no committed table yet, so no choice is fixed in the code.
+On a CPU they are one convolution of K groups. On an accelerator there is another form, the kernels of conv_kernels.py,
+and which one is faster depends on the shape. So each pass times both, once per process and shape, and uses the faster
+one. `python tests/benchmarks/gpu.py --only forms` shows the times for the shapes of cnn and lenet5.
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
 
 from trainers.faults import is_out_of_memory
 
-Form = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 TIMED_RUNS = 5  # of each form, after one that warms up
+logger = logging.getLogger(__name__)
 
-_fastest: dict[Any, Form] = {}  # measured in this process, by device, shapes, precision and whether there is a gradient
+_fastest: dict[Any, str] = {}  # measured in this process: the form, by pass, device and shapes
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
@@ -31,108 +33,128 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Te
 
     x: (N, K*C, height, width). weight: (K, O, C, size, size). bias: (K, O). Returns (N, K*O, ...).
     """
-    return _form(x, weight, padding)(x, weight, bias, padding)
+    if not x.is_cuda:
+        return grouped(x, weight, bias, padding)
+    dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else x.dtype
+    y: Tensor = _Convolution.apply(x.to(dtype), weight, bias, padding)
+    return y
+
+
+class _Convolution(torch.autograd.Function):
+    """Each pass in its faster form. x: in the precision of the computation, the others as the optimizer has them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.padding = padding
+        return forward(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        (trials, maps, _, size, _), padding = weight.shape, ctx.padding
+        of_x = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            # The gradient of the images is a convolution too, of the padded gradient with the flipped kernels.
+            flipped = weight.to(gradient.dtype).flip(3, 4).transpose(1, 2)
+            of_x = forward(gradient, flipped, None, size - 1 - padding)
+        if ctx.needs_input_grad[1]:
+            of_weight = weight_gradient(x, gradient, size, padding, trials).to(weight.dtype)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum((0, 2, 3), dtype=weight.dtype).view(trials, maps)
+        return of_x, of_weight, of_bias, None
+
+
+def forward(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    """Computes `convolve` in the faster form; a negative padding leaves out the edges."""
+    forms = {form: partial(make, x, weight, bias, padding) for form, make in forward_forms().items()}
+    return _run(("forward", bias is None, weight.shape[1:], padding), forms, x)
+
+
+def weight_gradient(x: Tensor, gradient: Tensor, size: int, padding: int, trials: int) -> Tensor:
+    """Returns the gradients of the weights (K, O, C, size, size) in the faster form.
+
+    gradient: of the result, (N, K*O, ...). size: of the kernels.
+    """
+    forms = {form: partial(make, x, gradient, size, padding, trials) for form, make in gradient_forms().items()}
+    return _run(("weight", gradient.shape[1] // trials, size, padding), forms, x)
+
+
+def forward_forms() -> dict[str, Callable[..., Tensor]]:
+    """Returns the forms of the forward pass by name."""
+    return {"grouped": grouped, **({"kernel": kernels.convolution} if (kernels := _kernels()) else {})}
+
+
+def gradient_forms() -> dict[str, Callable[..., Tensor]]:
+    """Returns the forms of the weights' gradient by name."""
+    return {
+        "grouped": grouped_weight_gradient,
+        **({"kernel": kernels.weight_gradient} if (kernels := _kernels()) else {}),
+    }
 
 
 def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Computes `convolve` as one convolution of K groups."""
+    """Computes `forward` as one convolution of K groups."""
+    x, padding = _cropped(x, padding)
     return F.conv2d(x, weight.flatten(0, 1), bias.flatten() if bias is not None else None, 1, padding, 1, len(weight))
 
 
-def products(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    """Computes `convolve` as one batch of K matrix products, of the patches that the kernels see (im2col)."""
-    dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
-    y: Tensor = _Products.apply(x.to(dtype), weight.to(dtype), padding)
-    return y if bias is None else y + bias.to(dtype).view(1, -1, 1, 1)
+def grouped_weight_gradient(x: Tensor, gradient: Tensor, size: int, padding: int, trials: int) -> Tensor:
+    """Computes `weight_gradient` as that of one convolution of K groups."""
+    x, padding = _cropped(x, padding)
+    shape = gradient.shape[1], x.shape[1] // trials, size, size
+    flat: Tensor = conv2d_weight(x, shape, gradient, 1, padding, 1, trials)  # type: ignore[no-untyped-call]
+    return flat.view(trials, -1, *shape[1:])
 
 
-class _Products(torch.autograd.Function):
-    """The matrix products, with gradients.
-
-    Autograd would go back through `unfold`, which adds up overlapping patches one by one. The gradient of the images is
-    a convolution too, of the padded gradient with the flipped kernels, so the same two functions compute it.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: int) -> Tensor:
-        columns = _columns(x, weight, padding)
-        ctx.save_for_backward(columns if weight.requires_grad else None, weight)
-        ctx.padding = padding
-        return _multiply(columns, weight, x, padding)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        columns, weight = ctx.saved_tensors
-        trials, maps, channels, size, _ = weight.shape
-        x_gradient = weight_gradient = None
-        if ctx.needs_input_grad[1]:
-            flat = _split(gradient, trials).permute(1, 2, 0, 3, 4).flatten(2)
-            weight_gradient = torch.bmm(flat, columns).view(trials, maps, channels, size, size)
-        if ctx.needs_input_grad[0]:
-            flipped = weight.flip(3, 4).transpose(1, 2)
-            padding = size - 1 - ctx.padding
-            x_gradient = _multiply(_columns(gradient, flipped, padding), flipped, gradient, padding)
-        return x_gradient, weight_gradient, None
+def _cropped(x: Tensor, padding: int) -> tuple[Tensor, int]:
+    return (x, padding) if padding >= 0 else (x[:, :, -padding:padding, -padding:padding], 0)
 
 
-def _columns(x: Tensor, weight: Tensor, padding: int) -> Tensor:
-    """Returns the patches of x: (K, N * height * width, C * size * size), with the output's height and width."""
-    trials, _, _, size, _ = weight.shape
-    padded = F.pad(x, [padding] * 4) if padding >= 0 else x[:, :, -padding:padding, -padding:padding]
-    patches = _split(padded, trials).unfold(3, size, 1).unfold(4, size, 1)
-    return patches.permute(1, 0, 3, 4, 2, 5, 6).flatten(4).flatten(1, 3)
+def _run(key: tuple[Any, ...], forms: Mapping[str, Callable[[], Tensor]], x: Tensor) -> Tensor:
+    """Computes a pass in its faster form. key: the pass, and what its time depends on beside x."""
+    # Trials that end leave fewer of them; the faster form changes with their order of magnitude only.
+    key = (*key, x.device, x.dtype, x.shape[0], x.shape[1].bit_length(), x.shape[2:])
+    if len(forms) > 1 and key not in _fastest and not torch.cuda.is_current_stream_capturing():
+        _fastest[key] = min(forms, key=lambda form: seconds(forms[form]))
+    return forms[_fastest.get(key, "grouped")]()
 
 
-def _split(x: Tensor, trials: int) -> Tensor:
-    """Returns x (N, K*C, height, width) as (N, K, C, height, width)."""
-    split: Tensor = x.unflatten(1, (trials, -1))  # type: ignore[no-untyped-call]
-    return split
+def seconds(compute: Callable[[], Tensor]) -> float:
+    """Returns the shortest time of a pass in one form, on the current CUDA device, as part of a CUDA graph.
 
-
-def _multiply(columns: Tensor, weight: Tensor, x: Tensor, padding: int) -> Tensor:
-    trials, maps, _, size, _ = weight.shape
-    height, width = (side + 2 * padding - size + 1 for side in x.shape[2:])
-    # The product is written in channels_last order: the next layer needs no copy.
-    y = torch.empty(len(x), height * width, trials, maps, dtype=columns.dtype, device=columns.device)
-    torch.bmm(columns, weight.flatten(2).transpose(1, 2), out=y.flatten(0, 1).transpose(0, 1))
-    return y.view(len(x), height, width, trials * maps).permute(0, 3, 1, 2)
-
-
-def _form(x: Tensor, weight: Tensor, padding: int) -> Form:
-    """Returns the faster form for these shapes."""
-    if not x.is_cuda:
-        return grouped  # no timing: results must not depend on the noise of a measurement
-    passes = torch.is_grad_enabled(), x.requires_grad
-    key = (x.device, x.shape, weight.shape, padding, torch.is_autocast_enabled("cuda"), passes)
-    if key not in _fastest and not torch.cuda.is_current_stream_capturing():
-        _fastest[key] = min((grouped, products), key=partial(seconds, x, weight, padding))
-    return _fastest.get(key, grouped)
-
-
-def seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:
-    """Returns the shortest time of a pass through `form`, with the backward pass where gradients are on.
-
-    The result is infinite where the memory is not enough.
+    The result is infinite where the form fails: for want of memory, or because no kernel can be compiled, as without a
+    C compiler.
     """
     try:
-        return min([_seconds(x, weight, padding, form) for _ in range(1 + TIMED_RUNS)][1:])
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            return math.inf
-        raise
+        with torch.no_grad():
+            compute()  # warms up: libraries choose their kernels, Triton compiles its own
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                compute()
+            return min([_replay_s(graph) for _ in range(1 + TIMED_RUNS)][1:])
+    except Exception as error:
+        if not is_out_of_memory(error):
+            logger.warning("a form of a convolution does not work here: %s", error)
+        return math.inf
 
 
-def _seconds(x: Tensor, weight: Tensor, padding: int, form: Form) -> float:
-    inputs = [value.detach().requires_grad_() for value in ((weight, x) if x.requires_grad else (weight,))]
-    _wait(x)
-    started = time.perf_counter()
-    y = form(inputs[-1] if x.requires_grad else x, inputs[0], None, padding)
-    if torch.is_grad_enabled():
-        torch.autograd.grad(y, inputs, torch.ones_like(y))
-    _wait(x)
-    return time.perf_counter() - started
+def _replay_s(graph: torch.cuda.CUDAGraph) -> float:
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    begin.record()
+    graph.replay()
+    end.record()
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1000
 
 
-def _wait(x: Tensor) -> None:
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """Returns the module of the kernels; None without a CUDA device, and where PyTorch came without Triton."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        from trainers.fused import conv_kernels
+    except ImportError:
+        return None
+    return conv_kernels

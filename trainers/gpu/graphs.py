@@ -76,14 +76,16 @@ class StepRunner:
 
     def _captured(self) -> torch.cuda.CUDAGraph:
         """Captures `_take_next`; restores all tensors and generators that it changed meanwhile."""
-        before = {name: value.clone() for name, value in self.changed().items()}
+        # Detached: a clone that autograd follows ties the parameters to the stream of now instead of the capture's.
+        before = {name: value.detach().clone() for name, value in self.changed().items()}
         noise, usual = self.noise.get_state(), torch.cuda.get_rng_state()
         try:
             aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
                 for _ in range(WARM_UP_STEPS):
-                    self.step(self.batches[0])
+                    self._take_next()
+                    self.next.zero_()
             torch.cuda.current_stream().wait_stream(aside)
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self.noise)  # a graph knows by itself only torch's global generator
@@ -91,6 +93,11 @@ class StepRunner:
             with torch.cuda.graph(graph, stream=aside):
                 self._take_next()
             return graph
+        except BaseException:
+            # A capture that broke off leaves the generators waiting for its end. New states wait for nothing.
+            for generator in (self.noise, torch.cuda.default_generators[torch.cuda.current_device()]):
+                generator.graphsafe_set_state(generator.clone_state())
+            raise
         finally:
             torch.cuda.synchronize()
             with torch.no_grad():

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainers.fused.stacked_conv import Form, convolve, grouped, products, seconds
+from trainers.fused import stacked_conv
+from trainers.fused.stacked_conv import convolve, grouped, seconds
 
 # trials, images, channels, side, maps, kernel, padding
 SHAPES = [
@@ -27,12 +30,27 @@ def inputs(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
     return x, weight, bias
 
 
+def by_passes(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+    """As an accelerator computes it, on the CPU."""
+    y: Tensor = stacked_conv._Convolution.apply(x, weight, bias, padding)
+    return y
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(stacked_conv, "_kernels", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    stacked_conv._fastest.clear()
+    yield
+    stacked_conv._fastest.clear()
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("form", [grouped, products, convolve])
-def test_each_form_is_a_convolution_for_each_lane(form: Form, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("compute", [grouped, by_passes, convolve])
+def test_it_is_a_convolution_for_each_trial(compute: Callable[..., Tensor], shape: tuple[int, ...]) -> None:
     x, weight, bias = inputs(shape)
     trials, padding = shape[0], shape[-1]
-    y = form(x, weight, bias, padding)
+    y = compute(x, weight, bias, padding)
     expected = torch.cat(
         [F.conv2d(*each, padding=padding) for each in zip(x.chunk(trials, 1), weight, bias, strict=True)], 1
     )
@@ -43,12 +61,12 @@ def test_each_form_is_a_convolution_for_each_lane(form: Form, shape: tuple[int, 
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("form", [grouped, products])
-def test_a_trial_that_is_not_finite_stays_alone(form: Form) -> None:
+@pytest.mark.parametrize("compute", [grouped, by_passes])
+def test_a_trial_that_is_not_finite_stays_alone(compute: Callable[..., Tensor]) -> None:
     x, weight, bias = inputs(SHAPES[0])
     with torch.no_grad():
         weight[1] = torch.nan
-    y = form(x, weight, bias, 1)
+    y = compute(x, weight, bias, 1)
     first, second, third = y.chunk(3, 1)
     assert second.isnan().all() and first.isfinite().all() and third.isfinite().all()
     of_x, of_weight = torch.autograd.grad(y.sum(), (x, weight))
@@ -56,40 +74,61 @@ def test_a_trial_that_is_not_finite_stays_alone(form: Form) -> None:
     assert of_x.chunk(3, 1)[0].isfinite().all() and of_x.chunk(3, 1)[2].isfinite().all()
 
 
-def test_products_run_in_the_precision_of_autocast() -> None:
-    x, weight, bias = (value.detach().float() for value in inputs(SHAPES[0]))
-    with torch.autocast("cpu", torch.bfloat16):
-        y = products(x, weight, bias, 1)
+def test_gradients_have_the_precision_of_the_weights() -> None:
+    x, weight, bias = (value.detach().float().requires_grad_() for value in inputs(SHAPES[0]))
+    y = by_passes(x.bfloat16(), weight, bias, 1)
     assert y.dtype == torch.bfloat16
     torch.testing.assert_close(y.float(), grouped(x, weight, bias, 1), atol=0.1, rtol=0.05)
+    assert {value.dtype for value in torch.autograd.grad(y.float().sum(), (x, weight, bias))} == {torch.float32}
 
 
-@pytest.mark.parametrize("form", [grouped, products])
-def test_a_form_can_be_timed_without_leaving_a_trace(form: Form) -> None:
-    x, weight, _ = inputs(SHAPES[0])
-    with torch.no_grad():
-        assert 0 < seconds(x, weight, 1, form) < 1 and 0 < seconds(x.detach(), weight, 1, form) < 1
-    assert 0 < seconds(x, weight, 1, form) < 1
-    assert x.grad is None and weight.grad is None
+class Kernels:
+    """The other form, which says when it runs."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def convolution(self, *inputs: Any) -> Tensor:
+        self.ran.append("forward")
+        return grouped(*inputs)
+
+    def weight_gradient(self, *inputs: Any) -> Tensor:
+        self.ran.append("weight")
+        return stacked_conv.grouped_weight_gradient(*inputs)
+
+
+@pytest.mark.parametrize("times", [{"grouped": 1.0, "kernel": 2.0}, {"grouped": 2.0, "kernel": 1.0}])
+def test_each_pass_uses_the_faster_form_and_measures_once(
+    times: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels, measured = Kernels(), list[Any]()
+
+    def time_of(compute: Any) -> float:
+        measured.append(compute)
+        return times["kernel" if isinstance(getattr(compute.func, "__self__", None), Kernels) else "grouped"]
+
+    monkeypatch.setattr(stacked_conv, "_kernels", lambda: kernels)
+    monkeypatch.setattr(stacked_conv, "seconds", time_of)
+    x, weight, bias = inputs(SHAPES[0])
+    for _ in range(2):
+        by_passes(x, weight, bias, 1).sum().backward()
+    # Forward, the images' gradient, the weights': two forms of each.
+    assert len(measured) == 6
+    assert kernels.ran == (["forward", "forward", "weight"] * 2 if times["kernel"] < times["grouped"] else [])
 
 
 @pytest.mark.parametrize(
-    "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")],
+    ("error", "is_told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), False),
+        (RuntimeError("Failed to find C compiler"), True),
+    ],
     ids=str,
 )
-def test_a_form_that_there_is_no_memory_for_is_the_slowest(error: Exception) -> None:
-    def greedy(*_: object) -> Tensor:
+def test_a_form_that_fails_is_the_slowest(error: Exception, is_told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> Tensor:
         raise error
 
-    x, weight, _ = inputs(SHAPES[0])
-    assert seconds(x, weight, 1, greedy) == math.inf
-
-
-def test_a_form_that_fails_otherwise_says_so() -> None:
-    def wrong(*_: object) -> Tensor:
-        raise RuntimeError("no kernel image")
-
-    x, weight, _ = inputs(SHAPES[0])
-    with pytest.raises(RuntimeError, match="no kernel image"):
-        seconds(x, weight, 1, wrong)
+    assert seconds(fails) == math.inf
+    assert ("a form of a convolution does not work here: Failed to find C compiler" in caplog.text) is is_told

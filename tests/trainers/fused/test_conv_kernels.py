@@ -1,0 +1,70 @@
+"""The Triton kernels in Triton's interpreter, which needs no GPU."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from trainers.fused.stacked_conv import grouped, grouped_weight_gradient
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, which no test module does
+
+# trials, images, channels, side, maps, size, padding
+SHAPES = [(3, 4, 2, 7, 5, 3, 1), (2, 4, 1, 8, 6, 5, 0), (2, 3, 40, 5, 70, 3, 1), (2, 3, 3, 8, 4, 3, -1)]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Any:
+    return pytest.importorskip("trainers.fused.conv_kernels", reason="PyTorch came without Triton")
+
+
+def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    trials, images, channels, side, maps, size, _ = shape
+    sizes = [(images, trials * channels, side, side), (trials, maps, channels, size, size), (trials, maps)]
+    generator = torch.Generator().manual_seed(1)
+    x, weight, bias = (torch.randn(shape, generator=generator).to(DEVICE) for shape in sizes)
+    return x, weight, bias
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_they_are_convolutions(shape: tuple[int, ...], order: torch.memory_format, kernels: Any) -> None:
+    (x, weight, bias), (trials, *_, size, padding) = drawn(shape), shape
+    x = x.contiguous(memory_format=order)
+    y = kernels.convolution(x, weight, bias, padding)
+    exact = grouped(x.double(), weight.double(), bias.double(), padding)
+    torch.testing.assert_close(y.double(), exact, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(kernels.convolution(x, weight, None, padding), y - bias.view(1, -1, 1, 1))
+    towards = torch.randn(y.shape, generator=torch.Generator().manual_seed(2)).to(DEVICE)
+    ours = kernels.weight_gradient(x, towards, size, padding, trials)
+    theirs = grouped_weight_gradient(x.double(), towards.double(), size, padding, trials)
+    torch.testing.assert_close(ours.double(), theirs, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+def test_a_sum_in_parts_is_the_sum(kernels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _, _ = drawn((1, 9, 1, 6, 2, 3, 1))
+    towards = torch.ones(9, 2, 6, 6, device=DEVICE)
+    results = []
+    for programs in (1, 1024):
+        monkeypatch.setattr(kernels, "PROGRAMS", programs)
+        results.append(kernels.weight_gradient(x, towards, 3, 1, 1))
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+def test_what_is_too_large_to_count_is_refused(kernels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = drawn(SHAPES[0])
+    monkeypatch.setattr(kernels, "MAX_ELEMENTS", x.numel())
+    with pytest.raises(ValueError, match="a tensor of 1,176 elements is too large"):
+        kernels.convolution(x, weight, bias, 1)
