@@ -82,7 +82,7 @@ def throughput(bench: Bench) -> Iterator[Row]:
 
 def engine(bench: Bench) -> Iterator[Row]:
     """A search's training: so many trials of cnn, arrays one after another, set-up and evaluation included."""
-    lanes, precision = max(count for count in bench.lanes if count <= bench.trials), bench.precisions[-1]
+    lanes, precision = min(max(bench.lanes), bench.trials), bench.precisions[-1]
 
     def run() -> float:
         began = time.perf_counter()
@@ -157,7 +157,8 @@ def forms(bench: Bench) -> Iterator[Row]:
         for precision in bench.precisions:
             dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             x = torch.randn(64, lanes * channels, side, side, device=bench.device, dtype=dtype)
-            x = x.contiguous(memory_format=torch.channels_last)
+            if channels > 1:  # as from the layer before
+                x = x.contiguous(memory_format=torch.channels_last)
             weight = torch.randn(lanes, maps, channels, size, size, device=bench.device, dtype=dtype)
             y = stacked_conv.grouped(x, weight, None, padding)
             for name, form in stacked_conv.forward_forms().items():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainers.fused import kernels
 from trainers.fused.stacked_conv import convolve
 
 Draw = Callable[[Sequence[int]], Tensor]
@@ -103,6 +104,8 @@ Form = Callable[[StackedNet, str, Any, Tensor, bool], Tensor]
 def _form(layer: Any) -> Form | None:
     """Returns how K of this layer are computed at once; None where there is no such form."""
     kind = type(layer)
+    if kind is nn.MaxPool2d and _is_plain_pooling(layer):
+        return _max_pool
     if kind in _ELEMENTWISE or (kind in _POOLING and not getattr(layer, "return_indices", False)):
         return lambda net, name, layer, x, training: layer(x)
     if kind is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
@@ -131,6 +134,23 @@ def _conv(net: StackedNet, name: str, layer: nn.Conv2d, x: Tensor, training: boo
     padding = layer.padding[0]
     assert isinstance(padding, int)
     return convolve(x, net.parameters[f"{name}.weight"], net.parameters.get(f"{name}.bias"), padding)
+
+
+def _max_pool(net: StackedNet, name: str, layer: nn.MaxPool2d, x: Tensor, training: bool) -> Tensor:
+    assert isinstance(layer.kernel_size, int)
+    if x.is_cuda and kernels.available():
+        from trainers.fused.kernels import pooling
+
+        if x.numel() < pooling.MAX_ELEMENTS and layer.kernel_size <= pooling.MAX_SIZE:
+            return pooling.max_pool(x, layer.kernel_size)
+    y: Tensor = layer(x)
+    return y
+
+
+def _is_plain_pooling(layer: nn.MaxPool2d) -> bool:
+    """Tells whether its windows are squares that touch each other."""
+    is_square = isinstance(layer.kernel_size, int) and layer.stride == layer.kernel_size
+    return is_square and (layer.padding, layer.dilation, layer.ceil_mode, layer.return_indices) == (0, 1, False, False)
 
 
 def _batch_norm(net: StackedNet, name: str, layer: nn.BatchNorm2d, x: Tensor, training: bool) -> Tensor:

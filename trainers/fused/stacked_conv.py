@@ -1,18 +1,15 @@
 """Convolutions of several networks at once, forward and backward.
 
-On a CPU they are one convolution of K groups. On an accelerator there is another form, the kernels of conv_kernels.py,
-and which one is faster depends on the shape. So each pass times both, once per process and shape, and uses the faster
-one. `python tests/benchmarks/gpu.py --only forms` shows the times for the shapes of cnn and lenet5.
+On a CPU they are one convolution of K groups. On a GPU there is another form, kernels/convolution.py, and which one is
+faster depends on the shape. So each pass times both, once per process and shape, and uses the faster one.
+`python tests/benchmarks/gpu.py --only forms` shows the times for the shapes of cnn and lenet5.
 """
 
 from __future__ import annotations
 
-import functools
-import logging
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -21,9 +18,9 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
 from trainers.faults import is_out_of_memory
+from trainers.fused import kernels
 
 TIMED_RUNS = 5  # of each form, after one that warms up
-logger = logging.getLogger(__name__)
 
 _fastest: dict[Any, str] = {}  # measured in this process: the form, by pass, device and shapes
 
@@ -82,15 +79,20 @@ def weight_gradient(x: Tensor, gradient: Tensor, size: int, padding: int, trials
 
 def forward_forms() -> dict[str, Callable[..., Tensor]]:
     """Returns the forms of the forward pass by name."""
-    return {"grouped": grouped, **({"kernel": kernels.convolution} if (kernels := _kernels()) else {})}
+    if not kernels.available():
+        return {"grouped": grouped}
+    from trainers.fused.kernels import convolution
+
+    return {"grouped": grouped, "kernel": convolution.convolution}
 
 
 def gradient_forms() -> dict[str, Callable[..., Tensor]]:
     """Returns the forms of the weights' gradient by name."""
-    return {
-        "grouped": grouped_weight_gradient,
-        **({"kernel": kernels.weight_gradient} if (kernels := _kernels()) else {}),
-    }
+    if not kernels.available():
+        return {"grouped": grouped_weight_gradient}
+    from trainers.fused.kernels import convolution
+
+    return {"grouped": grouped_weight_gradient, "kernel": convolution.weight_gradient}
 
 
 def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
@@ -123,8 +125,7 @@ def _run(key: tuple[Any, ...], forms: Mapping[str, Callable[[], Tensor]], x: Ten
 def seconds(compute: Callable[[], Tensor]) -> float:
     """Returns the shortest time of a pass in one form, on the current CUDA device, as part of a CUDA graph.
 
-    The result is infinite where the form fails: for want of memory, or because no kernel can be compiled, as without a
-    C compiler.
+    The result is infinite where the memory is not enough, or the form refuses these tensors.
     """
     try:
         with torch.no_grad():
@@ -133,10 +134,10 @@ def seconds(compute: Callable[[], Tensor]) -> float:
             with torch.cuda.graph(graph):
                 compute()
             return min([_replay_s(graph) for _ in range(1 + TIMED_RUNS)][1:])
-    except Exception as error:
-        if not is_out_of_memory(error):
-            logger.warning("a form of a convolution does not work here: %s", error)
-        return math.inf
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, ValueError) or is_out_of_memory(error):
+            return math.inf
+        raise
 
 
 def _replay_s(graph: torch.cuda.CUDAGraph) -> float:
@@ -146,15 +147,3 @@ def _replay_s(graph: torch.cuda.CUDAGraph) -> float:
     end.record()
     end.synchronize()
     return float(begin.elapsed_time(end)) / 1000
-
-
-@functools.cache
-def _kernels() -> ModuleType | None:
-    """Returns the module of the kernels; None without a CUDA device, and where PyTorch came without Triton."""
-    if not torch.cuda.is_available():
-        return None
-    try:
-        from trainers.fused import conv_kernels
-    except ImportError:
-        return None
-    return conv_kernels

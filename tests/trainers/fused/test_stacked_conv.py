@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -38,7 +39,6 @@ def by_passes(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> T
 
 @pytest.fixture(autouse=True)
 def nothing_measured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(stacked_conv, "_kernels", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
     stacked_conv._fastest.clear()
     yield
@@ -107,7 +107,9 @@ def test_each_pass_uses_the_faster_form_and_measures_once(
         measured.append(compute)
         return times["kernel" if isinstance(getattr(compute.func, "__self__", None), Kernels) else "grouped"]
 
-    monkeypatch.setattr(stacked_conv, "_kernels", lambda: kernels)
+    for name, other in (("forward_forms", kernels.convolution), ("gradient_forms", kernels.weight_gradient)):
+        forms = {**getattr(stacked_conv, name)(), "kernel": other}
+        monkeypatch.setattr(stacked_conv, name, lambda forms=forms: forms)
     monkeypatch.setattr(stacked_conv, "seconds", time_of)
     x, weight, bias = inputs(SHAPES[0])
     for _ in range(2):
@@ -118,17 +120,22 @@ def test_each_pass_uses_the_faster_form_and_measures_once(
 
 
 @pytest.mark.parametrize(
-    ("error", "is_told"),
+    "error",
     [
-        (torch.OutOfMemoryError("CUDA out of memory"), False),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), False),
-        (RuntimeError("Failed to find C compiler"), True),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        ValueError("a tensor is too large for the kernels"),
     ],
     ids=str,
 )
-def test_a_form_that_fails_is_the_slowest(error: Exception, is_told: bool, caplog: pytest.LogCaptureFixture) -> None:
-    def fails() -> Tensor:
-        raise error
+def test_a_form_that_is_not_possible_is_the_slowest(error: Exception) -> None:
+    assert seconds(partial(_fail, error)) == math.inf
 
-    assert seconds(fails) == math.inf
-    assert ("a form of a convolution does not work here: Failed to find C compiler" in caplog.text) is is_told
+
+def test_a_form_that_fails_otherwise_says_so() -> None:
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        seconds(partial(_fail, RuntimeError("no kernel image")))
+
+
+def _fail(error: Exception) -> Tensor:
+    raise error

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from trainers.fused.stacked_conv import grouped, grouped_weight_gradient
 
@@ -21,7 +22,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 @pytest.fixture(scope="module")
 def kernels() -> Any:
-    return pytest.importorskip("trainers.fused.conv_kernels", reason="PyTorch came without Triton")
+    return pytest.importorskip("trainers.fused.kernels.convolution", reason="PyTorch came without Triton")
 
 
 def drawn(shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -68,3 +69,24 @@ def test_what_is_too_large_to_count_is_refused(kernels: Any, monkeypatch: pytest
     monkeypatch.setattr(kernels, "MAX_ELEMENTS", x.numel())
     with pytest.raises(ValueError, match="a tensor of 1,176 elements is too large"):
         kernels.convolution(x, weight, bias, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("shape", "size"), [((3, 5, 8, 6), 2), ((2, 20, 7, 7), 2), ((2, 3, 10, 11), 3)])
+@pytest.mark.usefixtures("kernels")
+def test_pooling_is_torchs(shape: tuple[int, ...], size: int, order: torch.memory_format) -> None:
+    from trainers.fused.kernels.pooling import max_pool
+
+    generator = torch.Generator().manual_seed(1)
+    # Whole numbers: several pixels of a window are its maximum.
+    x = torch.randint(-2, 3, shape, generator=generator).float().to(DEVICE).contiguous(memory_format=order)
+    x[0, 1, 2, 3] = torch.nan
+    ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+    y, expected = max_pool(ours, size), F.max_pool2d(theirs, size)
+    torch.testing.assert_close(y, expected, equal_nan=True)
+    towards = torch.randn(y.shape, generator=generator).to(DEVICE).contiguous(memory_format=order)
+    y.backward(towards)
+    expected.backward(towards)
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=0)

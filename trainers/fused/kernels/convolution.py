@@ -3,8 +3,6 @@
 cuDNN computes a convolution of K groups as K small ones, and copies each group's channels first. Here a program takes
 a tile of one network's result: it gathers the patches that it needs and multiplies them (implicit GEMM: Chetlur et al.,
 2014). Nothing is written but the result.
-
-Importing this module needs Triton, which comes with PyTorch's builds for GPUs.
 """
 
 from __future__ import annotations
@@ -27,8 +25,8 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) ->
     trials, maps, channels, size, _ = weight.shape
     images, _, height, width = x.shape
     high, wide = (side + 2 * padding - size + 1 for side in (height, width))
-    y = torch.empty(images, trials * maps, high, wide, dtype=x.dtype, device=x.device)
-    y = y.contiguous(memory_format=torch.channels_last)
+    shape = images, trials * maps, high, wide
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     _check(x, y)
     packed = weight.permute(0, 1, 3, 4, 2).contiguous()
     tile = _tile(maps, 64)
