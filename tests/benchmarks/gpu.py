@@ -72,9 +72,13 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table: medians, and in brackets the lowest and the highest."""
     lines = [f"On one {rows[0]['device']}:", "", "| what | side | median (lowest-highest) | |", "|---|---|---|---|"]
     for row in rows:
-        figures = "{:.4g} ({:.4g}-{:.4g})".format(*(float(row[key]) for key in ("median", "lowest", "highest")))
+        figures = "{} ({}-{})".format(*(_figure(float(row[key])) for key in ("median", "lowest", "highest")))
         lines.append(f"| {row['case']} | {row['side']} | {figures} | {row['measure']} |")
     return "\n".join(lines) + "\n"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _bench(options: argparse.Namespace) -> Bench:

@@ -58,7 +58,7 @@ def throughput(bench: Bench) -> Iterator[Row]:
     case, measure, plain = "trials of cnn, batch 64", "images/s", bench.data.train.normalized()
     alone = bench.repeated(lambda: len(plain) / epochs_s(plain.images, plain.labels, 1, seed=0))
     yield case, "plain loop, one process after another", measure, alone
-    shared = bench.repeated(partial(_processes, bench))
+    shared = _processes(bench)
     yield case, f"plain loop, {PROCESSES} processes at once", measure, shared
     sides: dict[str, Callable[[TrainConfig], Any]] = {
         "podium, one trial": lambda config: SingleTrainer(_cnn, bench.data, config)
@@ -119,16 +119,32 @@ def to_99(bench: Bench) -> Iterator[Row]:
     yield f"one trial of cnn until {goal:.0%}", f"podium, {precision}, batch 256", "seconds", bench.repeated(run)
 
 
+def precision(bench: Bench) -> Iterator[Row]:
+    """Whether bf16 finds as much: validation accuracies over seeds, in both precisions."""
+    from trainers.fused.trainer import FusedTrainer
+
+    seeds, epochs = (2, 1) if bench.quick else (16, 3)
+    recipe = {"lr": 2e-3, "optimizer": "adamw", "weight_decay": 0.01, "schedule": "linear", "ema": 0.99}
+    for model in ("cnn", "lenet5"):
+        for name in bench.precisions:
+            config = bench.config(precision=name, epochs=epochs, augment="shift", **recipe)
+            configs = [replace(config, seed=seed) for seed in range(seeds)]
+            trainer = FusedTrainer([partial(_network, model)] * seeds, bench.data, configs)
+            results = [trainer.step() for _ in range(epochs)][-1]
+            trainer.close()
+            accuracies = [result.val_accuracy for result in results]
+            yield f"{epochs} epochs of {model}, {seeds} seeds", name, "validation accuracy", accuracies
+
+
 def vgg(bench: Bench) -> Iterator[Row]:
     """An epoch of vgg16, all images of training and validation."""
-    from models import build_model
     from trainers.single import SingleTrainer
 
     data = bench.data.joined()
     if bench.quick:
         data = replace(data, train=data.train.first(64))
     config = bench.config(precision=bench.precisions[-1], batch_size=min(128, len(data.train)), lr=1e-4)
-    trainer = SingleTrainer(lambda: build_model("vgg16", (1, 28, 28), 10), data, config)
+    trainer = SingleTrainer(partial(_network, "vgg16"), data, config)
     times = bench.repeated(lambda: trainer.step()[0].train_s)
     trainer.close()
     yield (
@@ -179,10 +195,13 @@ def _form_ms(bench: Bench, compute: Callable[[], Any]) -> float:
     return 1000 * (time.perf_counter() - began)
 
 
-def _cnn() -> Any:
+def _network(name: str) -> Any:
     from models import build_model
 
-    return build_model("cnn", (1, 28, 28), 10)
+    return build_model(name, (1, 28, 28), 10)
+
+
+_cnn = partial(_network, "cnn")
 
 
 def _fused(bench: Bench, count: int, config: TrainConfig, optimizers: Sequence[str] = ("adam",)) -> Any:
@@ -225,8 +244,8 @@ def _streams(bench: Bench, precision: str) -> Callable[[], float]:
     return run
 
 
-def _processes(bench: Bench) -> float:
-    """Images a second of so many processes with a plain loop each, which share the device."""
+def _processes(bench: Bench) -> list[float]:
+    """Images a second of so many processes with a plain loop each, which share the device; after once to warm up."""
     from torch import multiprocessing
 
     from tests.benchmarks.peers.resident_loop import process
@@ -234,20 +253,22 @@ def _processes(bench: Bench) -> float:
     context = multiprocessing.get_context("spawn")
     barrier, times = context.Barrier(PROCESSES), context.Queue()
     train = bench.data.train.normalized()
-    arguments = ((train.images.cpu().numpy(), train.labels.cpu().numpy()), bench.device, barrier, times)
+    rounds = 1 + bench.repetitions
+    arguments = ((train.images.cpu().numpy(), train.labels.cpu().numpy()), bench.device, barrier, times, rounds)
     every = [context.Process(target=process, args=(*arguments, seed)) for seed in range(PROCESSES)]
     for each in every:
         each.start()
-    slowest = max(times.get(timeout=600) for _ in every)
+    slowest = [max(times.get(timeout=300) for _ in every) for _ in range(rounds)]  # all end a round before the next
     for each in every:
         each.join()
-    return PROCESSES * len(train) / slowest
+    return [PROCESSES * len(train) / seconds for seconds in slowest[1:]]
 
 
 CASES: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "throughput": throughput,
     "engine": engine,
     "to-99": to_99,
+    "precision": precision,
     "vgg16": vgg,
     "forms": forms,
 }

@@ -92,7 +92,9 @@ def test_the_engines_command_runs_without_ray_and_optuna(mnist_dir: Path, tmp_pa
     environment = {**os.environ, "PODIUM_DATA_DIR": str(mnist_dir), "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "podium, 2 lanes fused, bf16" in done.stdout and "products, bf16" in done.stdout
+    precision = "bf16" if torch.cuda.is_available() else "float32"
+    assert f"podium, 2 lanes fused, {precision}" in done.stdout
+    assert f"gradient of the weights, grouped, {precision}" in done.stdout
     if not torch.cuda.is_available():
         done = subprocess.run(command[:2], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr.startswith("gpu.py: --device cuda: there is none")
@@ -104,5 +106,5 @@ def test_every_case_of_the_engine_runs(mnist_dir: Path) -> None:
     environment = {**os.environ, "PODIUM_DATA_DIR": str(mnist_dir)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for words in ("plain loop, 8 processes", "2 streams", "vgg16", "one trial of cnn until"):
+    for words in ("plain loop, 8 processes", "2 streams", "vgg16", "one trial of cnn until", "of lenet5, 2 seeds"):
         assert words in done.stdout

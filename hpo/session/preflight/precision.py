@@ -1,4 +1,4 @@
-"""What --precision auto means, by evidence: of this processor's speed, and of the accuracy that was measured."""
+"""What --precision auto means, by evidence: of this machine's speed, and of the accuracy that was measured."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-# Architectures whose validation accuracy over five seeds was measured to be the same in both precisions, within its
-# noise: "precision" in results/reference/benchmarks.csv.
+# Architectures whose validation accuracy was measured to be the same in both precisions, within its noise: over five
+# seeds on CPUs ("precision" in results/reference/benchmarks.csv), over 16 on a GPU (gpu-precision.txt).
 BF16_AS_GOOD = ("cnn",)
 MIN_BF16_SPEEDUP = 1.5  # times as fast a product must be for bf16 to pay: what surrounds it costs more, in conversions
+MIN_CAPABILITY = (8, 0)  # of GPUs whose tensor cores know bf16: NVIDIA's Ampere and later
 _SIDE, _ROUNDS = 512, 15
 
 
@@ -36,21 +37,31 @@ def with_precision(
     float32 is right on all.
     """
     undecided = asked == "auto" and {model.name for model in models} - set(begun) & set(BF16_AS_GOOD)
-    speedup = bf16_speedup() if undecided and device == "cpu" and is_alone else 0.0
+    is_fast = bool(undecided) and is_alone and is_bf16_fast(device)
     return tuple(
-        replace(model, precision=begun.get(model.name) or choose_precision(asked, model.name, device, speedup))
+        replace(model, precision=begun.get(model.name) or choose_precision(asked, model.name, is_fast=is_fast))
         for model in models
     )
 
 
-def choose_precision(asked: str, model: str, device: str, speedup: float) -> str:
+def choose_precision(asked: str, model: str, *, is_fast: bool) -> str:
     """float32 or bf16 for the architecture `model`; `asked` where that is one of the two.
 
-    speedup: of bf16, see `bf16_speedup`. On an accelerator auto is float32.
+    is_fast: whether bf16 pays on the device of the trials, see `is_bf16_fast`.
     """
     if asked != "auto":
         return asked
-    return "bf16" if device == "cpu" and speedup >= MIN_BF16_SPEEDUP and model in BF16_AS_GOOD else "float32"
+    return "bf16" if is_fast and model in BF16_AS_GOOD else "float32"
+
+
+def is_bf16_fast(device: str) -> bool:
+    """Whether bf16 makes this machine's `device` (cpu, cuda, mps) fast enough to pay. Of a processor that is measured.
+    A CUDA device has it in hardware, or has not; all of the machine's must have it."""
+    import torch
+
+    if device == "cuda":
+        return all(torch.cuda.get_device_capability(n) >= MIN_CAPABILITY for n in range(torch.cuda.device_count()))
+    return device == "cpu" and bf16_speedup() >= MIN_BF16_SPEEDUP
 
 
 def bf16_speedup() -> float:

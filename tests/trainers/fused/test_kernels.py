@@ -1,8 +1,7 @@
-"""The Triton kernels in Triton's interpreter, which needs no GPU."""
+"""The Triton kernels, in Triton's interpreter (see conftest.py) where there is no GPU."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -11,9 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainers.fused.stacked_conv import grouped, grouped_weight_gradient
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # Triton reads it when it is imported, which no test module does
 
 # trials, images, channels, side, maps, size, padding
 SHAPES = [(3, 4, 2, 7, 5, 3, 1), (2, 4, 1, 8, 6, 5, 0), (2, 3, 40, 5, 70, 3, 1), (2, 3, 3, 8, 4, 3, -1)]

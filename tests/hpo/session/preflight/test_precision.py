@@ -16,6 +16,7 @@ from hpo.session.preflight.precision import (
     MIN_BF16_SPEEDUP,
     bf16_speedup,
     choose_precision,
+    is_bf16_fast,
     measured_speedup,
 )
 from hpo.session.study_json import describe
@@ -25,17 +26,26 @@ from tests.benchmarks.throughput import product_s
 
 
 def test_what_is_asked_for_is_taken() -> None:
-    assert choose_precision("bf16", "mlp", "cpu", 0.1) == "bf16"
-    assert choose_precision("float32", BF16_AS_GOOD[0], "cpu", 9.0) == "float32"
+    assert choose_precision("bf16", "mlp", is_fast=False) == "bf16"
+    assert choose_precision("float32", BF16_AS_GOOD[0], is_fast=True) == "float32"
 
 
-def test_auto_wants_a_fast_processor_and_a_measured_architecture() -> None:
+def test_auto_wants_a_fast_device_and_a_measured_architecture() -> None:
     assert set(BF16_AS_GOOD) <= set(MODELS)
-    assert choose_precision("auto", "cnn", "cpu", MIN_BF16_SPEEDUP) == "bf16"
-    assert choose_precision("auto", "cnn", "cpu", MIN_BF16_SPEEDUP - 0.01) == "float32"
-    assert choose_precision("auto", "mlp", "cpu", 9.0) == "float32"
-    assert choose_precision("auto", "my_nets:net", "cpu", 9.0) == "float32"
-    assert choose_precision("auto", "cnn", "cuda", 9.0) == "float32"
+    assert choose_precision("auto", "cnn", is_fast=True) == "bf16"
+    assert choose_precision("auto", "cnn", is_fast=False) == "float32"
+    assert choose_precision("auto", "mlp", is_fast=True) == "float32"
+    assert choose_precision("auto", "my_nets:net", is_fast=True) == "float32"
+
+
+def test_a_processor_is_fast_by_measurement_and_a_gpu_by_its_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    for speedup, expected in ((MIN_BF16_SPEEDUP, True), (MIN_BF16_SPEEDUP - 0.01, False)):
+        monkeypatch.setattr(precision, "bf16_speedup", lambda speedup=speedup: speedup)
+        assert is_bf16_fast("cpu") is expected and not is_bf16_fast("mps")
+    for generations, expected in (([(9, 0), (8, 0)], True), ([(9, 0), (7, 5)], False)):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda generations=generations: len(generations))
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda n, generations=generations: generations[n])
+        assert is_bf16_fast("cuda") is expected
 
 
 def test_the_speed_is_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
