@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, cast
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
@@ -41,6 +43,20 @@ def restore_generator(generator: Generator, state: Tensor, seed: int, epoch: int
     generator.manual_seed(seed * 10007 + epoch + 2**31)
     here = generator.device.type
     return f"the checkpoint is from another device than {here}: dropout and augmentation draw other random numbers"
+
+
+@contextmanager
+def all_seeded(seed: int) -> Iterator[None]:
+    """Does as `seeded` on a CPU, also for Python's and NumPy's global generators."""
+    ours, theirs = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        with seeded(seed, "cpu"):
+            yield
+    finally:
+        random.setstate(ours)
+        np.random.set_state(theirs)
 
 
 @contextmanager

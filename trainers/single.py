@@ -19,7 +19,8 @@ from trainers.criteria.losses import Loss, Target, labels_of
 from trainers.criteria.metrics import make_score
 from trainers.criteria.own import NONE, OwnFunctions
 from trainers.data.sampling import ImageOrder
-from trainers.data.splits import TrainingData
+from trainers.data.splits import Split, TrainingData
+from trainers.data.streaming import StreamReader
 from trainers.generators import give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, sum_dtype, train_epoch, use_ieee_float32, validated
@@ -63,6 +64,8 @@ class SingleTrainer:
         self.order = torch.Generator().manual_seed(config.seed)
         self.noise = torch.Generator(config.device).manual_seed(self.noise_seed)
         give_generator(self.noise, self.model)
+        shape, stream = self.data.train.images.shape[1:], self.data.stream
+        self.stream = StreamReader(stream, shape, config.threads) if stream else None
         self.augment = make_augmentation(config.augment, data.scaling, self.noise, config.augment_strength)
         self.mix = make_mixing(config.augment, self.noise, config.augment_strength)
         self.optimizer = make_optimizer(self.model.parameters(), config)
@@ -163,7 +166,7 @@ class SingleTrainer:
 
     def _train(self, indices: tuple[Tensor, ...]) -> tuple[float, float]:
         """Trains on these batches; returns the mean loss and accuracy."""
-        if self.config.device.startswith("cuda"):
+        if self.config.device.startswith("cuda") and not self.stream:
             return self._train_resident(indices)
         return self._train_batches(self.model, indices)
 
@@ -191,7 +194,7 @@ class SingleTrainer:
     def _train_on(self, batch: Tensor) -> None:
         """Takes one optimizer step. batch: (N,) indices of training images."""
         self.optimizer.zero_grad(set_to_none=True)
-        images, target = self._images(batch)
+        images, target = self._augmented(self.data.train.at(batch), batch)
         with autocast(images, self.config.precision):
             logits = self.model(images).float()
         loss, labels = self.loss(logits, target), labels_of(target)
@@ -235,14 +238,22 @@ class SingleTrainer:
         return torch.split(order, self.config.batch_size)[: self.steps_per_epoch]
 
     def _batches(self, indices: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Target]]:
-        for done, batch in enumerate(indices):
+        for done, (batch, images) in enumerate(zip(indices, self._images(indices), strict=True)):
             self.watch(done / len(indices))
-            yield self._images(batch)
+            yield self._augmented(images, batch)
 
-    def _images(self, batch: Tensor) -> tuple[Tensor, Target]:
-        """Returns the images with these indices, augmented, and their labels."""
-        train = self.data.train
-        images, labels = train.at(batch), train.labels.index_select(0, batch)
+    def _images(self, indices: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        """Yields the normalized images of each batch."""
+        train, seed = self.data.train, self.noise_seed * 10007 + self.epoch
+        if not self.stream:
+            yield from map(train.at, indices)
+            return
+        for batch, images in zip(indices, self.stream.batches(indices, seed), strict=True):
+            yield Split(images.to(self.config.device), train.labels[batch], train.scaling).normalized().images
+
+    def _augmented(self, images: Tensor, batch: Tensor) -> tuple[Tensor, Target]:
+        """Returns the images, augmented, and their labels. batch: (N,) their indices."""
+        labels = self.data.train.labels.index_select(0, batch)
         if self.augment:
             images = self.augment(images)
         return self.mix(images, labels) if self.mix else (images, labels)

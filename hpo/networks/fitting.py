@@ -140,7 +140,7 @@ def _load(spec: FitSpec, inherited: InheritedSettings, train_size: int | None) -
     std = inherited.std if data.std is None else data.std
     size, skips = data.size or inherited.size, data.skip_broken or inherited.skip_broken
     resize = inherited.resize if data.resize == DataSpec.resize and inherited.resize else data.resize
-    with reading(name, size, resize, skips) as options:
+    with reading(name, size, resize, skips, data.stream or inherited.stream) as options:
         return load_dataset(name, data.directory, mean=mean, std=std, train_size=train_size, options=options)
 
 

@@ -40,11 +40,12 @@ class InheritedSettings:
     """Height and width of the images."""
     resize: str | None = None
     skip_broken: bool = False
+    stream: bool = False
 
     def on_other_data(self) -> InheritedSettings:
         """The same settings without those that belong to the data set."""
         of_data = replace(self, dataset=None, train_size=None, mean=None, std=None, hashes=None)
-        return replace(of_data, size=None, resize=None, skip_broken=False)
+        return replace(of_data, size=None, resize=None, skip_broken=False, stream=False)
 
 
 def from_model(model: str | None) -> InheritedSettings:
@@ -102,6 +103,7 @@ def from_winner(folder: Path, model: str | None) -> InheritedSettings:
             size=(description.input_shape[1], description.input_shape[2]),
             resize=description.resize,
             skip_broken=bool(description.skip_broken),
+            stream=bool(description.stream),
         )
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"--from {folder}: contains no best.json; give the folder of a run with a winner") from None

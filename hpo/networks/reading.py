@@ -16,7 +16,9 @@ from trainers.data.reading import ReadOptions
 
 
 @contextmanager
-def reading(name: str, size: tuple[int, ...] | None, resize: str, skip_broken: bool) -> Iterator[ReadOptions]:
+def reading(
+    name: str, size: tuple[int, ...] | None, resize: str, skip_broken: bool, stream: bool = False
+) -> Iterator[ReadOptions]:
     """Yields the options to read a data set with; a bar shows the images that are decoded meanwhile.
 
     name: of the data set; where it is a function of the user's own, its code runs. size: height and width of all
@@ -25,7 +27,7 @@ def reading(name: str, size: tuple[int, ...] | None, resize: str, skip_broken: b
     with DecodingBar() as bar:
         both = (size[0], size[1]) if size else None
         make = partial(_made, name) if is_function(name) else None
-        yield ReadOptions(size=both, resize=resize, skip_broken=skip_broken, watch=bar.moved, make=make)
+        yield ReadOptions(size=both, resize=resize, skip_broken=skip_broken, watch=bar.moved, make=make, stream=stream)
 
 
 def _made(name: str) -> Any:

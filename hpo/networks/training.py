@@ -102,4 +102,5 @@ def describe(trial_id: str, setup: TrainingSetup, dataset: Dataset, train_size: 
         resize=dataset.resize,
         skip_broken=bool(dataset.skipped),
         trainer=setup.trainer,
+        stream=dataset.training.stream is not None,
     )

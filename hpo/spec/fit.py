@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice
-from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec
+from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec, check_stream
 from hpo.spec.spaces.assignments import parse_assignments
 from hpo.spec.spaces.own_functions import check_metric, check_trainer
 from hpo.system.errors import UserError
@@ -144,6 +144,8 @@ class FitSpec:
             check_metric(self.metric)
         if self.trainer is not None:
             check_trainer(self.trainer)
+        if self.data.stream:
+            check_stream(self.trainer)
         check_name("--name", self.name)
         if self.recipe is not None and self.origin is not None:
             raise UserError(f"--recipe {self.recipe} --from {self.origin}: choose one of them")

@@ -48,6 +48,9 @@ class DataSpec:
     proportions."""
     skip_broken: Annotated[bool, SWITCH] = False
     """Leaves out images that cannot be read, instead of refusing the data set."""
+    stream: Annotated[bool, SWITCH] = False
+    """Reads the training images of your own function's data set anew in each epoch, so that its random transformations
+    are drawn each time. Reading takes its time in each epoch."""
     mean: float | None = None
     """Mean to normalize pixels in [0, 1] with. [default: the mean of the training split]"""
     std: float | None = None
@@ -60,6 +63,11 @@ class DataSpec:
         elif not is_named(self.dataset) and not is_path:
             choice("--dataset", self.dataset, DATASETS, ", or give a folder, .tar, .zip or .npz, or MODULE:NAME")
         choice("--resize", self.resize, RESIZES)
+        if self.stream and not is_function(self.dataset):
+            raise UserError(
+                "--stream: is for a data set that a function of yours makes (--dataset FILE.py:NAME); "
+                f"{self.dataset} is read once, and --augment changes its images in each epoch"
+            )
         _ = self.size
         at_least("--train-size", self.train_size, 1)
         if self.std is not None and not (math.isfinite(self.std) and self.std > 0):
@@ -85,6 +93,12 @@ class DataSpec:
     def directory(self) -> Path:
         """The folder of data sets that holds: the flag's, or the environment's, or data."""
         return self.data_dir or Path(os.environ.get("PODIUM_DATA_DIR") or "data")
+
+
+def check_stream(trainer: str | None) -> None:
+    """Raises UserError where streamed images go to a training loop of the user's own."""
+    if trainer is not None:
+        raise UserError(f"--stream: is for Podium's own training; --trainer {trainer} can read its images itself")
 
 
 @Parameter(name="*")

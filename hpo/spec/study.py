@@ -18,7 +18,7 @@ from hpo.spec.output import FinalsSpec, OutputSpec
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.resuming import stored_settings
 from hpo.spec.search import SearchSpec
-from hpo.spec.settings import DataSpec, TrainSpec
+from hpo.spec.settings import DataSpec, TrainSpec, check_stream
 from hpo.store.trust import check_named
 from hpo.system.errors import UserError
 from hpo.trials.metric import ACCURACY
@@ -46,6 +46,10 @@ class StudySpec:
         if trainer and (isinstance(resources.fuse, int) or resources.workers_per_trial > 1):
             flag = "--fuse" if isinstance(resources.fuse, int) else "--workers-per-trial"
             raise UserError(f"{flag}: is for Podium's own training; leave it out with --trainer {trainer}")
+        if self.data.stream:
+            check_stream(trainer)
+            if isinstance(resources.fuse, int):
+                raise UserError(f"--fuse {resources.fuse}: fused trials share their images; leave it out with --stream")
 
     @property
     def own_functions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -56,6 +56,8 @@ class Description:
     """Whether images that do not decode were left out."""
     trainer: str | None = None
     """The user's own training loop, by which it was trained."""
+    stream: bool | None = None
+    """Whether the training images were read anew in each epoch."""
 
     @property
     def num_classes(self) -> int:
@@ -106,6 +108,7 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "resize": (str | None, None),
     "skip_broken": (bool | None, None),
     "trainer": (str | None, None),
+    "stream": (bool | None, None),
 }
 
 

@@ -22,7 +22,9 @@ from trainers.data.reading import RawSplit, ReadOptions, Source
 from trainers.data.sources import named, python_objects
 from trainers.data.splits import Split, TrainingData
 from trainers.data.splitting import split
+from trainers.data.streaming import Stream
 from trainers.errors import DataError
+from trainers.generators import all_seeded
 
 _sealed = False
 
@@ -118,7 +120,7 @@ def load_dataset(
     return Dataset(
         name=source.name,
         classes=source.classes,
-        training=TrainingData(*_splits([train, validation], scaling)),
+        training=_training(_splits([train, validation], scaling), _stream(source, train, validation, options)),
         test=SealedSplit(_splits([test], scaling)[0]),
         hashes={key: part.sha256() for key, part in splits.items()},
         notice=source.notice,
@@ -132,7 +134,8 @@ def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
     if is_function(name):
         if options.make is None:
             raise DataError(f"--dataset {name}: is a function of somebody's own, which is not known here")
-        return python_objects.read(name, options.make(), options)
+        with all_seeded(0):  # so that a data set of random transformations is the same each time
+            return python_objects.read(name, options.make(), options)
     if not is_named(name):
         if not Path(name).exists():
             choices = ", ".join(DATASETS)
@@ -141,6 +144,18 @@ def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
             return python_objects.read_npz(Path(name), options)
         return cache.read(Path(name), options)
     return named.read(name, data_dir, options)
+
+
+def _training(splits: Sequence[Split], stream: Stream | None) -> TrainingData:
+    train, validation = splits
+    return TrainingData(train, validation, stream)
+
+
+def _stream(source: Source, train: RawSplit, validation: RawSplit, options: ReadOptions) -> Stream | None:
+    if not options.stream or options.make is None:
+        return None
+    places = validation.all_rows() + (0 if source.validation is None else len(source.train))
+    return Stream(source.name, options.make, options.resize, train.all_rows(), places)
 
 
 def _splits(parts: Sequence[RawSplit], scaling: Scaling) -> list[Split]:

@@ -37,6 +37,8 @@ class ReadOptions:
     watch: Watch = unwatched
     make: Callable[[], Any] | None = None
     """What makes the data set, where its name is that of a function of the user's own."""
+    stream: bool = False
+    """Whether the training images of such a data set are read anew in each epoch."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from trainers.cpu.normalizing import normalized
 from trainers.data.images.scaling import Scaling
 from trainers.data.reading import MappedImages, as_tensor
+from trainers.data.streaming import Stream
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class TrainingArrays:
     validation_labels: np.ndarray
     validation_rows: np.ndarray | None
     scaling: Scaling
+    stream: Stream | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class TrainingData:
 
     train: Split
     validation: Split
+    stream: Stream | None = None
+    """Where the training images are read in each epoch; None where they are those of `train`."""
 
     @property
     def scaling(self) -> Scaling:
@@ -118,15 +122,16 @@ class TrainingData:
 
     def to(self, device: str) -> TrainingData:
         """Returns the data on a torch device."""
-        return TrainingData(self.train.to(device), self.validation.to(device))
+        return replace(self, train=self.train.to(device), validation=self.validation.to(device))
 
     def scaled(self, scaling: Scaling) -> TrainingData:
         """Returns the data with another normalization of its bytes."""
-        return TrainingData(self.train.scaled(scaling), self.validation.scaled(scaling))
+        return replace(self, train=self.train.scaled(scaling), validation=self.validation.scaled(scaling))
 
     def joined(self) -> TrainingData:
         """Returns training and validation images together for training, and none for validation."""
-        return TrainingData(_joined(self.train, self.validation), self.validation.first(0))
+        stream = self.stream and self.stream.joined()
+        return TrainingData(_joined(self.train, self.validation), self.validation.first(0), stream)
 
     def to_arrays(self, *, is_same_disk: bool = True) -> TrainingArrays:
         """Returns numpy arrays that share this memory: Ray's object store shares them without copies.
@@ -134,7 +139,7 @@ class TrainingData:
         Images that are mapped from a file stay there, if the workers see the same disk.
         """
         if self.train.mapped and not is_same_disk:
-            return TrainingData(self.train.copied(), self.validation.copied()).to_arrays()
+            return TrainingData(self.train.copied(), self.validation.copied(), self.stream).to_arrays()
         train, validation = self.train, self.validation
         images = train.mapped or train.images.numpy()
         return TrainingArrays(
@@ -145,6 +150,7 @@ class TrainingData:
             validation_labels=validation.labels.numpy(),
             validation_rows=_array(validation.rows),
             scaling=self.scaling,
+            stream=self.stream,
         )
 
     @classmethod
@@ -156,6 +162,7 @@ class TrainingData:
         return cls(
             Split(images, as_tensor(arrays.train_labels), arrays.scaling, _rows(arrays.train_rows)),
             Split(others, as_tensor(arrays.validation_labels), arrays.scaling, _rows(arrays.validation_rows)),
+            arrays.stream,
         )
 
 

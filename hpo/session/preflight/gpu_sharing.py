@@ -200,7 +200,8 @@ def _probe(arrays: TrainingArrays, request: ProbeRequest) -> Probe:
 
 
 def _few(data: TrainingData) -> TrainingData:
-    return TrainingData(*(split.first(PROBE_IMAGES).copied() for split in (data.train, data.validation)))
+    few, others = (split.first(PROBE_IMAGES).copied() for split in (data.train, data.validation))
+    return TrainingData(few, others)
 
 
 def _bytes(data: TrainingData) -> int:

@@ -75,7 +75,7 @@ def _resolved(spec: StudySpec, stored: Mapping[str, Any] | None, is_dry: bool) -
     models = with_precision(models, precision, device, _precisions(stored), is_alone=_is_alone(spec))
     gpus = choose_gpus_per_trial(spec.resources, device, available)
     probed = None if is_dry else int(available.gpus)
-    packed = replace(spec.resources, fuse="off") if spec.search.trainer else spec.resources
+    packed = replace(spec.resources, fuse="off") if spec.search.trainer or spec.data.stream else spec.resources
     sharing = plan_gpu_sharing(packed, spec.search.trials, dataset, models, device, probed)
     models = tuple(replace(model, group_size=sharing.group_sizes.get(model.name, 1)) for model in models)
     gpus = sharing.gpus or gpus
@@ -107,7 +107,7 @@ def _photo_note(spaces: Mapping[str, Space]) -> str:
 
 
 def _load(data: DataSpec) -> Dataset:
-    with reading(data.dataset, data.size, data.resize, data.skip_broken) as options:
+    with reading(data.dataset, data.size, data.resize, data.skip_broken, data.stream) as options:
         return load_dataset(
             data.dataset,
             data.directory,

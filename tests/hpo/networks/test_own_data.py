@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from hpo.spec.settings import DataSpec
@@ -55,3 +56,34 @@ def test_what_fails_is_one_line(
     (tmp_path / "broken.py").write_text("def make():\n    raise RuntimeError('on purpose')\n")
     assert words in refused(capsys, "train", "--model", "mlp_small", "--dataset", name)
     assert not (tmp_path / "results").exists()
+
+
+def test_its_images_are_read_in_each_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make = "tests/examples/shaken_digits.py:make"
+    line = ["train", "--model", "mlp_small", "--results-dir", tmp_path, "--epochs", "2", "--dataset", make]
+    curves = {}
+    for name, more in (("streamed", ["--stream"]), ("once", [])):
+        printed(capsys, *line, *more, "--name", name)
+        curves[name] = losses(tmp_path / name)
+    assert json.loads((tmp_path / "streamed" / "best.json").read_text())["stream"] is True
+    assert curves["streamed"] != curves["once"]
+    origin = ["--from", tmp_path / "streamed", "--dataset", make, "--results-dir", tmp_path, "--name", "again"]
+    printed(capsys, "train", *origin)
+    assert losses(tmp_path / "again") == curves["streamed"]
+
+
+def losses(folder: Path) -> list[float]:
+    return list(pd.read_csv(folder / "curves.csv")["train_loss"])
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_what_cannot_be_streamed_is_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = refused(capsys, command, "--dataset", "digits", "--stream")
+    assert "--stream: is for a data set that a function of yours makes" in words and "digits is read once" in words
+    words = refused(capsys, command, "--dataset", MAKE, "--stream", "--trainer", "tests/examples/co_teaching.py:Own")
+    assert "--stream: is for Podium's own training; --trainer tests/examples/co_teaching.py:Own" in words
+
+
+def test_fused_trials_do_not_stream(capsys: pytest.CaptureFixture[str]) -> None:
+    words = refused(capsys, "run", "--dataset", MAKE, "--stream", "--fuse", "4")
+    assert "--fuse 4: fused trials share their images; leave it out with --stream" in words

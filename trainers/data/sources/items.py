@@ -37,6 +37,12 @@ def read_parts(name: str, parts: Sequence[Items], options: ReadOptions) -> tuple
     return [_decoded(name, part, (width, height), grey, options) for part in parts], notice
 
 
+def as_pixels(image: Image.Image, size: tuple[int, int], grey: bool, resize: str) -> np.ndarray:
+    """Returns the image as bytes (height, width, channels). size: width and height."""
+    fitting = fitted(image.convert("L" if grey else "RGB"), *size, resize)
+    return np.asarray(fitting).reshape(size[1], size[0], -1)
+
+
 def line_of(error: Exception) -> str:
     """The error's message, in one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
@@ -65,8 +71,7 @@ def _decoded(name: str, part: Items, size: tuple[int, int], grey: bool, options:
 
     def decoded(at: int) -> tuple[np.ndarray, int]:
         image, label = part[at]
-        image = fitted(image.convert("L" if grey else "RGB"), width, height, options.resize)
-        return np.asarray(image).reshape(height, width, -1), int(label)
+        return as_pixels(image, size, grey, options.resize), int(label)
 
     try:
         for row, (pixels, label) in enumerate(in_threads(decoded, range(len(part)))):

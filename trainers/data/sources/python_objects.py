@@ -1,12 +1,13 @@
 """Data sets that exist in Python: arrays, and whatever yields images with their labels.
 
-Each is read once, into bytes. A random transformation in it is therefore drawn once for each image.
+Each is read once, into bytes. A random transformation in it is therefore drawn once for each image, unless the training
+images are streamed (trainers/data/streaming.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def read(name: str, made: Any, options: ReadOptions) -> Source:
     An image is a PIL image, an array (height, width) or (height, width, channels), or a tensor (channels, height,
     width): bytes, or numbers in [0, 1]. A label is a whole number or a text. Raises DataError, in one line.
     """
-    given = _parts(name, made)
+    given = parts_of(name, made)
+    if options.stream:
+        _check_numbered(name, given)
     items = {part: _ObjectItems(name, given[part]) for part in _PARTS if given.get(part) is not None}
     if "train" not in items or not len(items["train"]):
         raise DataError(f"--dataset {name}: has no training images; {FORMS}")
@@ -89,7 +92,7 @@ class _ObjectItems:
     """A part's images with their labels, as PIL images and numbers."""
 
     def __init__(self, name: str, part: Any) -> None:
-        if isinstance(part, tuple | list) and len(part) == 2 and _is_array(part[0]) and _is_array(part[1]):
+        if _is_pair_of_arrays(part):
             self._images, self.labels = part[0], np.asarray(part[1]).reshape(-1).tolist()
         else:
             pairs = _pairs(name, part)
@@ -123,8 +126,8 @@ def as_picture(image: Any) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array.astype(np.uint8)))
 
 
-def _parts(name: str, made: Any) -> dict[str, Any]:
-    """Returns what was made, by part."""
+def parts_of(name: str, made: Any) -> dict[str, Any]:
+    """Returns what was made, by part. Raises DataError for what has none."""
     if isinstance(made, Mapping):
         if unknown := set(made) - {*_PARTS, "classes"}:
             raise DataError(f"--dataset {name}: {sorted(map(str, unknown))[0]} is no part of a data set; {FORMS}")
@@ -138,6 +141,21 @@ def _parts(name: str, made: Any) -> dict[str, Any]:
     if len(made) == 2:
         return {"train": made}
     raise DataError(f"--dataset {name}: is a {type(made).__name__} of {len(made)}; {FORMS}")
+
+
+def image_at(part: Any) -> tuple[Callable[[int], Any], int]:
+    """Returns a function that reads one image of a part, by number, and how many there are."""
+    if _is_pair_of_arrays(part):
+        return part[0].__getitem__, len(part[0])
+    return lambda at: part[at][0], len(part)
+
+
+def _check_numbered(name: str, parts: Mapping[str, Any]) -> None:
+    """Raises DataError where training images cannot be read once more."""
+    for part in ("train", "validation"):
+        if parts.get(part) is not None and not hasattr(parts[part], "__getitem__"):
+            kind = type(parts[part]).__name__
+            raise DataError(f"--stream: the {part} images of {name} are a {kind}, which has no [index] to read them by")
 
 
 def _pairs(name: str, part: Any) -> list[tuple[Any, Any]]:
@@ -171,6 +189,10 @@ def _plain(label: Any) -> Any:
 
 def _is_tensor(value: Any) -> bool:
     return hasattr(value, "numpy") and hasattr(value, "dim")
+
+
+def _is_pair_of_arrays(part: Any) -> bool:
+    return isinstance(part, tuple | list) and len(part) == 2 and _is_array(part[0]) and _is_array(part[1])
 
 
 def _is_array(value: Any) -> bool:
