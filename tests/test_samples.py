@@ -49,9 +49,11 @@ def test_the_sample_of_the_trainers_trains(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_sample_of_a_data_set_in_python_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PODIUM_DATA_DIR", str(tmp_path / "elsewhere"))
     names: dict[str, Any] = {}
     exec(python_samples()["trainers/README.md:python:1"], names)
     (file,) = (tmp_path / "data").iterdir()
+    assert not (tmp_path / "elsewhere").exists()
     assert names["spec"].data.dataset == str(file.resolve())
 
 

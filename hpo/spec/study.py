@@ -64,6 +64,8 @@ class StudySpec:
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
         UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
+        if not isinstance(settings.get("dataset", ""), str | Path):
+            settings["dataset"] = _kept(settings["dataset"], settings.get("data_dir"))
         said = cls._made({key: settings[key] for key in _TRUSTS if key in settings})
         if not said.output.resume:
             return cls._made(settings)
@@ -74,8 +76,6 @@ class StudySpec:
     @classmethod
     def _made(cls, settings: Mapping[str, Any]) -> StudySpec:
         known = {setting.key: setting for setting in all_settings()}
-        if not isinstance(settings.get("dataset", ""), str | Path):
-            settings = {**settings, "dataset": _kept(settings["dataset"], settings.get("data_dir"))}
         groups: dict[str, dict[str, Any]] = {}
         for key, value in settings.items():
             choice("setting", key, tuple(known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hpo.store.model_file import load
+from hpo.__main__ import main
+from hpo.store.model_file import load, save
 from tests.helpers.commands import printed, refused
 from trainers.data.dataset import load_dataset
 from trainers.loop import evaluate
@@ -71,6 +73,16 @@ def test_evaluate_on_another_data_set(trained: Path, tmp_path: Path, capsys: pyt
             Image.new("L", (16, 16)).save(small / part / f"{n}_{n % 2}.png")
     err = refused(capsys, "evaluate", trained, "--dataset", small)
     assert "has images of 1x28x28 in 2 classes (0, 1); the network was trained on images of 1x28x28 in 10" in err
+
+
+def test_classes_may_have_got_other_names_since(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description, network = load(trained)
+    for hashes, expected in ((description.hashes, 0), ({**description.hashes, "test": "another"}, 2)):
+        renamed = replace(description, classes=tuple("abcdefghij"), hashes=hashes)
+        save(tmp_path / "best.pt", renamed, network.state_dict())
+        assert main(["evaluate", str(tmp_path / "best.pt")]) == expected, capsys.readouterr()
 
 
 def test_a_split_that_there_is_not(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,13 @@ def read(raw: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     return images[..., None], labels.astype(np.int64)
 
 
+def class_names(name: str) -> tuple[str, ...]:
+    """Returns the names of the family's ten classes, in label order: torchvision's, but MNIST's are digits."""
+    if name == "mnist":
+        return tuple(map(str, range(10)))
+    return tuple(_family(name).classes)
+
+
 def download(name: str, data_dir: Path) -> Path | str:
     """Downloads the four files through torchvision, which verifies their checksums.
 
@@ -62,9 +70,7 @@ def download(name: str, data_dir: Path) -> Path | str:
     moved when all are complete, so a failed or a parallel download leaves nothing half-written. Other files in their
     folder stay as they are.
     """
-    from torchvision import datasets
-
-    family = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[name]
+    family = _family(name)
     if not any(_reachable(mirror) for mirror in family.mirrors):
         return "no mirror answered"
     raw = data_dir / FAMILIES[name]
@@ -80,6 +86,12 @@ def download(name: str, data_dir: Path) -> Path | str:
     finally:
         socket.setdefaulttimeout(stall)
     return raw
+
+
+def _family(name: str) -> Any:
+    from torchvision import datasets
+
+    return {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST, "kmnist": datasets.KMNIST}[name]
 
 
 def _move(arrived: Path, raw: Path) -> None:

@@ -62,8 +62,7 @@ def _scaled(split: RawSplit, options: ReadOptions) -> RawSplit:
 
 def _idx(name: str, raw: Path) -> Source:
     train, test = (RawSplit(*idx.read(raw, part)) for part in ("train", "t10k"))
-    classes = tuple(str(label) for label in range(int(train.labels.max()) + 1))
-    return Source(name, classes, train, test=test)
+    return Source(name, idx.class_names(name)[: int(train.labels.max()) + 1], train, test=test)
 
 
 def _digits(notice: str) -> Source:

@@ -106,7 +106,7 @@ SETS: dict[str, tuple[Make, tuple[int, int, int], int, str]] = {
     "cifar10": (cifar, (3, 32, 32), 10, "class 0"),
     "cifar100": (lambda root, patch: cifar(root, patch, datasets.CIFAR100, 100), (3, 32, 32), 100, "class 0"),
     "svhn": (svhn, (3, 32, 32), 10, "0"),
-    "kmnist": (lambda root, _: kmnist(root), (1, 28, 28), 10, "0"),
+    "kmnist": (lambda root, _: kmnist(root), (1, 28, 28), 10, "o"),
     "emnist-letters": (
         lambda root, _: emnist(root, "letters", list(range(1, 27)) * PER_CLASS), (1, 28, 28), 26, "a",
     ),
