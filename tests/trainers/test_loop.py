@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from trainers import loop
 from trainers.data.splits import Split
-from trainers.loop import autocast, batches_per_epoch, evaluate, predict, sum_dtype, train_epoch
+from trainers.loop import autocast, batches_per_epoch, eval_batch_size, evaluate, predict, sum_dtype, train_epoch
 
 
 def network() -> nn.Module:
@@ -78,6 +78,12 @@ def test_an_evaluation_is_the_same_in_batches_of_any_size(
     torch.testing.assert_close(logits, model(split.images).detach())
     assert loss == pytest.approx(F.cross_entropy(logits, split.labels).item())
     assert accuracy == (logits.argmax(1) == split.labels).sum().item() / 11
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((1, 28, 28), 500), ((3, 64, 64), 500), ((3, 448, 448), 13)])
+def test_large_images_are_evaluated_fewer_at_once(shape: tuple[int, ...], expected: int) -> None:
+    split = Split(torch.zeros(shape, dtype=torch.uint8).expand(1000, *shape), torch.zeros(1000, dtype=torch.int64))
+    assert eval_batch_size(split) == expected
 
 
 def test_bf16_is_autocast() -> None:

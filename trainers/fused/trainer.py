@@ -29,11 +29,10 @@ from trainers.fused.stacked import StackedNet
 from trainers.fused.stacked_optimizer import StackedOptimizer
 from trainers.generators import restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
-from trainers.loop import CPU_EVAL_BATCH_SIZE, autocast, batches_per_epoch, sum_dtype, use_ieee_float32
+from trainers.loop import autocast, batches_per_epoch, eval_batch_size, sum_dtype, use_ieee_float32
 from trainers.optim.average import WeightAverage
 
 PLAIN = Loss(TrainConfig(), torch.zeros(0, dtype=torch.int64))  # the cross-entropy, which every trial is judged by
-EVAL_BATCH_SIZE = 8000  # images at once on an accelerator, of all trials together
 
 
 class FusedTrainer:
@@ -208,8 +207,8 @@ class FusedTrainer:
     def _answers(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields (logits (K, n, classes), labels (K, n)) of large validation batches, in order."""
         trials = self.net.trials
-        size = max(1, (CPU_EVAL_BATCH_SIZE if self.config.device == "cpu" else EVAL_BATCH_SIZE) // trials)
-        for images, labels in self.data.validation.batches(size):
+        data = self.data.validation
+        for images, labels in data.batches(max(1, eval_batch_size(data) // trials)):
             with autocast(images, self.config.precision):
                 logits = self.net(images.repeat(1, trials, 1, 1), training=False).float()
             yield logits, labels.expand(trials, -1)
