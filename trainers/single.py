@@ -28,6 +28,8 @@ from trainers.optim.average import WeightAverage, averaged_values
 from trainers.optim.optimizer import load_optimizer, make_optimizer
 from trainers.optim.schedule import make_schedule
 
+WARM_UP_PIXELS = 2**19  # of the warm-up's batch: its layers keep 32 bytes for each, several times
+
 
 class SingleTrainer:
     """Trains the network that `make_model` returns on `data`, as `config` says (a `Trainer`, see trainers/fit.py).
@@ -264,8 +266,10 @@ def warm_up(data: TrainingData, config: TrainConfig) -> None:
 
     This does what a process does only once: it loads kernels, starts threads and wakes the accelerator.
     """
-    few = TrainingData(data.train.first(64), data.validation.first(64))
-    channels, classes = few.train.images.shape[1], int(data.train.labels.max()) + 1
+    channels, height, width = data.train.images.shape[1:]
+    count = max(2, min(64, WARM_UP_PIXELS // (height * width)))
+    few = TrainingData(data.train.first(count), data.validation.first(count))
+    classes = int(data.train.labels.max()) + 1
     trainer = SingleTrainer(
         lambda: nn.Sequential(
             nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(8, classes)
