@@ -7,6 +7,8 @@ import sys
 
 # From malloc.h; both take an int.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 2**28  # at the heap's end
+LARGEST_KEPT_BYTES = 2**26  # a block: computing with a larger one takes so long that its pages cost little
 
 
 def keep_freed_memory() -> bool:
@@ -23,5 +25,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     # Older versions take at most 32 MiB for the second.
-    kept = bool(mallopt(_M_TRIM_THRESHOLD, 1 << 30))
-    return kept and bool(mallopt(_M_MMAP_THRESHOLD, 1 << 30) or mallopt(_M_MMAP_THRESHOLD, 1 << 25))
+    kept = bool(mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
+    return kept and bool(mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT_BYTES) or mallopt(_M_MMAP_THRESHOLD, 2**25))
