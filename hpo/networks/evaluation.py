@@ -18,6 +18,7 @@ from hpo.system.errors import UserError
 from hpo.trials.metric import label
 from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
+from hpo.views.figures import MAX_IMAGES
 from trainers.criteria.metrics import all_metrics, classification_report
 from trainers.data.dataset import Dataset, load_dataset
 from trainers.data.names import is_function, is_named
@@ -127,4 +128,4 @@ def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tens
     at = at[sure[at].argsort(descending=True, stable=True)]
     names = description.classes
     pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
-    return split.pixels(at), [f"{names[true]} > {names[taken]}" for true, taken in pairs]
+    return split.pixels(at[:MAX_IMAGES]), [f"{names[true]} > {names[taken]}" for true, taken in pairs]

@@ -32,7 +32,7 @@ class Evaluation:
     notes: tuple[str, ...]
     """What a reader must know."""
     wrong: tuple[Tensor, list[str]]
-    """The misclassified images, in [0, 1], and their captions; the most confident mistakes first."""
+    """The most confident mistakes: the images, in [0, 1], as many as are drawn, and the captions of all mistakes."""
 
     def to_dict(self) -> dict[str, Any]:
         """The report, with the model, the data set, the split and the loss, as plain values for JSON."""
@@ -44,7 +44,7 @@ def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
     """Draws the first misclassified images into a PNG file. Raises OSError."""
     images, captions = evaluation.wrong
     count = formats.number(evaluation.report["overall"]["num_samples"])
-    title = f"{formats.number(len(images))} of {count} images are misclassified: true class > predicted class"
+    title = f"{formats.number(len(captions))} of {count} images are misclassified: true class > predicted class"
     figures.draw_sheet(path, title, images, captions)
 
 

@@ -16,7 +16,7 @@ from trainers.data.images.resizing import border, fitted
 from trainers.errors import DataError
 
 _SHARED_BACKGROUND = 0.95  # fraction of the training images that must have it, to be the data set's
-_LOOKED_AT = 2000  # training images
+_LOOKED_AT, _AT_ONCE = 2000, 20  # training images
 _WHITE = 255
 
 
@@ -33,10 +33,15 @@ def background(dataset: Dataset) -> str:
     """Returns "dark" or "bright" where nearly all training images have such a border, else "mixed"."""
     train = dataset.training.train
     # So many are enough, and looking at all would read a large data set from the disk.
-    images = train.pixels(torch.linspace(0, len(train) - 1, min(_LOOKED_AT, len(train))).long())
-    border = torch.cat([images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]], 2).flatten(1)
-    dark = (border.median(1).values < 0.5).double().mean().item()
+    some = torch.linspace(0, len(train) - 1, min(_LOOKED_AT, len(train))).long()
+    dark = torch.cat([_is_dark(train.pixels(few)) for few in some.split(_AT_ONCE)]).double().mean().item()
     return "dark" if dark >= _SHARED_BACKGROUND else "bright" if dark <= 1 - _SHARED_BACKGROUND else "mixed"
+
+
+def _is_dark(images: Tensor) -> Tensor:
+    """Tells of each image whether its border is dark."""
+    edges = [images[:, :, 0], images[:, :, -1], images[:, :, :, 0], images[:, :, :, -1]]
+    return torch.cat(edges, 2).flatten(1).median(1).values < 0.5
 
 
 def read(
