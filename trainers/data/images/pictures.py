@@ -34,7 +34,7 @@ def background(dataset: Dataset) -> str:
     train = dataset.training.train
     # So many are enough, and looking at all would read a large data set from the disk.
     some = torch.linspace(0, len(train) - 1, min(_LOOKED_AT, len(train))).long()
-    dark = torch.cat([_is_dark(train.pixels(few)) for few in some.split(_AT_ONCE)]).double().mean().item()
+    dark = torch.cat([_is_dark(train.pixels(few)) for few in torch.split(some, _AT_ONCE)]).double().mean().item()
     return "dark" if dark >= _SHARED_BACKGROUND else "bright" if dark <= 1 - _SHARED_BACKGROUND else "mixed"
 
 
