@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from trainers.data.sources.items import as_pixels
 from trainers.data.sources.python_objects import as_picture, image_at, parts_of
 from trainers.errors import DataError
+from trainers.generators import all_seeded
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class _Images(torch.utils.data.Dataset[Tensor]):
 
     def __init__(self, stream: Stream, shape: tuple[int, ...]) -> None:
         self._stream, self._shape = stream, shape
-        made = parts_of(stream.name, stream.make())
+        with all_seeded(0):  # as when the labels were read: a split that `make` draws is the same
+            made = parts_of(stream.name, stream.make())
         self._parts = [image_at(made[part]) for part in ("train", "validation") if made.get(part) is not None]
         count = sum(count for _, count in self._parts)
         if count <= max(stream.train, default=0):

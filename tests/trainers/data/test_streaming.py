@@ -110,6 +110,19 @@ def test_what_is_read_first_is_the_same_each_time() -> None:
     assert load(made).hashes == one.hashes
 
 
+def test_a_split_that_the_function_draws_is_the_same_in_the_trial() -> None:
+    def make() -> dict[str, Any]:
+        order = torch.randperm(60).tolist()
+        return {"train": [(IMAGES[at], int(LABELS[at])) for at in order]}
+
+    both = [
+        load_dataset("mine:make", Path(), options=ReadOptions(make=make, stream=stream)).training
+        for stream in (True, False)
+    ]
+    torch.manual_seed(5)
+    torch.testing.assert_close(weights(trained(both[0])), weights(trained(both[1])), rtol=0, atol=0)
+
+
 def test_images_without_numbers_are_refused() -> None:
     class Once:
         def __iter__(self) -> Iterator[tuple[Any, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,12 @@ def _idx(name: str, raw: Path) -> Source:
 
 def _digits(notice: str) -> Source:
     """Loads the test set of the UCI optical digits from scikit-learn: 1,797 images of 8x8, values 0 to 16."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)
+    spec = find_spec("sklearn")
+    assert spec and spec.origin
+    # Its load_digits reads the same file, after it has imported packages for more than a second.
+    table = np.loadtxt(Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    images = torch.from_numpy(table[:, :-1].reshape(-1, 8, 8)).float()[:, None] * (255 / 16)
     scaled = F.interpolate(images, size=(28, 28), mode="bilinear", align_corners=False)
     pixels = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     classes = tuple(str(label) for label in range(10))
-    return Source("digits", classes, RawSplit(pixels, digits.target.astype(np.int64)), notice=notice)
+    return Source("digits", classes, RawSplit(pixels, table[:, -1].astype(np.int64)), notice=notice)
