@@ -37,7 +37,7 @@ from hpo.store.csv_tables import LiveTrials
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
-from hpo.store.study_db import open_storage, open_study, quiet_optuna
+from hpo.store.study_db import create_or_open_shared, open_storage, open_study, quiet_optuna
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.ladder import Ladder
@@ -174,11 +174,15 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     spec, driver = search.plan.spec.search, _driver(search)
     name = study_name(search.plan, model, search.folder.path.name)
     objective = directions(spec.objective)
-    study = open_study(search.storage, name, resume=resume or driver is not None, directions=objective)
+    if driver:
+        study, is_new = create_or_open_shared(search.storage, name, directions=objective)
+    else:
+        study, is_new = open_study(search.storage, name, resume=resume, directions=objective), True
     if driver and SHARED_ATTR not in study.user_attrs:
         study.set_user_attr(SHARED_ATTR, shared_by_drivers(search.plan, model))
     reconcile(study, {r.trial_id: (r.state, _value(r, spec.objective)) for r in done}, driver)
-    if spec.trials > len(done) and not study.get_trials(deepcopy=False):
+    # Of drivers that begin at the same moment, one alone has the first trials.
+    if is_new and spec.trials > len(done) and not study.get_trials(deepcopy=False):
         for config in (model.first_configs or (model.space.default,))[: spec.trials]:
             study.enqueue_trial(config)
     # Drivers that begin at the same moment are not to try the same configurations.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 from optuna.exceptions import OptunaError
 from ray.exceptions import RayError
@@ -152,6 +153,7 @@ class Session:
         return replace(self.judge.outcome(records, interrupted=interrupted.is_set()), times=times)
 
     def _train_finals(self, records: list[TrialRecord], interrupted: threading.Event) -> None:
+        threading.Thread(target=_import_for_the_report, daemon=True).start()  # while the workers train
         chosen = self._chosen(records)
         if not chosen:
             return
@@ -169,6 +171,13 @@ class Session:
 
     def _chosen(self, records: list[TrialRecord]) -> list[TrialRecord]:
         return choose(rank(records, self.plan.rank_by), self.plan.spec.finals.finalists)
+
+
+def _import_for_the_report() -> None:
+    """Imports what the result files need; where that fails, it fails there again."""
+    for module in ("sklearn.metrics", "matplotlib.figure", "plotly.graph_objects"):
+        with suppress(Exception):
+            import_module(module)
 
 
 def _final_seeds(plan: Plan) -> tuple[int, ...]:

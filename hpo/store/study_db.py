@@ -146,6 +146,16 @@ def open_study(
     )
 
 
+def create_or_open_shared(
+    storage: RDBStorage, name: str, *, directions: Sequence[str] = ("maximize",)
+) -> tuple[optuna.Study, bool]:
+    """Opens a study that several drivers work on; returns it, and whether it was made now, by this driver alone."""
+    try:
+        return open_study(storage, name, resume=False, directions=directions), True
+    except optuna.exceptions.DuplicatedStudyError:
+        return open_study(storage, name, resume=True, directions=directions), False
+
+
 def check_unused(storage: RDBStorage, url: str, names: list[str]) -> None:
     """Raises UserError when the database contains one of these studies, which then belongs to another run."""
     for name in sorted(set(names) & set(optuna.get_all_study_names(storage))):

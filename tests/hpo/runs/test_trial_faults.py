@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cluster.host.processes import descendants
 from hpo.store.journal import read_journal
 from tests.helpers.runs import ROOT, STUDY, begun, check_complete, end, optuna_states, start, wait_for
 
@@ -176,8 +177,9 @@ def test_a_ray_that_dies_ends_the_run_with_a_line(tmp_path: Path) -> None:
     """The head of a cluster, or here of the run's own: half a minute after it was last heard of."""
     process = start(tmp_path, STUDY.replace("--trials 8", "--trials 14"))
     wait_for(lambda: begun(tmp_path) >= 3, process)
-    children = subprocess.run(["pgrep", "-P", str(process.pid), "gcs_server"], capture_output=True, text=True)
-    os.kill(int(children.stdout), signal.SIGKILL)
+    names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in descendants(process.pid)}
+    (heart,) = [pid for pid, name in names.items() if name == "gcs_server"]
+    os.kill(heart, signal.SIGKILL)
     code, _, err = end(process, 90)
     finished = len(read_journal(tmp_path / "a" / "trials.jsonl"))
     assert code == 1 and "the Ray cluster at" in err and "does not answer any more" in err, err
