@@ -40,9 +40,14 @@ def restore_generator(generator: Generator, state: Tensor, seed: int, epoch: int
         generator.set_state(state)
         return ""
     # Not the seed that the global generator has in that epoch: the two would draw the same numbers.
-    generator.manual_seed(seed * 10007 + epoch + 2**31)
+    generator.manual_seed(epoch_seed(seed, epoch) + 2**31)
     here = generator.device.type
     return f"the checkpoint is from another device than {here}: dropout and augmentation draw other random numbers"
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Returns the seed of what is drawn in an epoch beside the trainer's own generators."""
+    return seed * 10007 + epoch
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def eval_batch_size(data: Split) -> int:
     """Returns how many images are evaluated at once, of all trials of a group together."""
     is_cpu = data.images.device.type == "cpu"
     most, room = (CPU_EVAL_BATCH_SIZE, CPU_EVAL_BYTES) if is_cpu else (EVAL_BATCH_SIZE, EVAL_BYTES)
-    return max(1, min(most, room // (4 * data.images[0].numel())))
+    return max(1, min(most, room // (4 * data.images.shape[1:].numel())))
 
 
 def autocast(images: Tensor, precision: str) -> AbstractContextManager[None]:

@@ -13,7 +13,7 @@ from trainers.config import EpochResult, TrainConfig
 from trainers.criteria.metrics import make_score
 from trainers.criteria.own import NONE, OwnFunctions
 from trainers.data.splits import TrainingData
-from trainers.generators import seeded
+from trainers.generators import epoch_seed, seeded
 from trainers.loop import use_ieee_float32, validated
 
 MEMBERS = ("train_epoch", "save", "load")
@@ -76,7 +76,7 @@ class OwnTrainer:
     def step(self) -> list[EpochResult]:
         """Trains one epoch by the loop, and evaluates its network on the validation split."""
         started, config = time.perf_counter(), self.config
-        with seeded(config.seed * 10007 + self.epoch, config.device):
+        with seeded(epoch_seed(config.seed, self.epoch), config.device):
             loss, accuracy = self.loop.train_epoch()
         trained = time.perf_counter()
         validation = self.data.validation

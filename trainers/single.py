@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from trainers.augment.mixing import make_mixing
 from trainers.augment.policies import make_augmentation
 from trainers.config import EpochResult, TrainConfig
+from trainers.cpu.normalizing import normalized
 from trainers.cpu.pooling import fuse_pooling
 from trainers.criteria.losses import Loss, Target, labels_of
 from trainers.criteria.metrics import make_score
 from trainers.criteria.own import NONE, OwnFunctions
 from trainers.data.sampling import ImageOrder
-from trainers.data.splits import Split, TrainingData
+from trainers.data.splits import TrainingData
 from trainers.data.streaming import StreamReader
-from trainers.generators import give_generator, restore_generator, seeded
+from trainers.generators import epoch_seed, give_generator, restore_generator, seeded
 from trainers.gpu.graphs import StepRunner, is_capturable
 from trainers.loop import autocast, batches_per_epoch, sum_dtype, train_epoch, use_ieee_float32, validated
 from trainers.optim.average import WeightAverage, averaged_values
@@ -91,7 +92,7 @@ class SingleTrainer:
         started = time.perf_counter()
         indices = self._order()
         # What draws from torch's global generators, as nn.Dropout in a user's network does, follows the seed too.
-        with seeded(self.config.seed * 10007 + self.epoch, self.config.device):
+        with seeded(epoch_seed(self.config.seed, self.epoch), self.config.device):
             loss, accuracy = self._train(indices)
         trained = time.perf_counter()
         with self._averaged():
@@ -246,12 +247,13 @@ class SingleTrainer:
 
     def _images(self, indices: tuple[Tensor, ...]) -> Iterator[Tensor]:
         """Yields the normalized images of each batch."""
-        train, seed = self.data.train, self.noise_seed * 10007 + self.epoch
         if not self.stream:
-            yield from map(train.at, indices)
+            yield from map(self.data.train.at, indices)
             return
-        for batch, images in zip(indices, self.stream.batches(indices, seed), strict=True):
-            yield Split(images.to(self.config.device), train.labels[batch], train.scaling).normalized().images
+        device = torch.device(self.config.device)
+        levels = self.data.scaling.of_bytes(device)
+        for images in self.stream.batches(indices, epoch_seed(self.noise_seed, self.epoch)):
+            yield normalized(images.to(device), torch.arange(len(images), device=device), *levels)
 
     def _augmented(self, images: Tensor, batch: Tensor) -> tuple[Tensor, Target]:
         """Returns the images, augmented, and their labels. batch: (N,) their indices."""

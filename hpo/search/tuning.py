@@ -175,14 +175,14 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     name = study_name(search.plan, model, search.folder.path.name)
     objective = directions(spec.objective)
     if driver:
-        study, is_new = create_or_open_shared(search.storage, name, directions=objective)
+        study, begins = create_or_open_shared(search.storage, name, directions=objective)
     else:
-        study, is_new = open_study(search.storage, name, resume=resume, directions=objective), True
+        study, begins = open_study(search.storage, name, resume=resume, directions=objective), True
     if driver and SHARED_ATTR not in study.user_attrs:
         study.set_user_attr(SHARED_ATTR, shared_by_drivers(search.plan, model))
     reconcile(study, {r.trial_id: (r.state, _value(r, spec.objective)) for r in done}, driver)
     # Of drivers that begin at the same moment, one alone has the first trials.
-    if is_new and spec.trials > len(done) and not study.get_trials(deepcopy=False):
+    if begins and spec.trials > len(done) and not study.get_trials(deepcopy=False):
         for config in (model.first_configs or (model.space.default,))[: spec.trials]:
             study.enqueue_trial(config)
     # Drivers that begin at the same moment are not to try the same configurations.

@@ -116,11 +116,12 @@ def load_dataset(
     scaling = Scaling(
         *moments((chunk for _, chunk in train.chunks()), mean, std), is_given=mean is not None or std is not None
     )
+    for_training, for_validation = _splits([train, validation], scaling)
     splits = {"train": train, "validation": validation, "test": test}
     return Dataset(
         name=source.name,
         classes=source.classes,
-        training=_training(_splits([train, validation], scaling), _stream(source, train, validation, options)),
+        training=TrainingData(for_training, for_validation, _stream(source, train, validation, options)),
         test=SealedSplit(_splits([test], scaling)[0]),
         hashes={key: part.sha256() for key, part in splits.items()},
         notice=source.notice,
@@ -144,11 +145,6 @@ def _read(name: str, data_dir: Path, options: ReadOptions) -> Source:
             return python_objects.read_npz(Path(name), options)
         return cache.read(Path(name), options)
     return named.read(name, data_dir, options)
-
-
-def _training(splits: Sequence[Split], stream: Stream | None) -> TrainingData:
-    train, validation = splits
-    return TrainingData(train, validation, stream)
 
 
 def _stream(source: Source, train: RawSplit, validation: RawSplit, options: ReadOptions) -> Stream | None:

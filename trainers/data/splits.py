@@ -122,10 +122,9 @@ class TrainingData:
 
     def to(self, device: str) -> TrainingData:
         """Returns the data on a torch device; of training images that are streamed, the labels alone."""
-        if self.stream and self.train.images.device != torch.device(device):
-            train = replace(self.train, labels=self.train.labels.to(device))
-            return replace(self, train=train, validation=self.validation.to(device))
-        return replace(self, train=self.train.to(device), validation=self.validation.to(device))
+        train = self.train
+        train = replace(train, labels=train.labels.to(device)) if self.stream else train.to(device)
+        return replace(self, train=train, validation=self.validation.to(device))
 
     def scaled(self, scaling: Scaling) -> TrainingData:
         """Returns the data with another normalization of its bytes."""

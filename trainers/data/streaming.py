@@ -52,8 +52,7 @@ class StreamReader:
         self._images = _Images(stream, tuple(shape))
         self._processes = processes
         # A forked process has the data set at once, and needs not import the user's code.
-        can_fork = "fork" in multiprocessing.get_all_start_methods()
-        self._context = "fork" if can_fork else None
+        self._context = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 
     def batches(self, indices: Sequence[Tensor], seed: int) -> Iterator[Tensor]:
         """Yields the images of each batch: uint8 (n, channels, height, width), channels last in memory.

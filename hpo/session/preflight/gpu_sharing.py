@@ -200,8 +200,7 @@ def _probe(arrays: TrainingArrays, request: ProbeRequest) -> Probe:
 
 
 def _few(data: TrainingData) -> TrainingData:
-    few, others = (split.first(PROBE_IMAGES).copied() for split in (data.train, data.validation))
-    return TrainingData(few, others)
+    return TrainingData(data.train.first(PROBE_IMAGES).copied(), data.validation.first(PROBE_IMAGES).copied())
 
 
 def _bytes(data: TrainingData) -> int:
