@@ -54,7 +54,7 @@ def test_fifty_trials_while_a_node_is_killed(three_nodes: LocalCluster, tmp_path
     wait_for(lambda: head_trials(three_nodes, "fifty") >= 25, process, 400)
     three_nodes.kill_node(2)
     out, err = process.communicate(timeout=400)
-    assert (process.returncode, err) == (0, ""), err
+    assert (process.returncode, err) == (0, ""), (out, err)
     frame = check_whole(tmp_path / "results" / "fifty", 50)
     assert frame["node"].nunique() >= 2 and set(frame["state"]) <= {"completed", "stopped"}
     assert "[50/50]" in out and "raylet" not in out and out.endswith("brought: results/fifty\n")
@@ -77,13 +77,13 @@ def test_leaving_coming_back_and_going_on(three_nodes: LocalCluster, tmp_path: P
     assert done.stdout.splitlines()[2] == f"follow:  hpo submit --address {three_nodes.url} --follow {job}"
     assert not (tmp_path / "results").exists()
     done = three_nodes.run(three_nodes.submit("--follow", job), tmp_path)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
     assert done.stdout.count("[4/4]") == 1
     check_whole(tmp_path / "results" / "away", 4)
     # Once more, with more trials, and on a head that knows nothing of the run.
     (three_nodes.home / "podium-results" / "away").rename(tmp_path / "lost")
     done = three_nodes.run(three_nodes.submit("--", "--resume", "away", "--trials", "6"), tmp_path)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), (done.stdout, done.stderr)
     assert "resumes: 4 of 6 trials are finished" in done.stdout
     check_whole(tmp_path / "results" / "away", 6)
 
@@ -203,7 +203,7 @@ def test_a_connection_that_drops_is_taken_up_again(three_nodes: LocalCluster, tm
         time.sleep(5)
         cut.clear()
         out, err = process.communicate(timeout=240)
-    assert (process.returncode, err) == (0, ""), err
+    assert (process.returncode, err) == (0, ""), (out, err)
     for number in range(1, 17):
         assert out.count(f"[{number}/16]") == 1  # each line once
     check_whole(tmp_path / "results" / "dropped", 16)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 Points = NDArray[np.float64]
+Point = NDArray[np.float64]
 
 
 class Encoding:
@@ -28,12 +29,12 @@ class Encoding:
         rows = [[_to_number(d, config[name]) for name, d in self.space.items()] for config in configs]
         return np.array(rows, dtype=float).reshape(len(configs), len(self))
 
-    def partial_point(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
+    def partial_point(self, config: Mapping[str, Any]) -> Point:
         """Returns a point for some of the hyperparameters; NaN for the others, and for a choice that is none here. A
         number outside its range is moved to the range's end."""
         return np.array([_to_number(d, config[n]) if _has(d, n, config) else np.nan for n, d in self.space.items()])
 
-    def config(self, point: NDArray[np.float64]) -> dict[str, Any]:
+    def config(self, point: Point) -> dict[str, Any]:
         """Returns the configuration of a point."""
         return {name: _from_number(d, float(x)) for (name, d), x in zip(self.space.items(), point, strict=True)}
 
@@ -43,7 +44,7 @@ class Encoding:
             self.is_choice, np.floor(rng.random((count, len(self))) * self.choices), rng.random((count, len(self)))
         )
 
-    def mutated(self, point: NDArray[np.float64], count: int, spread: float, rng: np.random.Generator) -> Points:
+    def mutated(self, point: Point, count: int, spread: float, rng: np.random.Generator) -> Points:
         """Returns so many neighbours of a point: about half of its hyperparameters are changed, at least one. A number
         moves by a normal deviate of this spread, a choice is drawn anew."""
         changed = rng.random((count, len(self))) < 0.5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtri
 
 from hpo.search.samplers.belief import STRENGTH, Belief
-from hpo.search.samplers.encoding import Encoding, Points
+from hpo.search.samplers.encoding import Encoding, Point, Points
 from hpo.search.samplers.process import Process
 from hpo.spec.spaces.guess import Guess
 
@@ -23,6 +24,7 @@ CANDIDATES = 500  # drawn from the whole space, and as many near the best trials
 BELIEVED = 0.25  # of the trials drawn at first, from a belief that is trusted wholly
 PARENTS = 5
 SPREAD = 0.5  # of a step away from a good trial, in units of a hyperparameter's range
+MAX_DRAWS = 20  # for a configuration that was not tried yet
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
 MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
 
@@ -61,11 +63,11 @@ class RankSampler(BaseSampler):
         encoding = Encoding(search_space)
         belief = Belief(self.guesses, encoding)
         points = encoding.points([other.params for other in seen])
-        if len(seen) < STARTUP_TRIALS:
-            return self._begin(encoding, points, belief)
         running = [other.params for other in others if other.state == TrialState.RUNNING]
         pending = encoding.points([params for params in running if set(search_space) <= set(params)])
-        return self._best(encoding, points, pending, belief)
+        begins = len(seen) < STARTUP_TRIALS
+        drawn = self._begin(encoding, points, belief) if begins else self._best(encoding, points, pending, belief)
+        return _first_new(map(encoding.config, drawn), map(encoding.config, [*points, *pending]))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -76,24 +78,26 @@ class RankSampler(BaseSampler):
         self._rng = np.random.default_rng()
         self._random.reseed_rng()
 
-    def _begin(self, encoding: Encoding, points: Points, belief: Belief) -> dict[str, Any]:
-        """Returns a configuration that is believed to be good, or one near the best one so far, which at first is the
-        recipe, or one from anywhere."""
-        if belief and self._rng.random() < BELIEVED * belief.trust(points):
-            return encoding.config(belief.draw(1, self._rng)[0])
-        if self._rng.random() < 0.5:
-            return encoding.config(encoding.random(1, self._rng)[0])
-        return encoding.config(encoding.mutated(points[-1], 1, SPREAD, self._rng)[0])
+    def _begin(self, encoding: Encoding, points: Points, belief: Belief) -> Iterator[Point]:
+        """Yields points that are believed to be good, or near the best one so far, which at first is the recipe, or
+        from anywhere."""
+        for _ in range(MAX_DRAWS):
+            if belief and self._rng.random() < BELIEVED * belief.trust(points):
+                yield belief.draw(1, self._rng)[0]
+            elif self._rng.random() < 0.5:
+                yield encoding.random(1, self._rng)[0]
+            else:
+                yield encoding.mutated(points[-1], 1, SPREAD, self._rng)[0]
 
-    def _best(self, encoding: Encoding, points: Points, pending: Points, belief: Belief) -> dict[str, Any]:
-        """Returns the most promising of many configurations. points: of trials, the worst first."""
+    def _best(self, encoding: Encoding, points: Points, pending: Points, belief: Belief) -> Iterator[Point]:
+        """Yields many points, the most promising first. points: of trials, the worst first."""
         values = ndtri((np.arange(len(points)) + 0.5) / len(points))
         process = Process.fitted(encoding, points, values, self._rng).believing(pending)
         candidates = self._candidates(encoding, points, belief)
         promise = np.log(process.expected_improvement(candidates) + LEAST_IMPROVEMENT)
         if belief:
             promise += STRENGTH * belief.trust(points) / len(points) * belief.log_density(candidates)
-        return encoding.config(candidates[int(np.argmax(promise))])
+        yield from candidates[np.argsort(-promise, kind="stable")]
 
     def _candidates(self, encoding: Encoding, points: Points, belief: Belief) -> Points:
         """Returns configurations from anywhere, from near the best trials, and from where a belief says."""
@@ -132,3 +136,10 @@ class RankSampler(BaseSampler):
                 if value < middles[rung]:
                     return last
         return (len(self.rungs) + 1, float(trial.value or 0.0)) if trial.state == TrialState.COMPLETE else last
+
+
+def _first_new(drawn: Iterable[dict[str, Any]], tried: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the first configuration that was not tried; where all were, as in a space that is exhausted, the first."""
+    known, configs = list(tried), iter(drawn)
+    first = next(configs)
+    return next((config for config in chain([first], configs) if config not in known), first)

@@ -65,6 +65,21 @@ def test_it_finds_more_than_random_also_from_trials_that_were_stopped(pruned: bo
     assert np.mean(ours) > 0.985 > np.mean(randoms)
 
 
+def test_no_configuration_is_tried_twice_unless_all_were() -> None:
+    sizes: dict[str, Any] = {**SPACE, "batch_size": CategoricalDistribution((32, 64, 128))}
+    few: dict[str, Any] = {"activation": SPACE["activation"], "batch_size": sizes["batch_size"]}
+    for seed in range(5):
+        for space, different in ((sizes, 40), (few, 9)):
+            study = optuna.create_study(direction="maximize", sampler=RankSampler(seed))
+            study.enqueue_trial({"lr": 1e-2, "dropout": 0.0, "activation": "gelu", "batch_size": 64})
+            configs = []
+            for number in range(40):
+                trial = study.ask(space)
+                configs.append(tuple(trial.params.values()))
+                study.tell(trial, 0.9 - 0.01 * number)  # the first one stays the best
+            assert len(set(configs)) == different
+
+
 def test_a_trial_that_came_further_is_better_than_one_that_did_not() -> None:
     sampler = RankSampler(0, (2, 6))
     trials = [
