@@ -142,7 +142,8 @@ def _end(jobs: Jobs, job: str, target: Path, own: str, details: Any) -> int:
         code = code or FAILED
     if content is not None:
         brought = unpack(content, target)
-        print(f"brought: {target}" if brought else f"kept:    {target}, which has more trials than the job", flush=True)
+        what = "results downloaded to: {}" if brought else "kept: {}, which has more trials than the job"
+        print(what.format(target), flush=True)
     if details.status is JobStatus.FAILED and details.driver_exit_code is None:
         print(f"hpo: the job failed: {' '.join((details.message or 'no reason given').split())[:500]}", file=sys.stderr)
     if code and content is not None:
@@ -196,6 +197,6 @@ def _again(jobs: Jobs, flag: str, job: str) -> str:
 
 if __name__ == "__main__":
     # The command line is that of `hpo submit`, which knows the flags of a run.
-    from hpo.cli.commands.submit import main
+    from hpo.cli.commands.cluster.submit import main
 
     sys.exit(main(sys.argv[1:]))

@@ -11,17 +11,24 @@ from cluster.errors import BAD_INPUT
 
 COMMANDS = {
     "run": ("hpo.run", "search hyperparameters and rank architectures"),
-    "submit": ("hpo.cli.commands.submit", "the same on a Ray cluster, from any machine"),
-    "train": ("hpo.cli.commands.train", "train one configuration, a system's recipe or an earlier winner"),
-    "evaluate": ("hpo.cli.commands.evaluate", "what trained weights get right, class by class"),
-    "predict": ("hpo.cli.commands.predict", "the class of pictures of any size"),
-    "export": ("hpo.cli.commands.export", "trained weights as ONNX, a torch.export program or safetensors"),
-    "report": ("hpo.cli.commands.report", "a run on one page: leaderboard, trials, figures, provenance"),
-    "dashboard": ("hpo.cli.commands.dashboard", "a run's study in optuna-dashboard"),
-    "compare": ("hpo.cli.commands.compare", "the trials of several runs in one ranking"),
-    "baselines": ("hpo.cli.commands.baselines", "the reproduced systems: what they claim, and what they reach"),
-    "cache": ("hpo.cli.commands.cache", "the decoded images that are kept on disk"),
-    "models": ("hpo.cli.commands.models", "the architectures as a table, or one of them layer by layer"),
+    "submit": ("hpo.cli.commands.cluster.submit", "the same on a Ray cluster, from any machine"),
+    "list": ("hpo.cli.commands.runs.list", "the runs and trainings in results/"),
+    "show": ("hpo.cli.commands.runs.show", "what came of a run, as at its end"),
+    "logs": ("hpo.cli.commands.runs.logs", "the log of a run"),
+    "jobs": ("hpo.cli.commands.cluster.jobs", "the jobs on a Ray cluster that hpo submit has started"),
+    "train": ("hpo.cli.commands.networks.train", "train one configuration, a system's recipe or an earlier winner"),
+    "evaluate": ("hpo.cli.commands.networks.evaluate", "what trained weights get right, class by class"),
+    "predict": ("hpo.cli.commands.networks.predict", "the class of pictures of any size"),
+    "export": ("hpo.cli.commands.networks.export", "trained weights as ONNX, a torch.export program or safetensors"),
+    "report": ("hpo.cli.commands.runs.report", "a run on one page: leaderboard, trials, figures, provenance"),
+    "dashboard": ("hpo.cli.commands.runs.dashboard", "a run's study in optuna-dashboard"),
+    "compare": ("hpo.cli.commands.runs.compare", "the trials of several runs in one ranking"),
+    "baselines": (
+        "hpo.cli.commands.networks.baselines",
+        "the reproduced systems: published and measured results",
+    ),
+    "cache": ("hpo.cli.commands.networks.cache", "the decoded images that are kept on disk"),
+    "models": ("hpo.cli.commands.networks.models", "the architectures as a table, or one of them layer by layer"),
 }
 
 
@@ -42,14 +49,16 @@ def console() -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Dispatches `hpo COMMAND ...`; returns the command's exit code, 2 for an unknown one."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
+    if words[:1] == ["help"] and words[1:]:
+        words = [*words[1:], "--help"]
+    if not words or words[0] in ("-h", "--help", "help"):
         print("usage: hpo COMMAND ...\n")
         for name, (_, what) in COMMANDS.items():
             print(f"  {name:<10} {what}")
-        print("\nhpo COMMAND --help tells more; hpo --version prints the version;")
+        print("\nhpo COMMAND --help, or hpo help COMMAND, tells more; hpo --version prints the version;")
         print("hpo --install-completion lets your shell complete commands and flags")
         return 0
-    if words == ["--version"]:
+    if words[0] in ("--version", "-V", "version"):
         print(f"hpo {version('podium-hpo')}")
         return 0
     if words[0] == "--install-completion":

@@ -78,7 +78,7 @@ def run_study(spec: StudySpec) -> StudyResult:
             ranked = rank(outcome.records, plan.rank_by)
             outcome = session.write(ranked, outcome)
         ignore_signals()
-        show_results(ranked, session.folder, plan, outcome)
+        show_results(ranked, session.folder, plan)
     return StudyResult.of(ranked, outcome, session.folder.path)
 
 

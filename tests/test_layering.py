@@ -35,7 +35,7 @@ def test_no_modules_import_one_another(found: list[Import]) -> None:
         ("hpo.store.journal", "if TYPE_CHECKING:\n    from hpo.spec.study import StudySpec"),
         ("hpo.store.journal", "import_module('hpo.cli.flags')"),
         ("hpo.store.journal", "MAIN = {'run': ('hpo.run:main', 'a command')}"),
-        ("hpo.views.report", "from hpo.worker import trial"),  # a sibling
+        ("hpo.views.page.report", "from hpo.worker import trial"),  # a sibling
         ("hpo.session.preflight.planning", "from hpo.cli import flags"),
         ("trainers.data.sources.idx", "from models import build_model"),
         ("trainers.data.sources.idx", "class A:\n    def f(self):\n        import pandas as pd"),

@@ -70,10 +70,14 @@ class Jobs:
         with _in_one_line(self.address):
             return next((found for found in self._client.list_jobs() if found.submission_id == job), None)
 
+    def all(self) -> list[Any]:
+        """Ray's JobDetails of Podium's jobs on the cluster."""
+        with _in_one_line(self.address):
+            return [job for job in self._client.list_jobs() if "podium_name" in (job.metadata or {})]
+
     def names(self) -> list[str]:
         """The ids of Podium's jobs on the cluster."""
-        with _in_one_line(self.address):
-            return [j.submission_id for j in self._client.list_jobs() if "podium_name" in (j.metadata or {})]
+        return [job.submission_id for job in self.all()]
 
     def stop(self, job: str) -> None:
         """Asks the job to end well. After a minute the cluster kills it."""

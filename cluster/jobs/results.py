@@ -28,7 +28,7 @@ from cluster.host.atomic import replacing
 
 MAX_WEIGHTS_BYTES = 50_000_000
 LOCK_S = 5.0
-_WEIGHTS = "best.pt"
+_WEIGHTS = ".pt"
 _DATABASE = "study.db"
 
 
@@ -49,7 +49,7 @@ def publish(folder: Path, archive: Path, whole: bool) -> list[str]:
             name = path.relative_to(folder)
             if not _comes_back(name, whole):
                 continue
-            if path.name == _WEIGHTS and path.stat().st_size > MAX_WEIGHTS_BYTES:
+            if path.suffix == _WEIGHTS and path.stat().st_size > MAX_WEIGHTS_BYTES:
                 left.append(str(path))
             elif path.name == _DATABASE:
                 _add(tar, str(name), _snapshot(path), path)
@@ -99,7 +99,7 @@ def _comes_back(name: Path, whole: bool) -> bool:
     hidden = any(part.startswith(".") for part in name.parts)  # .lock, .tune, .finals, a half-written file
     if hidden or "checkpoints" in name.parts or name.name.startswith(f"{_DATABASE}-"):
         return False
-    return whole or name.parts[0] not in ("logs", _WEIGHTS)
+    return whole or (name.parts[0] != "logs" and name.suffix != _WEIGHTS)
 
 
 def _run_id(folder: Path) -> str | None:

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from cyclopts.completion.detect import ShellDetectionError
 
 from hpo.cli.command import run_command
-from hpo.cli.commands.submit import SubmitSpec
+from hpo.cli.commands.cluster.submit import SubmitSpec
 from hpo.cli.flags import _identity
 from hpo.system.errors import UserError
 

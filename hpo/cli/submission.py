@@ -42,6 +42,8 @@ def make_job(line: Sequence[str]) -> Job | None:
         check_free(output.results_dir, name)
     flags, extra = _without(line, _PLACES), {}
     if output.resume:
+        if value_of(line, "--resume") != name:  # a path, of which the head has another
+            flags = [*_without(flags, ["--resume"]), "--resume", name]
         reopen(output.results_dir, name).unlock()  # a driver that is at work there would be sent half
         extra[f"resume/{name}"] = output.results_dir / name
     else:

@@ -13,7 +13,7 @@ from hpo.spec.evaluate import EvaluateSpec
 from hpo.spec.settings import DataSpec
 from hpo.spec.spaces.own_functions import is_own, load
 from hpo.store import model_file
-from hpo.store.model_file import Description, data_key, has_weights
+from hpo.store.model_file import FINAL, Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.metric import label
 from hpo.trials.records import TrialRecord
@@ -45,7 +45,7 @@ def evaluate_weights(path: Path, spec: EvaluateSpec, trusted: Sequence[str] = ()
     UserError or DataError for unusable weights or data."""
     from torch.nn import functional as F
 
-    description, network = model_file.load(path, spec.model)
+    description, network = model_file.load(path, spec.model, spec.trial_network)
     device = resolve_device(spec.train.device)
     dataset = _dataset(description, spec, trusted)
     split = _split(dataset, spec.split)
@@ -64,15 +64,17 @@ def evaluate_weights(path: Path, spec: EvaluateSpec, trusted: Sequence[str] = ()
 
 
 def evaluate_winner(run: Path, data_dir: Path | None, trusted: Sequence[str], winner: TrialRecord) -> Evaluation:
-    """Evaluates a run's winner on the validation split; the test split stays sealed.
+    """Evaluates the network of a run's winning trial on the validation split, on which it was not trained; the test
+    split stays sealed.
 
-    `trusted` has each MODULE:NAME whose code may run. Raises UserError when best.pt holds the weights of another
-    trial, and as `evaluate_weights`.
+    `trusted` has each MODULE:NAME whose code may run. Raises UserError where the network of the search was lost, and as
+    `evaluate_weights`.
     """
-    if (run / "best.json").exists() and not has_weights(run, winner):
-        raise UserError("best.pt holds the weights of another trial: the winner's own checkpoint was lost")
+    if (run / "best.json").exists() and not has_weights(run, winner, trial_network=True):
+        raise UserError("the network of the winning trial is not there: its checkpoint was lost")
     model = winner.model if winner.model in trusted else None
-    return evaluate_weights(run, EvaluateSpec(split="validation", data_dir=data_dir, model=model), trusted)
+    spec = EvaluateSpec(split="validation", data_dir=data_dir, model=model, trial_network=True)
+    return evaluate_weights(run, spec, trusted)
 
 
 def _dataset(description: Description, spec: EvaluateSpec, trusted: Sequence[str] = ()) -> Dataset:
@@ -116,7 +118,8 @@ def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
     """What a reader must know, decided by the hashes of the images and not by the name of the data set."""
     part = next((part for part, sha in description.hashes.items() if sha == dataset.hashes[split]), None)
     if part is not None:
-        return {"train": [_SEEN], "validation": [_CHOSEN]}.get(part, [])
+        validated = _SEEN if description.network == FINAL else _CHOSEN
+        return {"train": [_SEEN], "validation": [validated]}.get(part, [])
     if data_key(dataset.name) == description.dataset:
         return [f"{dataset.name} has changed since the training; its {split} split may contain training images"]
     return [f"the network was trained on {description.dataset}"]

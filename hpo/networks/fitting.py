@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
@@ -153,6 +154,7 @@ def _create(spec: FitSpec, plan: TrainingPlan) -> TrainingFolder:
         "config": plan.config,
         "train": asdict(setup.train),
         "data": describe_data(plan.dataset),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         **describe_machine(),
     }
     return TrainingFolder.create(spec.results_dir, spec.name, description, settings)

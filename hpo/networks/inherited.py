@@ -10,6 +10,7 @@ from typing import Any
 from hpo.networks.reproduction.recipes import Recipe, recipes
 from hpo.spec.checks import check_model, choice
 from hpo.store.model_file import Description
+from hpo.store.places import find
 from hpo.store.trust import check_trusted
 from hpo.system.errors import UserError
 from hpo.trials.records import TrialRecord
@@ -82,6 +83,7 @@ def _settings_of(recipe: Recipe) -> InheritedSettings:
 
 def from_winner(folder: Path, model: str | None) -> InheritedSettings:
     """The winner that the best.json in a run's folder describes. Raises UserError when there is none."""
+    folder = find(folder)
     try:
         best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
         description = Description.from_dict(best)

@@ -33,15 +33,16 @@ class Prediction(NamedTuple):
 
 
 def predict_pictures(
-    path: Path, pictures: Sequence[Path], invert: str, trusted: str | None
+    path: Path, pictures: Sequence[Path], invert: str, trusted: str | None, trial_network: bool = False
 ) -> tuple[tuple[str, ...], list[Prediction]]:
     """Returns the class names, and an answer for each picture. Folders are searched for pictures.
 
-    `trusted` is as in `model_file.load`. A missing file, a file that is no picture and a folder without pictures get an
-    answer with an error, so that the other answers are not lost. Raises UserError for unusable weights.
+    `trusted` and `trial_network` are as in `model_file.load`. A missing file, a file that is no picture and a folder
+    without pictures get an answer with an error, so that the other answers are not lost. Raises UserError for unusable
+    weights.
     """
 
-    description, network = model_file.load(path, trusted)
+    description, network = model_file.load(path, trusted, trial_network)
     normalized = Normalized(network, description.mean, description.std).eval()
     answers: list[Prediction] = []
     batch: list[tuple[Path, Picture]] = []

@@ -25,7 +25,7 @@ from hpo.search.memory_retry import MemoryRetries
 from hpo.search.promotion import Promotions
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
-from hpo.store.optuna_private import PausedAsPruned, make_wait, trial_key
+from hpo.store.database.optuna_private import PausedAsPruned, make_wait, trial_key
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 

@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from hpo.store.optuna_private import make_wait, trial_key, waiting_trial
+from hpo.store.database.optuna_private import make_wait, trial_key, waiting_trial
 from hpo.trials.objectives import values
 from hpo.trials.records import TrialRecord, TrialState, make_trial_id
 

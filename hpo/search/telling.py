@@ -13,7 +13,7 @@ import optuna
 from hpo.search.asking import AskedTrial
 from hpo.search.patience import Patience
 from hpo.search.study_sync import Value, tell
-from hpo.store.optuna_private import has_value_at
+from hpo.store.database.optuna_private import has_value_at
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.objectives import values
 from hpo.trials.records import TrialState

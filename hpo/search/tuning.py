@@ -34,10 +34,10 @@ from hpo.spec.spaces.parameter_budget import within_budget
 from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
+from hpo.store.database.study_db import create_or_open_shared, open_storage, open_study, quiet_optuna
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
-from hpo.store.study_db import create_or_open_shared, open_storage, open_study, quiet_optuna
 from hpo.store.trackers import make_trackers
 from hpo.system.text import describe_error
 from hpo.trials.ladder import Ladder

@@ -149,7 +149,7 @@ class Finals:
             return
         self._journal.append(tested_row(record.trial_id, self._seeds, [network.seed for network in trained], answers))
         self._tested.add(record.trial_id)
-        for network in trained:
+        for network in trained[1:]:  # the first one is kept
             self._weights(network).unlink()
 
     def _networks(self, record: TrialRecord) -> list[Network]:

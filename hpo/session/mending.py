@@ -20,10 +20,10 @@ from hpo.search.study_sync import DRIVER, restore
 from hpo.session.recovery import RecoverySource, recovered_trials
 from hpo.spec.plan import ModelPlan, Plan, study_name
 from hpo.store.checkpoints import Checkpoints
+from hpo.store.database.study_db import is_sound, open_storage, open_study, quiet_optuna
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
-from hpo.store.study_db import is_sound, open_storage, open_study, quiet_optuna
 from hpo.trials.metric import label
 from hpo.trials.objectives import directions
 from hpo.trials.records import TrialRecord, make_trial_id

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from hpo.store.optuna_private import contains
+from hpo.store.database.optuna_private import contains
 from hpo.store.run_folder import RunFolder
 from hpo.trials.metric import ACCURACY, score_of, value_of
 from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id, metric_columns

@@ -7,11 +7,12 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from hpo.networks.evaluation import evaluate_winner
 from hpo.session.outcome import Outcome
 from hpo.session.study_json import ended, with_rungs
-from hpo.session.winner import write_winner
+from hpo.session.winner import write_networks
 from hpo.spec.plan import Plan
 from hpo.spec.search import SearchSpec
 from hpo.spec.study import StudySpec
@@ -33,7 +34,7 @@ def write_results(
 ) -> None:
     """Writes all result files, and removes what only a resume would need. Raises OSError where the disk takes none."""
     _write_tables(ranked, outcome, folder)
-    is_settled = write_winner(ranked, folder, plan, checkpoints)
+    is_settled = write_networks(ranked, outcome.finalists, folder, plan, checkpoints)
     _write_study(outcome, folder, plan.spec.search)
     if outcome.state is not RunState.INTERRUPTED:  # whoever interrupts waits for the end, and the page takes seconds
         _write_report(folder, plan.spec)
@@ -55,13 +56,14 @@ def _write_tables(ranked: Sequence[Ranked], outcome: Outcome, folder: RunFolder)
 
 def _write_study(outcome: Outcome, folder: RunFolder, search: SearchSpec) -> None:
     counts = Counter(record.state.value for record in outcome.records)
-    times = outcome.times.to_dict() if outcome.times else None
-    study = ended(folder.read_study(), outcome.state, dict(counts), times)
+    further: dict[str, Any] = {"times": outcome.times.to_dict()} if outcome.times else {}
+    further |= {"finals_s": round(outcome.finals_s, 3)} if outcome.finals_s else {}
+    study = ended(folder.read_study(), outcome.state, dict(counts), further)
     folder.write_study(with_rungs(study, report_rungs(outcome.records, search.rungs, search.epochs)))
 
 
 def _write_report(folder: RunFolder, spec: StudySpec) -> None:
-    from hpo.views.report import write_report
+    from hpo.views.page.report import write_report
 
     own = [*filter(is_own, spec.search.model), spec.data.dataset]  # the user's, who trusts them
     try:

@@ -164,7 +164,7 @@ class Session:
     def _with_finalists(self, outcome: Outcome) -> tuple[Outcome, list[str]]:
         """The outcome with the finalists that are tested, and the trial ids of those that are not."""
         chosen, seeds = self._chosen(outcome.records), _final_seeds(self.plan)
-        finalists = order(read_finalists(self.folder.finals, chosen, seeds))
+        finalists = order(read_finalists(self.folder.finals, chosen, seeds, self.plan.dataset.training.growth))
         tested = {finalist.record.trial_id for finalist in finalists}
         untested = [record.trial_id for record in chosen if record.trial_id not in tested]
         return replace(outcome, finalists=finalists), untested

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -75,12 +75,12 @@ def resumed(study: dict[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def ended(
-    study: dict[str, Any], state: RunState, trials: dict[str, int], times: dict[str, float] | None = None
+    study: dict[str, Any], state: RunState, trials: dict[str, int], further: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The study.json with how this session ended, how many trials are in which state, and where the session's time
-    went (hpo/views/timing.py)."""
+    """The study.json with how this session ended, how many trials are in which state, and further entries of the
+    session, as where its time went (hpo/views/timing.py)."""
     *before, last = study["sessions"] or [_session()]
-    last = {**last, "ended": _now(), "outcome": state, **({"times": times} if times else {})}
+    last = {**last, "ended": _now(), "outcome": state, **(further or {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}
 
 

@@ -34,6 +34,7 @@ class EvaluateSpec:
     misclassified: Path | None = None
     """File NAME.png to draw into: the wrongly classified images that the network is most certain of."""
     model: OwnModel = None
+    trial_network: TrialNetwork = False
     metric: str | None = None
     """Metric of your own to compute beside Podium's: MODULE:NAME or FILE.py:NAME. It takes labels (N,) and
     probabilities (N, classes), NumPy arrays."""
@@ -53,5 +54,13 @@ OwnModel = Annotated[
     Parameter(
         help="Architecture of your own that the weights are of: MODULE:NAME or FILE.py:NAME. Its code runs only if you "
         "name it here."
+    ),
+]
+TrialNetwork = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="Take the network of the winning trial, trained on the training images alone, not the one that the finals "
+        "trained on the validation images, too.",
     ),
 ]

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name
 from hpo.spec.settings import CHANGEABLE, MANY, OF_ONE_CALL, SWITCH
+from hpo.store.places import RESULTS
 from hpo.system.errors import UserError
 
 
@@ -41,11 +42,11 @@ class OutputSpec:
 
     name: str | None = field(default=None, metadata=OF_ONE_CALL)
     """Name of the run, and of its folder in --results-dir. [default: the architectures and the time]"""
-    results_dir: Path = field(default=Path("results"), metadata=OF_ONE_CALL)
+    results_dir: Path = field(default=RESULTS, metadata=OF_ONE_CALL)
     """Folder of all runs."""
     resume: str | None = field(default=None, metadata=OF_ONE_CALL)
-    """Name of an earlier run to continue. It keeps its flags; --trials and the flags for time and resources can be
-    given anew."""
+    """Name, or folder, of an earlier run to continue. It keeps its flags; --trials and the flags for time and resources
+    can be given anew."""
     tensorboard: Annotated[bool, SWITCH] = field(default=False, metadata=CHANGEABLE)
     """Also writes each trial's curves for TensorBoard into the run's folder."""
     mlflow: str | None = field(default=None, metadata=CHANGEABLE)
@@ -57,6 +58,15 @@ class OutputSpec:
 
     def __post_init__(self) -> None:
         check_name("--name", self.name)
+        if self.resume and len(Path(self.resume).parts) > 1:
+            self._split_resume(Path(self.resume))
         check_name("--resume", self.resume)
         if self.name and self.resume and self.name != self.resume:
             raise UserError(f"--name {self.name}: a resumed run keeps its name, {self.resume}")
+
+    def _split_resume(self, folder: Path) -> None:
+        """Takes a folder to resume for its name and --results-dir. Raises UserError where another one is given."""
+        if self.results_dir not in (RESULTS, folder.parent):
+            raise UserError(f"--resume {folder}: is not in --results-dir {self.results_dir}; give one of the two")
+        object.__setattr__(self, "results_dir", folder.parent)
+        object.__setattr__(self, "resume", folder.name)

@@ -112,9 +112,7 @@ class Plan:
     @property
     def at_once(self) -> str:
         """ "2 trials", or "1 group of up to 16 trials"."""
-        size, count = self.max_group_size, self.parallel_groups
-        plural = "s" if count > 1 else ""
-        return f"{count} group{plural} of up to {size} trials" if size > 1 else f"{count} trial{plural}"
+        return at_once(self.parallel_groups, self.max_group_size)
 
     def _search(self) -> str:
         search = self.spec.search
@@ -167,3 +165,9 @@ def study_name(plan: Plan, model: ModelPlan, run: str) -> str:
     """The name of the architecture's study: in a run's own study.db the architecture's, in a shared storage RUN/MODEL,
     or STUDY/MODEL for one that several drivers work on."""
     return f"{plan.spec.search.study or run}/{model.name}" if plan.spec.search.storage else model.name
+
+
+def at_once(count: int, size: int) -> str:
+    """ "2 trials", or "1 group of up to 16 trials": what a search has at work at once."""
+    plural = "s" if count > 1 else ""
+    return f"{count} group{plural} of up to {size} trials" if size > 1 else f"{count} trial{plural}"

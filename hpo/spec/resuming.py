@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.spec.groups import setting_names, settings_of_one_call
+from hpo.store.places import not_a_run
 from hpo.store.study_file import WAY_ON, read_study
 from hpo.system.errors import UserError
 
@@ -24,10 +25,7 @@ def stored_settings(results_dir: Path, name: str) -> dict[str, Any]:
     try:
         spec = dict(read_study(folder / "study.json")["spec"])
     except FileNotFoundError:
-        names = sorted(path.parent.name for path in results_dir.glob("*/study.json"))
-        raise UserError(
-            f"--resume {name}: no such run in {results_dir}; there are {', '.join(names) or 'none'}"
-        ) from None
+        raise UserError(f"--resume {not_a_run(name, results_dir)}") from None
     except (ValueError, OSError) as error:
         raise UserError(f"--resume {name}: its study.json cannot be read ({error}); {WAY_ON}") from error
     if strange := [key for key in spec if key not in setting_names()]:

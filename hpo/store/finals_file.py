@@ -16,13 +16,16 @@ from hpo.trials.records import TrialRecord
 from hpo.trials.significance import Resampled
 
 
-def read_finalists(journal: Path, chosen: Sequence[TrialRecord], seeds: Sequence[int]) -> list[Finalist]:
-    """Reads the finalists among the `chosen` trials: those whose test, with all these seeds, is in the journal."""
+def read_finalists(
+    journal: Path, chosen: Sequence[TrialRecord], seeds: Sequence[int], growth: float = 1.0
+) -> list[Finalist]:
+    """Reads the finalists among the `chosen` trials: those whose test, with all these seeds, is in the journal.
+    growth: see `Finalist`."""
     entries = scan(journal, check_row).entries
     rows = {row["trial_id"]: row for row in entries if row["what"] == "tested"}
     found = ((record, rows.get(record.trial_id)) for record in chosen)
     return [
-        Finalist(record, tuple(row["seeds"]), _unpacked(row["right"], row["images"]), _scores(row))
+        Finalist(record, tuple(row["seeds"]), _unpacked(row["right"], row["images"]), _scores(row), growth)
         for record, row in found
         if row is not None and set(row["asked"]) >= set(seeds)
     ]

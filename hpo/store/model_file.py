@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo.store.places import find
 from hpo.store.trust import check_trusted, consent
 from hpo.system.errors import UserError
 from hpo.system.files import write_json
@@ -21,6 +22,7 @@ from trainers.data.names import is_function, is_named
 if TYPE_CHECKING:
     from torch import nn
 
+TRIAL, FINAL = "trial", "final"
 logger = logging.getLogger(__name__)
 
 
@@ -58,6 +60,11 @@ class Description:
     """The user's own training loop, by which it was trained."""
     stream: bool | None = None
     """Whether the training images were read anew in each epoch."""
+    network: str | None = None
+    """In a run's folder: `TRIAL`, as the search had it, which is what an older file holds, or `FINAL`, trained anew on
+    training and validation images."""
+    seed: int | None = None
+    """Of the training of a `FINAL` network."""
 
     @property
     def num_classes(self) -> int:
@@ -109,6 +116,8 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "skip_broken": (bool | None, None),
     "trainer": (str | None, None),
     "stream": (bool | None, None),
+    "network": (str | None, None),
+    "seed": (int | None, None),
 }
 
 
@@ -123,15 +132,16 @@ def write_description(path: Path, description: Description, record: TrialRecord)
     write_json(path, {**description.to_dict(), "trial": trial})
 
 
-def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.Module]:
+def load(path: Path | str, trusted: str | None = None, trial_network: bool = False) -> tuple[Description, nn.Module]:
     """Reads a best.pt, or the one in a folder; returns its description and the network in evaluation mode.
 
     The network takes images (N, channels, height, width) of pixels in [0, 1], minus description.mean, divided by
     description.std, and returns logits (N, classes). `trusted` is a MODULE:NAME whose code may run; a file that names
-    any other code is refused. No code in the file itself can run. Raises UserError when the file is missing or
-    damaged, or when its weights do not fit the architecture.
+    any other code is refused. No code in the file itself can run. trial_network: takes the network that the search
+    had, not the one that was trained anew for the finals. Raises UserError when the file is missing or damaged, or
+    when its weights do not fit the architecture.
     """
-    file = file_of(Path(path))
+    file = file_of(Path(path), trial_network)
     try:
         state = checkpoint.load(file)
     except FileNotFoundError:
@@ -148,29 +158,50 @@ def load(path: Path | str, trusted: str | None = None) -> tuple[Description, nn.
     return description, _network(file, description, state.get("state_dict"))
 
 
-def holds_weights_of(best_pt: Path, record: TrialRecord) -> bool:
-    """Whether the file is whole, and of this trial."""
+def weights_in(file: Path, record: TrialRecord, network: str) -> dict[str, Any] | None:
+    """The weights in a file, where it is whole and holds this network, `TRIAL` or `FINAL`, of this trial."""
     try:
-        return bool(checkpoint.load(best_pt).get("trial_id") == record.trial_id)
+        state = checkpoint.load(file)
     except FileNotFoundError:
-        return False
+        return None
     except (OSError, ValueError) as error:
         logger.warning("%s", error)
+        return None
+    found = state.get("trial_id"), state.get("network") or TRIAL
+    return state.get("state_dict") if found == (record.trial_id, network) else None
+
+
+def has_weights(folder: Path, record: TrialRecord, trial_network: bool = False) -> bool:
+    """Whether results/NAME holds this trial's weights: those in best.pt, or those that the search had."""
+    if _best(folder).get("trial_id") != record.trial_id:
         return False
-
-
-def has_weights(folder: Path, record: TrialRecord) -> bool:
-    """Whether the best.pt in results/NAME holds this trial's weights, by the best.json beside it."""
     try:
-        best = json.loads((folder / "best.json").read_text(encoding="utf-8"))
-        return bool(best["trial_id"] == record.trial_id) and (folder / "best.pt").exists()
-    except (OSError, ValueError, KeyError, TypeError):
+        return file_of(folder, trial_network).exists()
+    except UserError:
         return False
 
 
-def file_of(path: Path) -> Path:
-    """The best.pt in a run's folder, or the file itself."""
-    return path / "best.pt" if path.is_dir() else path
+def file_of(path: Path, trial_network: bool = False) -> Path:
+    """The best.pt in a run's folder, or of a run of that name, or the file itself. trial_network: as in `load`, which
+    takes a run. Raises UserError for anything else, and where that network was lost."""
+    path = find(path)
+    if not trial_network:
+        return path / "best.pt" if path.is_dir() else path
+    if not path.is_dir():
+        raise UserError(f"--trial-network: {path} is not a run's folder")
+    if (path / "trial.pt").exists():
+        return path / "trial.pt"
+    if _best(path).get("network") == FINAL:
+        raise UserError(f"--trial-network: {path} has only the network of the finals; that of the search was lost")
+    return path / "best.pt"
+
+
+def _best(folder: Path) -> dict[str, Any]:
+    """best.json; empty where it is missing or damaged."""
+    try:
+        return dict(json.loads((folder / "best.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def data_key(name: str) -> str:

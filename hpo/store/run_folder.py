@@ -30,9 +30,11 @@ class RunFolder:
         self.report_html = path / "report.html"
         self.journal = path / "trials.jsonl"
         self.finals = path / "finals.jsonl"
-        self.final_weights = path / ".finals"  # networks that wait for the test of their finalist
+        self.final_weights = path / ".finals"  # networks that wait for the test of their finalist, or for the end
+        self.finals_networks = path / "finals"  # one network of each finalist
         self.study_db = path / "study.db"
         self.best_pt = path / "best.pt"
+        self.trial_pt = path / "trial.pt"  # the winner's, as the search had it
         self.best_json = path / "best.json"
         self.logs = path / "logs"
         self.checkpoints = path / "checkpoints"  # unless --storage-path is given

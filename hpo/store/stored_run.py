@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.store.journal import scan
+from hpo.store.places import find, not_a_run
 from hpo.store.study_file import RunState, check_whole, read_study
 from hpo.system.errors import UserError
 from hpo.trials.ranking import RankBy, Ranked, rank
@@ -50,7 +51,9 @@ class StoredRun:
         from hpo.trials.finalists import choose, final_seeds, order
 
         seeds = final_seeds(self.spec.get("seed", 0), self.spec.get("final_seeds", 0))
-        return order(read_finalists(self.path / "finals.jsonl", choose(self.ranked(), self.finals), seeds))
+        chosen, sizes = choose(self.ranked(), self.finals), self.study["data"]["sizes"]
+        growth = 1 + sizes["validation"] / sizes["train"]
+        return order(read_finalists(self.path / "finals.jsonl", chosen, seeds, growth))
 
     def rungs(self) -> list[RungReport]:
         """Reports on the rungs of early stopping; none when no trial was stopped early."""
@@ -68,16 +71,17 @@ _DEFAULTS: dict[str, Any] = {"state": RunState.UNKNOWN, "machine": {}, "versions
 
 
 def read_run(path: Path) -> StoredRun:
-    """Reads the run in `path`. Damaged lines of its journal are skipped, with a note on stderr.
+    """Reads the run in `path`, or of that name. Damaged lines of its journal are skipped, with a note on stderr.
 
     Raises UserError when there is no run, or when its study.json cannot be read.
     """
+    path = find(path)
     try:
         study = read_study(path / "study.json")
         check_whole(study)
         found = scan(path / "trials.jsonl", TrialRecord.from_dict)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: is not a run; give a folder results/NAME that contains a study.json") from None
+        raise not_a_run(path) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
     if found.damaged:

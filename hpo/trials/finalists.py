@@ -13,6 +13,7 @@ from hpo.trials.records import TrialRecord, TrialState
 from hpo.trials.significance import Measured, Resampled, Tested, measure, tied_with, values_of
 from trainers.config import PLANNED_SCHEDULES, TrainConfig
 
+MOST_GROWTH = 1.5  # over which the finals' further images are worth more than any luck of the search
 FIRST_SEED = 1_000_000  # above the seeds of the trials, unless a study has a million of them
 
 
@@ -28,6 +29,8 @@ class Finalist:
     """bool (seeds, test images): whether a network classified an image correctly."""
     scores: Resampled | None = None
     """The metric on the test images; None where it is the accuracy."""
+    growth: float = 1.0
+    """Images that its networks were trained on, the validation images among them, per image of the trial."""
     tied_with_best: bool = True
     """Whether it is not significantly different from the best one, see hpo/trials/significance.py."""
 
@@ -52,10 +55,11 @@ class Finalist:
         return [value_of(self.record.metric, score) or 0.0 for score in values_of(self.judged_by).tolist()]
 
     @property
-    def optimism(self) -> float:
+    def optimism(self) -> float | None:
         """The metric on the validation images, by which the trial was chosen, minus that on the test images; of a
-        metric of which less is better the other way round."""
-        return (self.record.score or 0.0) - measure(self.judged_by).mean
+        metric of which less is better the other way round. None where the finals' networks had so many more images than
+        the trial that the two say nothing of each other."""
+        return None if self.growth > MOST_GROWTH else (self.record.score or 0.0) - measure(self.judged_by).mean
 
 
 def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:

@@ -17,9 +17,9 @@ def loss(value: float | None) -> str:
     return MISSING if value is None else f"{value:.4f}"
 
 
-def difference(value: float) -> str:
-    """ "+0.0021": a difference of accuracies, always with its sign."""
-    return f"{value:+.4f}"
+def difference(value: float | None) -> str:
+    """ "+0.0021": a difference of accuracies, always with its sign; "-" for None."""
+    return MISSING if value is None else f"{value:+.4f}"
 
 
 def correlation(value: float | None) -> str:
@@ -50,6 +50,11 @@ def plural(count: int, noun: str) -> str:
 def seconds(value: float) -> str:
     """ "12.3 s": a time that was measured."""
     return f"{value:.1f} s"
+
+
+def megabytes(size: int) -> str:
+    """ "1.2 MB": of a number of bytes."""
+    return f"{size / 1e6:,.1f} MB"
 
 
 def duration(value_s: float | None) -> str:

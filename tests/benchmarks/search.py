@@ -189,7 +189,7 @@ def fused_study(seed: int, surrogate: Surrogate, asha: bool) -> tuple[float, int
 
 
 def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
-    from hpo.store.study_db import quiet_optuna
+    from hpo.store.database.study_db import quiet_optuna
 
     surrogate = Surrogate()
     sides: dict[str, Callable[[int, bool], tuple[float, int]]] = {

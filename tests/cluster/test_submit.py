@@ -57,7 +57,7 @@ def test_fifty_trials_while_a_node_is_killed(three_nodes: LocalCluster, tmp_path
     assert (process.returncode, err) == (0, ""), (out, err)
     frame = check_whole(tmp_path / "results" / "fifty", 50)
     assert frame["node"].nunique() >= 2 and set(frame["state"]) <= {"completed", "stopped"}
-    assert "[50/50]" in out and "raylet" not in out and out.endswith("brought: results/fifty\n")
+    assert "[50/50]" in out and "raylet" not in out and out.endswith("results downloaded to: results/fifty\n")
     names = {path.name for path in (tmp_path / "results" / "fifty").iterdir()}
     assert names >= {
         "study.json",

@@ -15,7 +15,7 @@ from hpo.search.patience import Patience
 from hpo.search.samplers.choice import seed_sampler
 from hpo.search.searcher import StudySearcher
 from hpo.search.telling import ReportListener, Teller
-from hpo.store.study_db import open_study
+from hpo.store.database.study_db import open_study
 from hpo.trials.messages import DONE, REPORTS, REQUEST, GroupRequest, TrialReport, TrialRequest
 from tests.helpers.reports import report
 

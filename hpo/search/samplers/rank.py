@@ -139,7 +139,7 @@ class RankSampler(BaseSampler):
 
 
 def _first_new(drawn: Iterable[dict[str, Any]], tried: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the first configuration that was not tried; where all were, as in a space that is exhausted, the first."""
+    """Returns the first configuration that was not tried; where all were, as in an exhausted space, the first one."""
     known, configs = list(tried), iter(drawn)
     first = next(configs)
     return next((config for config in chain([first], configs) if config not in known), first)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hpo.spec.output import OutputSpec
 from hpo.spec.plan import SHARED_ATTR, Plan, shared_by_drivers, study_name
-from hpo.store.study_db import check_no_runs_file, check_unused, open_storage
+from hpo.store.database.study_db import check_no_runs_file, check_unused, open_storage
 from hpo.system.errors import UserError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from hpo.spec.plan import ModelPlan
 from hpo.spec.search import LEARN_NOTHING
 from hpo.spec.spaces.stored import stored_first_configs, stored_guesses
 from hpo.spec.study import StudySpec
+from hpo.store.places import not_a_run
 from hpo.store.stored_run import StoredRun, read_run
 from hpo.store.study_file import WAY_ON
 from hpo.system.errors import UserError
@@ -118,8 +119,7 @@ def _named(text: str, results_dir: Path) -> StoredRun:
     places = (Path(text), results_dir / text)
     path = next((place for place in places if (place / "study.json").is_file()), None)
     if path is None:
-        choices = f"give a folder results/NAME, the name of a run in {results_dir}, {ALL}, or {LEARN_NOTHING}"
-        raise UserError(f"--learn-from {text}: is not a run; {choices}")
+        raise UserError(f"--learn-from {not_a_run(text, results_dir)}; give a run, {ALL} or {LEARN_NOTHING}")
     try:
         run = read_run(path)
     except UserError as error:

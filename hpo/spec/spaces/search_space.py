@@ -86,8 +86,8 @@ def base_space(model: str, trainer: str | None = None) -> Space:
 def search_space(model: str, spec: SearchSpec, *, of_photos: bool = False) -> Space:
     """The architecture's space, narrowed as the spec says: file first, then --range, then --set.
 
-    Raises UserError naming flag, value and choices for a hyperparameter that is not one, a value outside
-    its domain or a range upside down. of_photos: whether the images may be mirrored, see `has_photos`.
+    Raises UserError naming flag, value and choices for a hyperparameter that is not one, a value outside its domain or
+    a range whose low end is above its high end. of_photos: whether the images may be mirrored, see `has_photos`.
     """
     _check_tables(spec.space)
     base = base_space(model, spec.trainer)
@@ -224,7 +224,7 @@ def _interval(flag: str, key: str, ends: tuple[Any, Any], log: bool, base: Space
         check_value(flag, key, end, _is_integer(key, base))
     low, high = ends
     if low >= high:
-        raise UserError(f"{flag}: upside down, low {low:g} must be under high {high:g}")
+        raise UserError(f"{flag}: low {low:g} must be below high {high:g}")
     if _is_integer(key, base):
         return IntDistribution(int(low), int(high), log=log)
     return FloatDistribution(float(low), float(high), log=log)

@@ -13,7 +13,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from hpo.store.optuna_private import trial_key
+from hpo.store.database.optuna_private import trial_key
 from tests.benchmarks.lcbench.simulator import Verdict
 
 Space = Mapping[str, BaseDistribution]

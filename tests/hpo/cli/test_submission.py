@@ -103,7 +103,7 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
         ("-- --storage-path here", "--storage-path here: give the whole path"),
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),
-        ("-- --resume nothing", "--resume nothing: no such run in results; there are none"),
+        ("-- --resume nothing", "--resume nothing: not a run folder (runs in results: none)"),
         ("--follow j -- --model cnn", "--follow j: cannot be combined with the flags of a run"),
         ("--detach", "give the flags of the run after a --, as in: hpo submit -- --model cnn --trials 50"),
         ("--nonsense", "Unknown option: --nonsense"),

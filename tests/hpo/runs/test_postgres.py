@@ -16,8 +16,8 @@ import pytest
 
 from cluster.host.ports import answers, free_port
 from hpo.search.study_sync import DRIVER
+from hpo.store.database.study_db import open_storage
 from hpo.store.journal import read_journal
-from hpo.store.study_db import open_storage
 from tests.helpers.runs import wait_for
 
 pytestmark = pytest.mark.slow

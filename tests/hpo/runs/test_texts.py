@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from hpo import StudySpec, run_study
 from hpo.__main__ import main
-from hpo.cli.commands.predict import _line
+from hpo.cli.commands.networks.predict import _line
 from hpo.networks.prediction import Prediction
 from hpo.system.text import printable
 from hpo.trials.finalists import Finalist

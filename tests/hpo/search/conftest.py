@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from hpo.store.study_db import open_storage
+from hpo.store.database.study_db import open_storage
 from tests.helpers.searching import made
 
 

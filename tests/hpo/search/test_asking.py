@@ -8,7 +8,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from hpo.store.study_db import open_storage
+from hpo.store.database.study_db import open_storage
 from tests.helpers.searching import asked, made, result, searcher
 
 

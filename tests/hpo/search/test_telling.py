@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from hpo.search.samplers.choice import seed_sampler
 from hpo.search.study_sync import restore
-from hpo.store.study_db import open_storage, open_study
+from hpo.store.database.study_db import open_storage, open_study
 from hpo.trials.messages import REPORTS
 from tests.helpers.records import record
 from tests.helpers.reports import report

@@ -15,7 +15,10 @@ import pytest
 import torch
 
 from hpo import StudyResult, StudySpec, run_study
+from hpo.networks.evaluation import evaluate_weights
 from hpo.session import finals, session
+from hpo.spec.evaluate import EvaluateSpec
+from hpo.spec.settings import TrainSpec
 from hpo.store.finals_file import packed
 from hpo.store.journal import read_journal
 from hpo.store.run_folder import RunFolder
@@ -61,7 +64,8 @@ def test_the_test_is_written_down_once_all_networks_are_there(tmp_path: Path, fi
         again.test_if_whole(MLP)
     *_, row = read_journal(folder.finals)
     assert (row["what"], row["seeds"], row["images"]) == ("tested", [7, 8], len(final_test.dataset.test))
-    assert len(read_journal(folder.finals)) == 3 and list(folder.final_weights.iterdir()) == []
+    (kept,) = folder.final_weights.iterdir()  # until the end of the run
+    assert len(read_journal(folder.finals)) == 3 and kept.name == "mlp_small-0001-seed-7.pt"
     with closing(finals.Finals(folder, [MLP], (7, 8), final_test, told.append)) as done:
         assert done.untrained == []
 
@@ -114,6 +118,17 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
         seeds = [int(value) for value in row["final_seeds"].split()]
         assert seeds == [FIRST_SEED + 3, FIRST_SEED + 4] and not set(seeds) & set(result.frame["seed"])
     assert not (result.folder / ".finals").exists() and not (result.folder / "checkpoints").exists()
+    # The network that is kept has the accuracy that the leaderboard shows for its seed.
+    for _, row in board.iterrows():
+        spec = EvaluateSpec(train=TrainSpec(device="cpu"))
+        kept = evaluate_weights(result.folder / "finals" / f"{row['trial_id']}.pt", spec)
+        assert kept.metrics["accuracy"] == pytest.approx(float(row["test_accuracies"].split()[0]), abs=1e-6)
+        if row["trial_id"] == result.frame["trial_id"][0]:
+            assert evaluate_weights(result.folder, spec).metrics == kept.metrics
+            seen = evaluate_weights(result.folder, replace(spec, split="validation"))
+            assert "was trained on these images" in seen.notes[0]
+            searched = evaluate_weights(result.folder, replace(spec, split="validation", trial_network=True))
+            assert searched.metrics["accuracy"] == pytest.approx(result.frame["val_accuracy"][0])
     rows = read_journal(result.folder / "finals.jsonl")
     assert sorted(row["what"] for row in rows) == ["tested"] * 2 + ["trained"] * 4
     # Their learning rate falls to 0 within the three epochs, whichever of them was the best in the search.

@@ -43,10 +43,10 @@ def test_no_finalists_is_a_choice() -> None:
     assert FinalsSpec(finalists=0).finalists == 0
 
 
-@pytest.mark.parametrize("flag", ["name", "resume"])
-def test_the_name_of_a_run_is_one_of_a_folder(flag: str) -> None:
-    with pytest.raises(UserError, match=f"--{flag} a/b: must be a plain folder name"):
-        OutputSpec(**{flag: "a/b"})
+@pytest.mark.parametrize(("flag", "value"), [("name", "a/b"), ("resume", ".."), ("resume", "a/..")])
+def test_the_name_of_a_run_is_one_of_a_folder(flag: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"--{flag} .*: must be a plain folder name"):
+        OutputSpec(**{flag: value})
 
 
 def test_a_resumed_run_keeps_its_name() -> None:

@@ -164,7 +164,7 @@ def test_python_takes_the_settings_over_like_the_command_line() -> None:
     assert "trials:  20, 2 epochs" in str(plan_study(StudySpec.of(resume="a", trials=20)))
     with pytest.raises(ValueError, match="a resumed run cannot change --epochs 2 -> 3"):
         plan_study(StudySpec.of(resume="a", epochs=3))
-    with pytest.raises(ValueError, match="--resume b: no such run in results; there are a"):
+    with pytest.raises(ValueError, match=r"--resume b: not a run folder \(runs in results: a\)"):
         StudySpec.of(resume="b")
     with pytest.raises(ValueError, match="setting trails: unknown"):
         StudySpec.of(resume="a", trails=3)

@@ -108,7 +108,7 @@ WRONG = {
     "--model cnn --batch-size=32": "--batch-size 32: is a hyperparameter; use --set batch_size=32 to fix it, or",
     "--optimizer sgd": "--optimizer sgd: is a hyperparameter; use --set optimizer=sgd to fix it\n",
     "--width-1 --quiet": "--width-1 VALUE: is a hyperparameter; use --set width_1=VALUE to fix it, or --range width_1=",
-    "--resume nothing": "--resume nothing: no such run in results",
+    "--resume nothing": "--resume nothing: not a run folder (runs in results",
     "--config nothing.toml": "--config nothing.toml: [Errno 2] No such file",
 }
 

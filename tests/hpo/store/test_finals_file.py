@@ -18,6 +18,7 @@ def test_what_was_right_survives_the_journal(tmp_path: Path) -> None:
     journal.append({**row, "right": [packed(one) for one in right]})
     journal.close()
     one = record(1, val_accuracy=0.9)
-    (found,) = read_finalists(tmp_path / "finals.jsonl", [one, record(2)], [7, 8])
+    (found,) = read_finalists(tmp_path / "finals.jsonl", [one, record(2)], [7, 8], 1.2)
     assert found.record == one and found.seeds == (7, 8, 9) and (found.right == right).all()
+    assert found.growth == 1.2
     assert read_finalists(tmp_path / "finals.jsonl", [one], [7, 8, 9, 10]) == []  # more seeds are asked for now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.store.model_file import Description, has_weights, holds_weights_of, load
+from hpo.store.model_file import FINAL, TRIAL, Description, file_of, has_weights, load, weights_in
 from hpo.trials.records import TrialRecord
 from tests.helpers.commands import refused
 from trainers import checkpoint
@@ -97,12 +98,31 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path, capsys: pytest.Capt
 
 def test_whose_weights_they_are(trained: Path, tmp_path: Path) -> None:
     best = TrialRecord.from_dict(json.loads((trained / "best.json").read_text())["trial"])
-    assert has_weights(trained, best) and holds_weights_of(trained / "best.pt", best)
+    assert has_weights(trained, best) and weights_in(trained / "best.pt", best, TRIAL)
+    assert not weights_in(trained / "best.pt", best, FINAL)
     other = replace(best, trial_id="other")
-    assert not has_weights(trained, other) and not holds_weights_of(trained / "best.pt", other)
-    assert not has_weights(tmp_path, best) and not holds_weights_of(tmp_path / "best.pt", best)
+    assert not has_weights(trained, other) and not weights_in(trained / "best.pt", other, TRIAL)
+    assert not has_weights(tmp_path, best) and not weights_in(tmp_path / "best.pt", best, TRIAL)
     (tmp_path / "best.pt").write_text("damaged")
-    assert not holds_weights_of(tmp_path / "best.pt", best)
+    assert not weights_in(tmp_path / "best.pt", best, TRIAL)
+
+
+def test_the_network_of_the_search_is_a_file_of_its_own_beside_that_of_the_finals(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert file_of(trained) == file_of(trained, trial_network=True) == trained / "best.pt"
+    folder = tmp_path / "a"
+    shutil.copytree(trained, folder)
+    best = json.loads((folder / "best.json").read_text())
+    (folder / "best.json").write_text(json.dumps({**best, "network": FINAL}))
+    record = TrialRecord.from_dict(best["trial"])
+    assert has_weights(folder, record) and not has_weights(folder, record, trial_network=True)
+    assert "has only the network of the finals" in refused(capsys, "evaluate", folder, "--trial-network")
+    shutil.copy(folder / "best.pt", folder / "trial.pt")
+    assert has_weights(folder, record, trial_network=True) and file_of(folder, True) == folder / "trial.pt"
+    for command in ("evaluate", "predict", "export"):
+        told = refused(capsys, command, folder / "best.pt", *["x.png"] * (command == "predict"), "--trial-network")
+        assert told == f"hpo: --trial-network: {folder / 'best.pt'} is not a run's folder\n"
 
 
 def test_a_description_survives_json(trained: Path) -> None:

@@ -41,7 +41,7 @@ def test_damaged_lines_are_skipped_with_a_note(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none: is not a run; give a folder results/NAME"):
+    with pytest.raises(UserError, match="none: not a run folder"):
         read_run(tmp_path / "none")
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):

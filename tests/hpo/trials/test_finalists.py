@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,8 @@ def test_finalists_are_ordered_by_test_accuracy_and_say_who_is_tied() -> None:
     assert [f.tied_with_best for f in ordered] == [True, True, True, False]
     assert ordered[0].optimism == pytest.approx(0.99 - 0.988)
     assert order([]) == []
+
+
+def test_there_is_no_optimism_where_finals_have_many_more_images_than_trials() -> None:
+    assert replace(finalist(0, 12), growth=1.33).optimism == pytest.approx(0.99 - 0.988)
+    assert replace(finalist(0, 12), growth=9.3).optimism is None

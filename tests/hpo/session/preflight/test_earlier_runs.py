@@ -88,10 +88,10 @@ def test_mistakes_are_one_line(results: Path, capsys: pytest.CaptureFixture[str]
     a_run(results / "empty", [])
     a_run(results / "failed", [trial(0, state=TrialState.FAILED)])
     (results / "B" / "study.json").write_text("{")
-    choices = "give a folder results/NAME, the name of a run in results, all, or none"
+    runs = "(runs in results: A, B, empty, failed); give a run, all or none"
     mistakes = {
-        "C": f"C: is not a run; {choices}",
-        "results": f"results: is not a run; {choices}",
+        "C": f"C: not a run folder {runs}",
+        "results": f"results: not a run folder {runs}",
         "empty": "empty: has no finished trials",
         "A failed": "failed: has no finished trials",
         "B": "results/B: cannot be read (",

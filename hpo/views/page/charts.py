@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import create_trial
 
-from hpo.store.study_db import quiet_optuna
+from hpo.store.database.study_db import quiet_optuna
 from hpo.trials.metric import ACCURACY, score_of, value_of, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState

@@ -15,7 +15,7 @@ def test_report_and_its_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["report", str(tmp_path / "a")]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/a/report.html\n" and (tmp_path / "a" / "report.html").stat().st_size
     for words, message in {
-        f"{tmp_path}/none": "is not a run; give a folder results/NAME",
+        f"{tmp_path}/none": "not a run folder (runs in results: ",
         f"{tmp_path}/a --out {tmp_path}/x.txt": "must end in .html",
         f"{tmp_path}/a --out {tmp_path}/none/x.html": "is no folder",
     }.items():

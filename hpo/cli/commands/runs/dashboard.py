@@ -7,17 +7,11 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from cluster.host.ports import answers
 from hpo.cli.command import run_command
-from hpo.spec.checks import check_name
 from hpo.store.stored_run import read_run
 from hpo.system.errors import UserError
-
-_RunName = Annotated[str, Parameter(help="The name of a run in --results-dir.")]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,19 +19,18 @@ def main(argv: Sequence[str]) -> int:
     return run_command("dashboard", _dashboard, argv)
 
 
-def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: int = 8080) -> None:
+def _dashboard(run: Path, /, *, port: int = 8080) -> None:
     """Shows the study of a run in optuna-dashboard, at http://127.0.0.1:8080, until Ctrl-C.
 
     Parameters
     ----------
-    results_dir
-        The folder that contains the run's folder.
+    run
+        A run: NAME, or its folder.
     port
         The port on this machine. Other machines cannot reach it.
     """
-
-    check_name("NAME", name)
-    study = read_run(results_dir / name).spec
+    stored = read_run(run)
+    name, study = stored.name, stored.spec
     if find_spec("optuna_dashboard") is None:
         raise UserError('hpo dashboard: needs optuna-dashboard: pip install -e ".[dashboard]"')
     if not 1 <= port <= 65535 or answers(f"127.0.0.1:{port}"):
@@ -49,7 +42,7 @@ def _dashboard(name: _RunName, /, *, results_dir: Path = Path("results"), port: 
     from optuna_dashboard import run_server
 
     print(f"{name}: http://127.0.0.1:{port}  (press Ctrl-C to stop)", flush=True)
-    storage = f"sqlite:///{(results_dir / name / 'study.db').resolve()}"
+    storage = f"sqlite:///{(stored.path / 'study.db').resolve()}"
     # Not in the main thread, which receives Ctrl-C: wsgiref loses one that arrives while it answers a request.
     server = Thread(target=run_server, args=(storage, "127.0.0.1", port), daemon=True)
     server.start()

@@ -21,10 +21,11 @@ from hpo.system.text import single_line
 from hpo.trials.metric import ACCURACY, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
-from hpo.views import charts, formats
+from hpo.views import formats
 from hpo.views.evaluation import Evaluation
 from hpo.views.figures import sheet_png
 from hpo.views.formats import accuracy, duration, number
+from hpo.views.page import charts
 from hpo.views.tables import differing_keys, shared_line
 from hpo.views.timing import Times
 

@@ -16,7 +16,7 @@ from hpo.__main__ import main
 from hpo.networks.reproduction.tables import markdown, table
 from hpo.store.journal import Journal, read_journal
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 def run(tmp_path: Path, line: str) -> list[dict[str, Any]]:

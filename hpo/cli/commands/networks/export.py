@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import choice
-from hpo.spec.evaluate import OwnModel
+from hpo.spec.evaluate import OwnModel, TrialNetwork
 from hpo.system.files import check_output
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}
@@ -27,6 +27,7 @@ class ExportSpec:
     out: Path | None = None
     """The file to write, with the format's suffix. [default: beside the weights]"""
     model: OwnModel = None
+    trial_network: TrialNetwork = False
 
     def __post_init__(self) -> None:
         hint = "; TorchScript is deprecated, use pt2" if self.format == "torchscript" else ""
@@ -47,12 +48,12 @@ def _export(weights: Path, /, *, spec: Annotated[ExportSpec, Parameter(name="*")
     Parameters
     ----------
     weights
-        A best.pt, or the folder results/NAME that contains it.
+        A run: NAME, or its folder. Or the file of a network, such as results/NAME/finals/TRIAL.pt.
     """
     from hpo.networks.exporting import export
     from hpo.store.model_file import file_of
 
-    source = file_of(weights)
+    source = file_of(weights, spec.trial_network)
     target = spec.out or source.with_suffix(SUFFIXES[spec.format])
     check_output("--out", target, SUFFIXES[spec.format])
     difference = export(source, target, spec.format, spec.model)

@@ -23,7 +23,7 @@ def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = No
     Parameters
     ----------
     run
-        The folder of a run, results/NAME.
+        A run: NAME, or its folder.
     out
         The file to write, NAME.html. [default: report.html in the run's folder]
     data_dir
@@ -32,8 +32,9 @@ def _report(run: Path, /, *, out: Path | None = None, data_dir: Path | None = No
     if out:
         check_output("--out", out, ".html")
     from hpo.networks.evaluation import evaluate_winner
-    from hpo.views.report import write_report
+    from hpo.views.page.report import write_report
 
-    path = out or run / "report.html"
-    write_report(read_run(run), path, partial(evaluate_winner, run, data_dir, [model] if model else []))
+    stored = read_run(run)
+    path = out or stored.path / "report.html"
+    write_report(stored, path, partial(evaluate_winner, stored.path, data_dir, [model] if model else []))
     print(path)

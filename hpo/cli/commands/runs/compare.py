@@ -59,12 +59,11 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     Parameters
     ----------
     runs
-        Two or more run folders, results/NAME.
+        Two or more runs: NAME, or their folders. Of results/*, what is not a run is left out.
     """
-
-    if len(runs) < 2:
-        raise UserError(f"{plural(len(runs), 'run')} to compare: give two or more run folders, results/NAME")
-    stored = [read_run(path) for path in runs]
+    stored = [read_run(path) for path in runs if _is_run(path)]
+    if len(stored) < 2:
+        raise UserError(f"{plural(len(stored), 'run')} to compare: give two or more, as NAME or results/NAME")
     if not spec.mixed:
         check_comparable(stored)
     names = _names(stored)
@@ -83,6 +82,14 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     if spec.out:
         write_atomically(spec.out, trials_frame(ranked).to_csv(index=False))
         print(f"The whole ranking is in {spec.out}")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether it is a run, or nothing at all, which is a mistake; says so of anything else."""
+    is_run = not path.exists() or (path / "study.json").exists()
+    if not is_run:
+        say(f"note: {path} is not a run folder; left out")
+    return is_run
 
 
 def _common_metric(runs: Sequence[StoredRun]) -> str:

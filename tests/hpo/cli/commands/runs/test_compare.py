@@ -44,3 +44,17 @@ def test_runs_of_other_data_are_not_mixed_without_being_told(
         assert main([*words, "--mixed"]) == 0
         capsys.readouterr()
     assert main(["compare", str(tmp_path / "a")]) == 2 and "give two or more" in capsys.readouterr().err
+
+
+def test_what_a_shell_adds_to_the_runs_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        a_run(tmp_path / name, [trial(0)])
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "table.csv").touch()
+    words = [str(path) for path in sorted(tmp_path.iterdir())]
+    assert main(["compare", *words]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note:")]
+    assert notes == [f"note: {tmp_path / name} is not a run folder; left out" for name in ("table.csv", "trained")]
+    assert main(["compare", *words, str(tmp_path / "c")]) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
-from hpo.views import charts
+from hpo.views.page import charts
 from tests.helpers.pages import trial
 
 

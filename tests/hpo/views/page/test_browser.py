@@ -17,7 +17,7 @@ from hpo.store.journal import Journal
 from hpo.store.stored_run import StoredRun
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
-from hpo.views.report import write_report
+from hpo.views.page.report import write_report
 from tests.helpers.pages import EVIL, a_run, trial
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.cli.commands.submit import DASHBOARD, main
+from hpo.cli.commands.cluster.submit import DASHBOARD, main
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hpo.session.preflight.planning import preflight
 from hpo.session.study_json import describe
 from hpo.spec.study import StudySpec
 from hpo.store import run_folder
-from hpo.store.study_db import (
+from hpo.store.database.study_db import (
     check_no_runs_file,
     check_unused,
     open_storage,

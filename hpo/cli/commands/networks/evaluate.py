@@ -26,7 +26,7 @@ def _evaluate(weights: Path, /, *, spec: Annotated[EvaluateSpec, Parameter(name=
     Parameters
     ----------
     weights
-        A best.pt, or the folder results/NAME that contains it.
+        A run: NAME, or its folder. Or the file of a network, such as results/NAME/finals/TRIAL.pt.
     """
     from hpo.networks.evaluation import evaluate_weights
 

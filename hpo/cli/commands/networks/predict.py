@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import choice
-from hpo.spec.evaluate import OwnModel
+from hpo.spec.evaluate import OwnModel, TrialNetwork
 from hpo.system.errors import BAD_INPUT, FAILED, UserError
 from hpo.system.files import check_output, write_atomically
 from hpo.system.text import say, single_line
@@ -37,6 +37,7 @@ class PredictSpec:
     out: Path | None = None
     """Writes the answers to this file, NAME.csv."""
     model: OwnModel = None
+    trial_network: TrialNetwork = False
 
     def __post_init__(self) -> None:
         choice("--invert", self.invert, INVERT)
@@ -59,7 +60,7 @@ def _predict(
     Parameters
     ----------
     weights
-        A best.pt, or the folder results/NAME that contains it.
+        A run: NAME, or its folder. Or the file of a network, such as results/NAME/finals/TRIAL.pt.
     pictures
         Picture files, or folders of them.
     """
@@ -67,7 +68,7 @@ def _predict(
 
     if not pictures:
         raise UserError("hpo predict: give at least one picture or folder after the weights")
-    classes, answers = predict_pictures(weights, pictures, spec.invert, spec.model)
+    classes, answers = predict_pictures(weights, pictures, spec.invert, spec.model, spec.trial_network)
     named = [answer for answer in answers if answer.error and answer.file in pictures]
     if len(named) < len(answers):
         _give(classes, answers, spec.out, any(map(os.path.isdir, pictures)))

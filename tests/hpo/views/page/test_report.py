@@ -18,8 +18,8 @@ from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_json
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialRecord, TrialState
-from hpo.views import report
-from hpo.views.report import MAX_ROWS, command, sample
+from hpo.views.page import report
+from hpo.views.page.report import MAX_ROWS, command, sample
 from tests.helpers.pages import EVIL, a_run, trial
 
 
@@ -188,7 +188,7 @@ def test_a_figure_that_cannot_be_drawn_costs_only_itself(tmp_path: Path) -> None
 def test_weights_of_another_trial_are_not_taken_for_the_winners(tmp_path: Path) -> None:
     run = a_run(tmp_path / "a", [trial(0)])
     write_json(run.path / "best.json", {"trial_id": "cnn-0007"})
-    assert "best.pt holds the weights of another trial" in Page(render(run)).text
+    assert "the network of the winning trial is not there: its checkpoint was lost" in Page(render(run)).text
 
 
 def test_the_command_line_of_a_spec() -> None:

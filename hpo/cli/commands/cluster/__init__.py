@@ -1,0 +1,1 @@
+"""Commands about a Ray cluster and its jobs."""

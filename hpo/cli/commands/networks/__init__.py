@@ -1,0 +1,1 @@
+"""Commands about networks and images: training, evaluation, prediction, export."""

@@ -1,0 +1,1 @@
+"""The Optuna study of a run, in SQLite or on a server."""
