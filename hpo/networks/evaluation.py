@@ -17,7 +17,7 @@ from hpo.store.model_file import FINAL, Description, data_key, has_weights
 from hpo.system.errors import UserError
 from hpo.trials.metric import label
 from hpo.trials.records import TrialRecord
-from hpo.views.evaluation import Evaluation
+from hpo.views.evaluation import Evaluation, Mistake
 from hpo.views.figures import MAX_IMAGES
 from trainers.criteria.metrics import all_metrics, classification_report
 from trainers.data.dataset import Dataset, load_dataset
@@ -125,10 +125,10 @@ def _notes(description: Description, dataset: Dataset, split: str) -> list[str]:
     return [f"the network was trained on {description.dataset}"]
 
 
-def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tensor, list[str]]:
+def _wrong(split: Split, logits: Tensor, description: Description) -> tuple[Tensor, list[Mistake]]:
     sure, predicted = logits.softmax(1).max(1)
     at = (predicted != split.labels).nonzero()[:, 0]
     at = at[sure[at].argsort(descending=True, stable=True)]
     names = description.classes
-    pairs = zip(split.labels[at].tolist(), predicted[at].tolist(), strict=True)
-    return split.pixels(at[:MAX_IMAGES]), [f"{names[true]} > {names[taken]}" for true, taken in pairs]
+    found = zip(split.labels[at].tolist(), predicted[at].tolist(), sure[at].tolist(), strict=True)
+    return split.pixels(at[:MAX_IMAGES]), [Mistake(names[true], names[taken], share) for true, taken, share in found]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.spec.spaces.guess import Guess
 from hpo.spec.spaces.search_space import Space
+from hpo.spec.spaces.stored import describe
 from hpo.spec.study import StudySpec
 from hpo.system.text import printable
 from hpo.trials.metric import ACCURACY
@@ -14,6 +15,7 @@ from hpo.trials.ranking import RankBy
 from trainers.data.dataset import Dataset
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
 
 SHARED_ATTR = "podium_shared"  # the attribute of a study that holds what its drivers agree on
@@ -40,8 +42,12 @@ class ModelPlan:
     def space_lines(self) -> list[str]:
         """Its space, a line for each hyperparameter."""
         entries = self.space.distributions.items()
-        lines = [f"  {key:<13} {values}  (first trial: {self.space.default[key]})" for key, values in entries]
+        wide = max((len(key) for key in self.space.distributions), default=0) + 1
+        lines = [f"  {key:<{wide}} {describe(values)}{self._first(key, values)}" for key, values in entries]
         return [f"space of {self.name}:", *lines, *self._first_trials()]
+
+    def _first(self, key: str, values: BaseDistribution) -> str:
+        return "" if values.single() else f"  (first trial: {_short(self.space.default[key])})"
 
     def _first_trials(self) -> list[str]:
         """The first trials after the default configuration, a line for each."""

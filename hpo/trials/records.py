@@ -81,6 +81,12 @@ class TrialRecord:
     share_s: float = 0.0
 
     @property
+    def number(self) -> int:
+        """The trial's number in its study, which is the last part of its id; -1 where that has none."""
+        last = self.trial_id.rpartition("-")[2]
+        return int(last) if last.isdecimal() else -1
+
+    @property
     def usable(self) -> bool:
         """Whether the trial has a score to be chosen by."""
         return self.state in (TrialState.COMPLETED, TrialState.STOPPED) and self.score is not None

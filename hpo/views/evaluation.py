@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.table import Table
 
@@ -14,6 +14,19 @@ from hpo.views import figures, formats
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Mistake(NamedTuple):
+    """An image that a network classifies wrongly."""
+
+    true: str
+    predicted: str
+    probability: float
+    """That the network gives to the class that it predicts."""
+
+    @property
+    def caption(self) -> str:
+        return f"{self.true} > {self.predicted}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +44,8 @@ class Evaluation:
     """Every further metric, see `all_metrics` in trainers/criteria/metrics.py, and the user's own."""
     notes: tuple[str, ...]
     """What a reader must know."""
-    wrong: tuple[Tensor, list[str]]
-    """The most confident mistakes: the images, in [0, 1], as many as are drawn, and the captions of all mistakes."""
+    wrong: tuple[Tensor, list[Mistake]]
+    """The most confident mistakes: the images, in [0, 1], as many as are drawn, and all mistakes."""
 
     def to_dict(self) -> dict[str, Any]:
         """The report, with the model, the data set, the split and the loss, as plain values for JSON."""
@@ -42,10 +55,10 @@ class Evaluation:
 
 def draw_misclassified(path: Path, evaluation: Evaluation) -> None:
     """Draws the first misclassified images into a PNG file. Raises OSError."""
-    images, captions = evaluation.wrong
+    images, mistakes = evaluation.wrong
     count = formats.number(evaluation.report["overall"]["num_samples"])
-    title = f"{formats.number(len(captions))} of {count} images are misclassified: true class > predicted class"
-    figures.draw_sheet(path, title, images, captions)
+    title = f"{formats.number(len(mistakes))} of {count} images are misclassified: true class > predicted class"
+    figures.draw_sheet(path, title, images, [mistake.caption for mistake in mistakes])
 
 
 _MAX_CLASSES = 20  # a larger confusion matrix is wider than a terminal

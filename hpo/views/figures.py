@@ -68,6 +68,16 @@ def sheet_png(title: str, images: Tensor, captions: Sequence[str]) -> bytes:
     return _png(figure)
 
 
+def picture_png(image: Tensor) -> bytes:
+    """One image as a PNG. `image` is as those of `sheet_png`, (channels, height, width)."""
+    from PIL import Image
+
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

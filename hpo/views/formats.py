@@ -37,6 +37,11 @@ def percent(fraction: float | None, digits: int = 0) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def probability(value: float) -> str:
+    """ "0.98"; "over 0.99": near certainty says no more."""
+    return "over 0.99" if value > 0.99 else f"{value:.2f}"
+
+
 def number(value: float | None) -> str:
     """ "44,426": a count, with commas; "-" for None."""
     return MISSING if value is None else f"{value:,.0f}"

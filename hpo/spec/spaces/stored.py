@@ -47,6 +47,19 @@ def parse_distribution(text: str) -> BaseDistribution:
     return distribution
 
 
+def describe(distribution: BaseDistribution) -> str:
+    """ "0.0001 ... 0.1 (log)", "8 ... 64 (steps of 8)", "relu, elu" or "0.1 (fixed)": what a hyperparameter may be."""
+    if isinstance(distribution, CategoricalDistribution):
+        values = ", ".join(map(str, distribution.choices))
+        return values if len(distribution.choices) > 1 else f"{values} (fixed)"
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if distribution.single():
+        return f"{distribution.low:g} (fixed)"
+    stepped = distribution.step not in (None, 1)
+    further = " (log)" if distribution.log else f" (steps of {distribution.step:g})" if stepped else ""
+    return f"{distribution.low:g} ... {distribution.high:g}{further}"
+
+
 def stored_guesses(stored: Any) -> tuple[Guess, ...]:
     """Returns the guesses of `stored`, a list of what `asdict` makes of them. Raises ValueError for anything else."""
     try:

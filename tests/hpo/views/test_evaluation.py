@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hpo.views.evaluation import Evaluation, draw_misclassified, show_evaluation
+from hpo.views.evaluation import Evaluation, Mistake, draw_misclassified, show_evaluation
 from trainers.criteria.metrics import classification_report
 
 
@@ -22,7 +22,7 @@ def evaluation(classes: int) -> Evaluation:
         report=classification_report(labels, predicted, [f"[b]{n}" for n in range(classes)]),
         metrics={"macro_f1": 0.75, "log_loss": 0.25},
         notes=("look out",),
-        wrong=(torch.zeros(2, 1, 8, 8), ["0 > 1", "1 > 0"]),
+        wrong=(torch.zeros(2, 1, 8, 8), [Mistake("0", "1", 0.9), Mistake("1", "0", 0.6)]),
     )
 
 

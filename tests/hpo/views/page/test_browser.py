@@ -94,9 +94,9 @@ class Visit:
 def test_it_draws_complains_of_nothing_and_asks_the_network_for_nothing(browser: Browser, a_page: Path) -> None:
     with Visit(browser, a_page, viewport={"width": 1280, "height": 900}) as visit:
         plots = visit.page.locator(".plot").count()
-        assert plots == 8  # Pareto, curves, three of the one and two of the other architecture, times
+        assert plots == 11  # two histories, Pareto, curves, three for each architecture, times
         visit.page.wait_for_function(f"document.querySelectorAll('.plot .main-svg').length >= {plots}")
-        points = visit.page.locator(".plot").first.locator(".scatterlayer .points path")
+        points = visit.page.locator(".plot").nth(2).locator(".scatterlayer .points path")
         assert points.count() == 61  # every usable trial
         assert visit.faults == []
         assert not [url for url in visit.asked if not url.startswith(("file:", "data:", "blob:"))]
@@ -116,6 +116,98 @@ def test_the_table_sorts_by_value_and_filters(browser: Browser, a_page: Path) ->
         visit.page.get_by_label("filter the trials").fill("FAILED cnn-0061")
         assert visit.column("trial") == ["cnn-0061"] and "1 of 63" in visit.page.locator("#count").inner_text()
         assert visit.faults == []
+
+
+def test_conditions_filter_by_value(browser: Browser, a_page: Path) -> None:
+    with Visit(browser, a_page) as visit:
+        box = visit.page.get_by_label("filter the trials")
+        box.fill("lr<0.01 state=completed")
+        rates = [float(text) for text in visit.column("lr")]
+        assert rates and max(rates) < 0.01 and set(visit.column("state")) == {"completed"}
+        box.fill("lr>=0.01 state!=completed")
+        assert set(visit.column("state")) <= {"stopped", "failed", "diverged"}
+        box.fill("validation_accuracy>0.89")
+        assert min(float(text) for text in visit.column("validation accuracy")) > 0.89
+        box.fill("lr<x")  # no number
+        assert visit.column("lr") == []
+        box.fill("state")  # a word that no row has
+        assert visit.column("trial") == []
+
+
+def test_a_row_marks_its_trial_in_the_plots_by_click_and_by_key(browser: Browser, a_page: Path) -> None:
+    marked = "plot.data.filter(trace => trace.name === 'marked').length"
+    marks = f"Array.from(document.querySelectorAll('.plot > div')).map(plot => {marked})"
+    with Visit(browser, a_page) as visit:
+        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+        row = visit.page.locator("tr[data-trial=cnn-0001]")
+        row.click()
+        assert visit.page.evaluate(marks)[:4] == [1, 1, 1, 1]  # both histories, the front, the curves
+        assert "marked" in (row.get_attribute("class") or "")
+        other = visit.page.locator("tr[data-trial=cnn-0002]")
+        other.focus()
+        visit.page.keyboard.press("Enter")
+        assert visit.page.evaluate(marks)[:4] == [1, 1, 1, 1] and visit.page.locator("tr.marked").count() == 1
+        other.click()
+        assert sum(visit.page.evaluate(marks)) == 0 and visit.page.locator("tr.marked").count() == 0
+        assert visit.faults == []
+
+
+def test_curves_can_be_seen_as_errors(browser: Browser, a_page: Path) -> None:
+    axis = "document.querySelectorAll('.plot > div')[3].layout.yaxis"
+    with Visit(browser, a_page) as visit:
+        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+        assert visit.page.locator(".switch input").count() == 1
+        visit.page.locator(".switch input").check()
+        assert visit.page.evaluate(f"{axis}.type") == "log"
+        assert visit.page.evaluate(f"{axis}.title.text") == "1 - validation accuracy"
+        visit.page.locator(".switch input").uncheck()
+        assert visit.page.evaluate(f"{axis}.type") in ("linear", None) and visit.faults == []
+
+
+def test_the_headline_and_the_way_on_are_on_the_first_screen(browser: Browser, a_page: Path) -> None:
+    with Visit(browser, a_page, viewport={"width": 1280, "height": 900}) as visit:
+        for selector in (".won .value", ".commands li:last-child", "nav a:last-child"):
+            box = visit.page.locator(selector).bounding_box()
+            assert box and box["y"] + box["height"] < 900
+        links = visit.page.locator("nav a")
+        for number in range(links.count()):
+            assert visit.page.locator(links.nth(number).get_attribute("href") or "").count() == 1
+        visit.page.locator(".commands button").first.click()
+        assert visit.page.locator(".commands button").first.inner_text() in ("copied", "selected")
+
+
+CONTRASTS = """() => {
+  const rgb = text => text.match(/[0-9.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
+  const behind = node => { for (; node; node = node.parentElement) {
+    const [r, g, b, a] = rgb(getComputedStyle(node).backgroundColor); if (a !== 0) return [r, g, b]; } };
+  const bad = [];
+  for (const node of document.querySelectorAll("body *:not(script):not(style):not(svg *)")) {
+    if (![...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim())) continue;
+    const [one, other] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((a, b) => b - a);
+    const ratio = (one + 0.05) / (other + 0.05);
+    if (ratio < 4.5) bad.push(`${node.tagName} ${node.className}: ${ratio.toFixed(2)}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_enough_contrast(browser: Browser, a_page: Path, scheme: str) -> None:
+    with Visit(browser, a_page, color_scheme=scheme) as visit:
+        visit.page.locator("tr[data-trial=cnn-0001]").click()
+        assert visit.page.evaluate(CONTRASTS) == []
+
+
+def test_what_a_phone_cuts_off_has_a_hint(browser: Browser, a_page: Path) -> None:
+    cut = "e => e.scrollWidth > e.clientWidth + 1"
+    for width in (390, 1280):
+        with Visit(browser, a_page, viewport={"width": width, "height": 844}) as visit:
+            visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+            places = visit.page.locator(".scroll, .plot.wide").all()
+            assert all(("cut" in (place.get_attribute("class") or "")) == place.evaluate(cut) for place in places)
+            assert width == 1280 or visit.page.locator("#trials .scroll.cut").count() == 1
 
 
 def test_it_fits_a_phone_and_follows_the_colours_of_the_system(browser: Browser, a_page: Path) -> None:

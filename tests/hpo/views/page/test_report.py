@@ -48,12 +48,13 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script":
             self.data += [data] if self.tags[-1][1].get("type") == "application/json" else []
-        elif "style" not in self.open:
+        elif not {"style", "nav"} & set(self.open):
             self.text += data
 
     @property
     def titles(self) -> list[str]:
-        return re.findall(r"^(?:Hyper|Learning|Accuracy|Mistakes|Where the|Figures|Trials$|Leader).*$", self.text, re.M)
+        titles = "Hyper|Learning|Accuracy|Confusion|Where the|Figures|Trials$|Leader|Best so far"
+        return re.findall(rf"^(?:{titles}).*$", self.text, re.M)
 
 
 def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
@@ -65,16 +66,17 @@ def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
     ]
     page = Page(render(a_run(tmp_path / "a", records)))
     assert page.titles == [
-        "Leaderboard", "Accuracy, parameters and time", "Learning curves", "Hyperparameters of cnn",
-        "Mistakes of the winner", "Where the time went", "Trials",
+        "Leaderboard", "Best so far", "Accuracy, parameters and time", "Learning curves", "Hyperparameters of cnn",
+        "Confusion matrix of the winner", "Where the time went", "Trials",
     ]  # fmt: skip
     assert "Trials are compared by their accuracy at epoch 3, which 25 trials reached." in page.text
     assert "This could not be drawn: " in page.text and "no such file" in page.text  # it has no best.pt
     figures = [json.loads(text) for text in page.data]
-    assert len(figures) == 6  # Pareto, curves, importances, parallel coordinates, slices, times
-    parallel = [line["line"]["color"] for line in figures[3]["data"] if line.get("mode") == "lines"]
-    assert len(parallel) == 25 and len(set(parallel)) > 20
-    stopped = [line for line in figures[1]["data"] if "stopped" in line["name"]]
+    assert len(figures) == 8  # two histories, Pareto, curves, importances, parallel coordinates, slices, times
+    lines = [line for line in figures[5]["data"] if line.get("mode") == "lines"]
+    assert sum(line["y"].count(None) for line in lines) == 25  # one for each trial, by shades
+    assert len({line["line"]["color"] for line in lines}) > 8
+    stopped = [line for line in figures[3]["data"] if "stopped" in line["name"]]
     assert len(stopped) == 1 and stopped[0]["opacity"] < 0.5
     rows = [attributes for tag, attributes in page.tags if tag == "tr" and attributes.get("class")]
     assert sum("failed" in (row["class"] or "") for row in rows) == 1
@@ -84,8 +86,8 @@ def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
     ("records", "words"),
     [
         ([], "there is nothing to draw"),
-        ([trial(0)], "Importances need at least 20 trials"),
-        ([trial(0), trial(1)], "Importances need at least 20 trials with a value."),
+        ([trial(0)], "Importances need at least 10 trials"),
+        ([trial(0), trial(1)], "Importances need at least 10 trials with a value."),
         ([trial(0, state=TrialState.FAILED, val_accuracy=None, epochs=0)], "there is nothing to draw"),
     ],
 )
@@ -182,7 +184,7 @@ def test_a_figure_that_cannot_be_drawn_costs_only_itself(tmp_path: Path) -> None
     same = [{"epoch": 1, "val_accuracy": 1.0, "val_loss": 0.1}]
     page = Page(render(a_run(tmp_path / "a", [trial(n, curve=same, val_accuracy=1.0) for n in range(25)])))
     assert "A figure could not be drawn: " in page.text and "zero total variance" in page.text
-    assert len(page.data) == 5
+    assert len(page.data) == 7
 
 
 def test_weights_of_another_trial_are_not_taken_for_the_winners(tmp_path: Path) -> None:

@@ -1,0 +1,179 @@
+"""The sections of the page: figures, and what a reader must know of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hpo.spec.spaces.stored import parse_distribution
+from hpo.store.stored_run import StoredRun
+from hpo.system.text import single_line
+from hpo.trials.metric import ACCURACY, words
+from hpo.trials.ranking import Ranked
+from hpo.trials.records import TrialRecord
+from hpo.views.evaluation import Evaluation, Mistake
+from hpo.views.figures import picture_png
+from hpo.views.formats import accuracy, duration, number
+from hpo.views.page import charts, hyperparameters
+from hpo.views.timing import Times
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from optuna.distributions import BaseDistribution
+
+Evaluate = Callable[[TrialRecord], Evaluation]
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading."""
+
+    title: str
+    note: str = ""
+    """What a reader must know."""
+    figures: tuple[str, ...] = ()
+    """Plotly figures, as JSON."""
+    wide: bool = False
+    """Whether the figures need more width than a phone has."""
+    classes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Precision, recall, F1 and images of each class."""
+    mistakes: Sequence[tuple[str, Mistake]] = ()
+    """Pictures, as data URIs, of misclassified images."""
+
+    @property
+    def anchor(self) -> str:
+        """What a link on the page leads to."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+
+
+def sections(
+    run: StoredRun, ranked: Sequence[Ranked], shown: Sequence[Ranked], evaluate: Evaluate
+) -> Iterator[Section]:
+    usable = [item for item in shown if item.record.usable]
+    if not usable:
+        yield Section("Figures", "No trial has a validation score: there is nothing to draw.")
+        return
+    records = [item.record for item in ranked]
+    drawn = [item.record for item in shown]
+    half = "The plot is zoomed to the better half; double-click it to see all." if len(usable) > 1 else ""
+    times = _times(run)
+    places = times.places if times else 1
+    marked = {item.record.trial_id for item in shown}
+    histories = [partial(charts.history, run.records, marked, places, by_time=by_time) for by_time in (False, True)]
+    yield _drawn("Best so far", half, histories if len(run.records) > 1 else [])
+    title = f"{metric_of(records).capitalize()}, parameters and time"
+    yield _drawn(title, half, [lambda: charts.pareto(shown)])
+    most = f"The plot shows the best {charts.MAX_CURVES} trials. " if len(usable) > charts.MAX_CURVES else ""
+    dimmed = f"{most}Trials that were stopped early are dimmed. {half}"
+    yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
+    for model in dict.fromkeys(record.model for record in drawn):
+        of_model = [record for record in drawn if record.model == model]
+        yield from _hyperparameters(model, of_model, _space(run, model))
+    yield _confusion(usable[0].record, evaluate)
+    finals_s = sum(session.get("finals_s", 0.0) for session in run.study["sessions"])
+    yield _drawn("Where the time went", _session_times(run), [lambda: charts.times(records, finals_s)])
+
+
+def _space(run: StoredRun, model: str) -> dict[str, BaseDistribution]:
+    """What the run searched for an architecture; nothing where study.json is of another version or damaged."""
+    try:
+        stored = run.study["models"][model]["space"]
+        return {key: parse_distribution(text) for key, text in stored.items()}
+    except (KeyError, ValueError, AttributeError):
+        return {}
+
+
+def _hyperparameters(
+    model: str, records: Sequence[TrialRecord], space: Mapping[str, BaseDistribution]
+) -> Iterator[Section]:
+    title, note, metric = f"Hyperparameters of {model}", "", metric_of(records)
+    drawn: list[Callable[..., go.Figure]] = [
+        hyperparameters.importances,
+        partial(hyperparameters.parallel, metric=metric),
+        partial(hyperparameters.slices, metric=metric),
+    ]
+    epoch = hyperparameters.common_epoch(records)
+    if epoch is None:
+        note = f"Importances need at least {hyperparameters.MIN_TRIALS} trials with a value."
+        epoch, drawn = hyperparameters.common_epoch(records, enough=max(2, len(records) // 2)), drawn[1:]
+    if epoch is None:
+        yield Section(title, note)
+        return
+    study = hyperparameters.study_at(records, epoch, space)
+    if not study.trials[0].params:
+        yield Section(title, "All trials have the same hyperparameters.")
+        return
+    said = f"Trials are compared by their {metric} at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
+    yield replace(_drawn(title, said, [partial(draw, study) for draw in drawn]), wide=True)
+
+
+def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
+    """The winner's mistakes on the validation split; the test split stays sealed."""
+    title = "Confusion matrix of the winner"
+    try:
+        evaluation = evaluate(winner)
+    except (ValueError, OSError, RuntimeError) as error:
+        return Section(title, f"This could not be drawn: {single_line(str(error))}")
+    images = number(evaluation.report["overall"]["num_samples"])
+    note = (
+        f"The winner was chosen by its {metric_of([winner])} on these {images} validation images: "
+        f"{accuracy(winner.value)}. The pictures are its most confident mistakes."
+    )
+    classes = evaluation.report["class"]
+    drawn = _drawn(title, note, [lambda: charts.confusion(evaluation.report["confusion_matrix"], list(classes))])
+    return replace(drawn, classes=classes, mistakes=_mistakes(evaluation))
+
+
+def _mistakes(evaluation: Evaluation) -> list[tuple[str, Mistake]]:
+    images, mistakes = evaluation.wrong
+    pictures = (f"data:image/png;base64,{base64.b64encode(picture_png(image)).decode()}" for image in images)
+    return list(zip(pictures, mistakes, strict=False))
+
+
+def _times(run: StoredRun) -> Times | None:
+    """Where the time of the last session that measured it went."""
+    measured = [session["times"] for session in run.study["sessions"] if session.get("times")]
+    return Times(**measured[-1]) if measured else None
+
+
+def _session_times(run: StoredRun) -> str:
+    """How the last session that measured it spent its time."""
+    times = _times(run)
+    if times is None:
+        return ""
+    return f"The search took {duration(times.elapsed_s)}, with {times.places} trial slots: {times.words()}."
+
+
+def metric_of(records: Sequence[TrialRecord]) -> str:
+    return words(records[0].metric if records else ACCURACY)
+
+
+def _drawn(title: str, note: str, makes: Sequence[Callable[[], go.Figure]]) -> Section:
+    """Makes a section with these figures. A figure that cannot be drawn is named in the note, and costs no other."""
+    figures, failed = [], []
+    for make in makes:
+        try:
+            figures.append(_json(make))
+        except Exception as error:
+            logger.exception("a figure of %r could not be drawn", title)
+            failed.append(f"A figure could not be drawn: {single_line(str(error))[:200]}.")
+    return Section(title, " ".join([note, *failed]), tuple(figures))
+
+
+def _json(make: Callable[[], go.Figure]) -> str:
+    """The figure as JSON, safe inside a script element."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        figure = make()
+    figure.update_layout(template=None, title=None)
+    return json.dumps(json.loads(figure.to_json())).replace("<", "\\u003c")
