@@ -19,8 +19,10 @@ import optuna
 import pandas as pd
 import pytest
 
+from hpo import load_network
 from hpo.store.journal import read_journal
 from tests.cluster.conftest import LocalCluster
+from tests.helpers.photos import folder_of_photos
 from tests.helpers.runs import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("listens_to_ctrl_c")]
@@ -132,6 +134,19 @@ def test_data_a_configuration_and_an_own_architecture_travel(
     frame = check_whole(tmp_path / "out" / "mnist", 2)
     assert set(frame["dataset"]) == {"mnist"} and set(frame["model"]) == {"nets/mynets.py:net"}
     assert "data_dir" not in json.loads((tmp_path / "out" / "mnist" / "study.json").read_text())["spec"]
+
+
+def test_photos_and_a_network_of_torchvision_travel(three_nodes: LocalCluster, tmp_path: Path) -> None:
+    folder_of_photos(tmp_path / "photos")
+    network = "torchvision:shufflenet_v2_x0_5"
+    line = f"--model {network} --dataset photos --image-size 32 --trials 2 --epochs 1 --final-seeds 1 --name photos"
+    done = three_nodes.run(three_nodes.submit("--", *line.split()), tmp_path)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    folder = tmp_path / "results" / "photos"
+    assert set(pd.read_csv(folder / "trials.csv")["model"]) == {network}
+    assert pd.read_csv(folder / "leaderboard.csv")["test_accuracy_mean"].notna().all()
+    description, _ = load_network(folder)
+    assert description.input_shape == (3, 32, 32) and description.network == "final"
 
 
 def test_the_exit_code_is_the_jobs(three_nodes: LocalCluster, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hpo.__main__ import main
 from hpo.networks.reproduction.tables import markdown, table
 from hpo.store.journal import Journal, read_journal
+from tests.helpers.photos import folder_of_photos
 
 ROOT = Path(__file__).parents[5]
 
@@ -46,6 +47,14 @@ def test_every_run_is_kept_and_none_is_repeated(tmp_path: Path, capsys: pytest.C
         and frame["test_accuracy_claimed"][0] == 0.9742
     )
     assert (tmp_path / "baselines-digits.md").read_text() == markdown(table(more))
+
+
+def test_recipes_are_trained_on_photos_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = folder_of_photos(tmp_path / "photos", count=100, sizes=(24, 40))
+    line = f"baselines --system E --model cnn --seeds 1 --max-epochs 1 --dataset {photos} --out {tmp_path}"
+    assert main(line.split()) == 0 and f"on {photos}, the claim is of MNIST" in capsys.readouterr().out
+    (row,) = read_journal(tmp_path / "baselines-photos.jsonl")
+    assert row["dataset"] == str(photos) and 0 <= row["test_accuracy"] <= 1
 
 
 @pytest.mark.slow
