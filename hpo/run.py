@@ -63,15 +63,20 @@ def run_study(spec: StudySpec) -> StudyResult:
     """
     if spec.output.dry_run:
         raise UserError("dry_run: run_study runs a study; plan_study(spec) says what would run, and runs nothing")
-    from hpo.session.lock import locked
-    from hpo.session.preflight.planning import preflight
-    from hpo.session.session import open_session
-    from hpo.session.summary import show_plan, show_results
-    from hpo.trials.ranking import rank
+    from hpo.views.phases import phase
 
-    _check_cluster(spec.resources.address)
+    quiet = spec.output.quiet
+    with phase("loading PyTorch and Ray", quiet=quiet):
+        _check_cluster(spec.resources.address)
+        from hpo.session.lock import locked
+        from hpo.session.preflight.planning import preflight
+        from hpo.session.session import open_session
+        from hpo.session.summary import show_plan, show_results
+        from hpo.trials.ranking import rank
+
     with locked(spec) as existing:
-        plan = preflight(spec, existing.read_study() if existing else None)
+        with phase("checking settings and images", quiet=quiet):
+            plan = preflight(spec, existing.read_study() if existing else None)
         show_plan(plan)
         with open_session(plan, existing) as session:
             outcome = session.run()

@@ -40,6 +40,7 @@ from hpo.trials.finalists import choose, final_seeds, order
 from hpo.trials.ranking import Ranked, rank
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
+from hpo.views.phases import phase
 from hpo.views.progress import Progress, make_progress
 from hpo.views.timing import measure
 
@@ -101,7 +102,8 @@ class Session:
     def write(self, ranked: list[Ranked], outcome: Outcome) -> Outcome:
         """Writes the result files; returns the outcome, which is failed where the disk did not take one of them."""
         try:
-            write_results(ranked, outcome, self.folder, self.plan, self.checkpoints)
+            with phase("writing results and the report", quiet=self.plan.spec.output.quiet):
+                write_results(ranked, outcome, self.folder, self.plan, self.checkpoints)
         except OSError as error:
             return self.judge.failed(outcome, f"{error.filename or self.folder.path}: {error.strerror}")
         return outcome
@@ -122,13 +124,18 @@ class Session:
 
     def _search_and_train_finals(self, before: list[TrialRecord], interrupted: threading.Event) -> Outcome:
         plan, progress = self.plan, self._progress(before)  # its clock counts Ray's start, too
-        address, logs = plan.spec.resources.address, self.folder.logs
-        with connect(address, plan.cpus, logs), watched(self.last_words.cluster_lost):
+        address, logs, quiet = plan.spec.resources.address, self.folder.logs, plan.spec.output.quiet
+        with ExitStack() as cluster:
+            with phase("connecting to the cluster" if address else "starting Ray", quiet=quiet):
+                cluster.enter_context(connect(address, plan.cpus, logs))
+            cluster.enter_context(watched(self.last_words.cluster_lost))
             outcome = self._search(before, progress, interrupted)
             if outcome.state is not RunState.COMPLETE:
                 return outcome
             started = time.monotonic()
-            self._train_finals(outcome.records, interrupted)
+            with phase("finals: the best configurations are trained anew, and tested", quiet=quiet):
+                self._train_finals(outcome.records, interrupted)
+                cluster.close()
         ended = self.judge.outcome(outcome.records, interrupted=interrupted.is_set())
         return replace(ended, times=outcome.times, finals_s=time.monotonic() - started)
 

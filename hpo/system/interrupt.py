@@ -83,6 +83,8 @@ class _Guard:
         timer = threading.Timer(GRACE_S if self._is_patient else 0.0, self._end)
         timer.daemon = True
         timer.start()
+        if self._is_patient:
+            _say_that_it_stops()
 
     def _end(self) -> None:
         """Says what is to be said, and leaves."""
@@ -181,6 +183,7 @@ def _interruptible_here() -> Iterator[threading.Event]:
         if event.is_set():
             _end_at_once(exit_code(number))
         event.set()
+        _say_that_it_stops()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
@@ -188,6 +191,13 @@ def _interruptible_here() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _say_that_it_stops() -> None:
+    """On a terminal and in a notebook: a run needs seconds to end its workers and to save what they have."""
+    with suppress(Exception):  # a terminal that is gone, say
+        if sys.stderr.isatty() or in_prompt():
+            print("\nstopping, saving what is finished; Ctrl-C again ends at once", file=sys.stderr, flush=True)
 
 
 def _noted(number: int, frame: Any) -> None:

@@ -11,3 +11,9 @@ def console() -> Console:
     if not terminal.is_terminal:
         terminal.width = 160
     return terminal
+
+
+def is_live() -> bool:
+    """Whether lines that were written can be changed: not in a pipe, nor where TERM is dumb."""
+    terminal = Console()
+    return terminal.is_terminal and not terminal.is_dumb_terminal

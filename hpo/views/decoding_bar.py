@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from hpo.views.phases import hide
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -38,6 +40,7 @@ class DecodingBar:
             return
         self._shows_at = now + _STEP_S
         if self._bar is None:
+            hide()
             self._bar = _started()
         self._bar.update(self._bar.task_ids[0], completed=done, total=total)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -14,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hpo.system.terminal import is_live
 from hpo.system.text import printable, say
 from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import TrialReport, TrialRequest
@@ -80,6 +80,11 @@ class Progress:
     def started_s(self) -> float:
         """Seconds until this session asked for its first trial."""
         return (self.first or time.monotonic()) - self.began
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a worker has reported anything yet."""
+        return self.finished_count > self.before or bool(self.paused) or any(dict(self.running).values())
 
     @property
     def finished_count(self) -> int:
@@ -172,7 +177,7 @@ class LiveProgress(Progress):
         return Group(head, self._states(), *(self._running_line(t) for t in running[:MAX_LINES]), *more)
 
     def _states(self) -> Text:
-        line = Text(f"  {len(self.running)} running")
+        line = Text(f"  {len(self.running)} running" if self.is_at_work else "  starting workers")
         if self.paused:
             line.append(f", {len(self.paused)} paused")
         for state, count in self.counts.items():
@@ -189,7 +194,7 @@ class LiveProgress(Progress):
 
 
 def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool, metric: str = ACCURACY) -> Progress:
-    """Makes the display: none with --quiet, a live one on a terminal, lines elsewhere."""
+    """Makes the display: none with --quiet, a live one on a terminal, lines elsewhere and where TERM is dumb."""
     if quiet:
         return Progress(work, done, metric)
-    return LiveProgress(work, done, Console(), metric) if sys.stdout.isatty() else LineProgress(work, done, metric)
+    return LiveProgress(work, done, Console(), metric) if is_live() else LineProgress(work, done, metric)

@@ -84,6 +84,9 @@ def test_paused_trials_are_lines_and_count_by_their_epochs(capsys: pytest.Captur
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
     progress.started(request("cnn-0003"))
+    begins = Console(file=StringIO(), width=100)
+    begins.print(progress._render())
+    assert "  starting workers, 0 completed" in begins.file.getvalue()  # type: ignore[attr-defined]
     progress.reported(request("cnn-0003"), report("running", epochs=2, val_accuracy=0.75))
     progress.finished(finished_trial(1))
     progress.finished(finished_trial(2, TrialState.STOPPED))

@@ -1,0 +1,55 @@
+"""What a run does is shown while nothing else is: on a terminal alone, and one display at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from hpo.system.terminal import is_live
+from hpo.views.phases import hide, phase
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Output that rich takes for a terminal."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.usefixtures("live")
+def test_a_phase_is_shown_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    assert is_live()
+    with phase("counting sheep"):
+        print("a line")
+    out = capsys.readouterr().out
+    assert "counting sheep" in out and "0:00:0" in out and "a line" in out
+    assert out.endswith("\x1b[2K")  # the line is cleared
+
+
+@pytest.mark.usefixtures("live")
+def test_another_display_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with phase("counting sheep"):
+        hide()
+        capsys.readouterr()
+        print("alone")
+        assert capsys.readouterr().out == "alone\n"
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_takes_it_away(live: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="no sheep"), phase("counting sheep"):
+        raise ValueError("no sheep")
+    assert capsys.readouterr().out.endswith("\x1b[2K")
+    with phase("again"):
+        pass
+
+
+@pytest.mark.parametrize(("variables", "quiet"), [({}, False), ({"TERM": "dumb"}, False), ({"TERM": "xterm"}, True)])
+def test_nothing_is_shown_in_a_pipe_on_a_dumb_terminal_and_with_quiet(
+    variables: dict[str, str], quiet: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {**variables, **({"TTY_COMPATIBLE": "1"} if variables else {})}.items():
+        monkeypatch.setenv(name, value)
+    with phase("counting sheep", quiet=quiet):
+        pass
+    hide()
+    assert capsys.readouterr().out == ""
