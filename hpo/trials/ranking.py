@@ -29,7 +29,8 @@ class Ranked:
     """From 1, without gaps."""
     record: TrialRecord
     pareto: bool
-    """Whether no other trial is at least as good in all three criteria, and better in one."""
+    """Whether, of the trials that were trained to their end, no other one is at least as good in all three criteria,
+    and better in one."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def rank(records: Sequence[TrialRecord], by: RankBy = DEFAULT) -> list[Ranked]:
     Completed and stopped trials come first, then diverged, then failed ones. Equal trials keep the order
     of their ids, so the ranking does not depend on who finished first.
     """
-    front = pareto_front(records)
+    # A trial that was stopped has less time than its configuration needs, and would be on the front by that alone.
+    front = pareto_front([record for record in records if record.state is TrialState.COMPLETED] or records)
     costs = _weighed(records, by) if by.weights else _in_order(by.order)
     as_good = _within_one_standard_error(records, by.images) if by.images else set()
     ahead = pareto_front(records, by.objectives) if by.objectives else set()

@@ -31,6 +31,13 @@ def test_diverged_then_failed_come_last_whatever_they_reached() -> None:
     assert [item.pareto for item in rank(records)] == [True, False, False, False, False]
 
 
+def test_a_trial_that_was_stopped_is_on_the_front_only_where_none_was_trained_to_its_end() -> None:
+    stopped = record(0, state=TrialState.STOPPED, val_accuracy=0.1, wall_time_s=1.0)
+    whole = record(1, state=TrialState.COMPLETED, val_accuracy=0.9, wall_time_s=9.0)
+    assert [item.record.trial_id for item in rank([stopped, whole]) if item.pareto] == ["cnn-0001"]
+    assert [item.pareto for item in rank([stopped])] == [True]
+
+
 trials = st.builds(
     lambda number, state, accuracy, parameters, seconds: record(
         number, state=state, val_accuracy=accuracy, parameters=parameters, wall_time_s=seconds
