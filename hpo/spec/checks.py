@@ -17,8 +17,10 @@ MAX_SEED = 2**31 - 1  # trials add their number to it, and samplers take 32 bits
 
 
 def seconds(text: str, flag: str = "--time-budget") -> float:
-    """Seconds of "90", "90s", "10m", "1h30m"; UserError, with the flag, for anything else or nothing at all."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    """Seconds of "90s", "10m", "1h30m"; UserError, with the flag, for anything else, as a number without a unit."""
+    if re.fullmatch(r"\d+(\.\d+)?", text.strip()):
+        raise UserError(f"{flag} {text}: give the unit, as in {text.strip()}s, {text.strip()}m or {text.strip()}h")
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
     hours, minutes, rest = match.groups() if match else (None, None, None)
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(rest or 0)
     if total <= 0:

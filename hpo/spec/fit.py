@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice
-from hpo.spec.settings import DEVICES, MANY, SWITCH, DataSpec, check_stream
+from hpo.spec.settings import MANY, SWITCH, DataSpec, check_device, check_stream
 from hpo.spec.spaces.assignments import parse_assignments
 from hpo.spec.spaces.own_functions import check_metric, check_trainer
 from hpo.system.errors import UserError
@@ -126,7 +126,7 @@ class FitSpec:
     """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. [default:
     that of --from, otherwise float32]"""
     device: str = "auto"
-    """Device to train on: cpu, cuda or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
+    """Device to train on: cpu, cuda (or gpu) or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
     name: str | None = None
     """Name of the folder for the results, in --results-dir. [default: the architecture and the time]"""
     results_dir: Path = Path("results")
@@ -139,7 +139,7 @@ class FitSpec:
         at_least("--threads", self.threads, 1)
         check_seed(self.seed)
         choice("--precision", self.precision or "float32", PRECISIONS)
-        choice("--device", self.device, DEVICES)
+        check_device(self)
         if self.metric is not None:
             check_metric(self.metric)
         if self.trainer is not None:

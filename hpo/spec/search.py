@@ -32,12 +32,12 @@ SHORTHANDS = ("loss", "class_weights", "sampler_weights")  # flags for what --se
 class SearchSpec:
     """What is searched, and how."""
 
-    model: Annotated[tuple[str, ...], MANY] = ("cnn",)
+    model: Annotated[tuple[str, ...], MANY, Parameter(alias="-m")] = ("cnn",)
     """Architectures to tune, one after another: names from `hpo models`, all, torchvision:NAME, timm:NAME, or your own
     as MODULE:NAME or FILE.py:NAME. [default: cnn]"""
-    trials: int = field(default=50, metadata=CHANGEABLE)
+    trials: Annotated[int, Parameter(alias="-n")] = field(default=50, metadata=CHANGEABLE)
     """Number of trials of each architecture."""
-    epochs: int = 10
+    epochs: Annotated[int, Parameter(alias="-e")] = 10
     """Epochs of a trial that is not stopped early."""
     metric: str = ACCURACY
     """What epochs, trials and finalists are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc,

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,6 +20,14 @@ from trainers.data.names import DATASETS, MAX_SIDE, RESIZES, is_function, is_nam
 DEVICES = ("auto", "cpu", "cuda", "mps")
 MANY = Parameter(consume_multiple=True, negative=(), show_default=False)
 SWITCH = Parameter(negative=(), show_default=False)
+
+
+def check_device(spec: Any) -> None:
+    """Takes gpu for cuda in a spec that is being made; raises UserError for a device that is none."""
+    if spec.device == "gpu":
+        object.__setattr__(spec, "device", "cuda")
+    choice("--device", spec.device, DEVICES)
+
 
 # What a resumed run does with a setting. A setting without one of these is as it was when the run began.
 CHANGEABLE = {"on_resume": "changeable"}  # as it was, unless the user says otherwise: how long, where and how fast
@@ -110,11 +118,11 @@ class TrainSpec:
     """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. auto takes
     bf16 where a search is faster with it and as accurate, otherwise float32."""
     device: str = field(default="auto", metadata=CHANGEABLE)
-    """Device to train on: cpu, cuda or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
+    """Device to train on: cpu, cuda (or gpu) or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
 
     def __post_init__(self) -> None:
         choice("--precision", self.precision, ("auto", *PRECISIONS))
-        choice("--device", self.device, DEVICES)
+        check_device(self)
 
     @property
     def plain_precision(self) -> str:

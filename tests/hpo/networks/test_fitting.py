@@ -276,7 +276,7 @@ WRONG = {
     "--name ../x": "--name ../x: must be a plain folder name",
     "--precision half": "--precision half: unknown (did you mean bf16?); choose from float32, bf16",
     "--device cuda:9": "--device cuda:9: unknown",
-    "--device gpu": "--device gpu: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
+    "--device nvidia": "--device nvidia: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--train-size 3": "--train-size 3: must be between",
     "--set width": "--set width: write NAME=VALUE",
     "--set lr=3 --lr 2": "--set lr=3: --lr 2.0 is given too; choose one of them",

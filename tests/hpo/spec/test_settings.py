@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hpo.spec.fit import FitSpec
 from hpo.spec.settings import DataSpec, TrainSpec
 from hpo.system.errors import UserError
 
@@ -44,7 +45,7 @@ def test_data_sets_lie_where_the_flag_or_else_the_environment_says(monkeypatch: 
     ("given", "words"),
     [
         ({"precision": "fp16"}, "--precision fp16: unknown (did you mean bf16?); choose from auto, float32, bf16"),
-        ({"device": "gpu"}, "--device gpu: unknown"),
+        ({"device": "tpu"}, "--device tpu: unknown"),
     ],
 )
 def test_training_that_cannot_be_is_refused(given: dict[str, Any], words: str) -> None:
@@ -56,3 +57,7 @@ def test_training_that_cannot_be_is_refused(given: dict[str, Any], words: str) -
 @pytest.mark.parametrize(("precision", "plain"), [("auto", "float32"), ("float32", "float32"), ("bf16", "bf16")])
 def test_without_a_search_auto_is_float32(precision: str, plain: str) -> None:
     assert TrainSpec(precision=precision).plain_precision == plain
+
+
+def test_a_gpu_is_cuda() -> None:
+    assert TrainSpec(device="gpu").device == FitSpec(device="gpu").device == "cuda"

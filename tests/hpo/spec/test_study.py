@@ -64,7 +64,6 @@ WRONG = {
     "--search-widths --model lenet5": "--search-widths: is for mlp, mlp_small, mlp_wide, cnn, ",
     "--scheduler median": "--scheduler median: unknown; choose from auto, asha, none",
     "--dataset mnsit": "--dataset mnsit: unknown (did you mean mnist?); choose from auto, mnist, fashion-mnist",
-    "--device gpu": "--device gpu: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--device GPU:1": "--device GPU:1: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--device cuda:0": "--device cuda:0: unknown (did you mean cuda?); choose from auto, cpu, cuda, mps",
     "--device cpu:0": "--device cpu:0: unknown (did you mean cpu?); choose from auto, cpu, cuda, mps",
@@ -100,6 +99,9 @@ WRONG = {
     "--std 0": "--std 0.0: must be over 0",
     "--time-budget soon": "--time-budget soon: give a duration such as 90s, 10m or 1h30m",
     "--time-budget 0s": "--time-budget 0s: give a duration",
+    "--time-budget 10": "--time-budget 10: give the unit, as in 10s, 10m or 10h",
+    "cnn --trials 5": "unexpected: cnn; did you mean --model cnn?",
+    "--trials 5 6 7": "unexpected: 6 7",
     "--name a/b": "--name a/b: must be a plain folder name",
     "--name ..": "--name ..: must be a plain folder name",
     "--trials many": 'Invalid value for --trials: unable to convert "many" into int.',
@@ -192,9 +194,7 @@ def test_data_dir_comes_from_the_flag_then_the_environment(monkeypatch: pytest.M
     assert parse("").data.directory == Path("data")
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200), ("0.5s", 0.5)]
-)
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("2h", 7200), ("0.5s", 0.5)])
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
 
@@ -202,3 +202,8 @@ def test_durations(text: str, value: float) -> None:
 def test_differences_name_the_flag_and_both_values() -> None:
     old: dict[str, Any] = {"epochs": 10, "train_size": 100}
     assert difference(old, {"epochs": 5, "train_size": 100, "std": 1}) == ["--epochs 10 -> 5", "--std unset -> 1"]
+
+
+def test_the_flags_that_are_used_most_have_a_short_form() -> None:
+    search = parse("-m lenet5 mlp -n 5 -e 2").search
+    assert (search.model, search.trials, search.epochs) == (("lenet5", "mlp"), 5, 2)
