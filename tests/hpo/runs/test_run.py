@@ -329,7 +329,7 @@ def test_all_failed_is_exit_1_with_the_first_error(
 
 
 def test_a_time_budget_ends_the_run_with_whole_rows(tmp_path: Path) -> None:
-    result = run(tmp_path, trials=1000, time_budget="15s", scheduler="none", epochs=50, name="t")
+    result = run(tmp_path, trials=1000, time_budget="25s", scheduler="none", epochs=50, name="t")
     assert result.state == "out of time" and result.exit_code == 0
     assert result.error.startswith(f"out of time after {len(result.frame)} of 1000 trials; go on with: ")
     assert 1 <= len(result.frame) < 1000 and (result.frame["epochs"] >= 1).all()
@@ -383,7 +383,7 @@ def test_a_plan_and_a_dry_run_write_and_start_nothing(tmp_path: Path, capsys: py
     plan = plan_study(StudySpec.of(model="cnn", dataset="digits", set="lr=0.01", results_dir=results, storage=url))
     (model,) = plan.models
     assert (model.name, model.parameters, plan.dataset.name, plan.storage) == ("cnn", 429_258, "digits", None)
-    assert "lr            CategoricalDistribution(choices=(0.01,))" in repr(plan) and capsys.readouterr().out == ""
+    assert "\n  lr               0.01 (fixed)\n" in repr(plan) and capsys.readouterr().out == ""
     line = f"--model cnn --dataset digits --set lr=0.01 --dry-run --results-dir {results} --storage {url}"
     assert main(line.split()) == 0 and capsys.readouterr().out == f"{plan}\n"
     assert list(tmp_path.iterdir()) == []
