@@ -122,13 +122,13 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
     for _, row in board.iterrows():
         spec = EvaluateSpec(train=TrainSpec(device="cpu"))
         kept = evaluate_weights(result.folder / "finals" / f"{row['trial_id']}.pt", spec)
-        assert kept.metrics["accuracy"] == pytest.approx(float(row["test_accuracies"].split()[0]), abs=1e-6)
+        assert kept.report["accuracy"] == pytest.approx(float(row["test_accuracies"].split()[0]), abs=1e-6)
         if row["trial_id"] == result.frame["trial_id"][0]:
             assert evaluate_weights(result.folder, spec).metrics == kept.metrics
             seen = evaluate_weights(result.folder, replace(spec, split="validation"))
             assert "was trained on these images" in seen.notes[0]
             searched = evaluate_weights(result.folder, replace(spec, split="validation", trial_network=True))
-            assert searched.metrics["accuracy"] == pytest.approx(result.frame["val_accuracy"][0])
+            assert searched.report["accuracy"] == pytest.approx(result.frame["val_accuracy"][0])
     rows = read_journal(result.folder / "finals.jsonl")
     assert sorted(row["what"] for row in rows) == ["tested"] * 2 + ["trained"] * 4
     # Their learning rate falls to 0 within the three epochs, whichever of them was the best in the search.
