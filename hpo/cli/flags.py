@@ -9,13 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import App, CycloptsError, Parameter, UnknownOptionError
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 from cyclopts.config import Dict
 
 from hpo.spec.resuming import stored_settings
 from hpo.spec.spaces.domains import is_known, is_number
 from hpo.spec.study import StudySpec, check_code
 from hpo.system.errors import UserError, user_message
+from models import MODELS
 
 
 @Parameter(name="*")
@@ -77,7 +78,8 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:
-        raise UserError(_hyperparameter_hint(error, argv) or user_message(error)) from error
+        said = _hyperparameter_hint(error, argv) or user_message(error)
+        raise UserError(f"{said}{_architecture_hint(error)}") from error
 
 
 def _identity(*, line: Annotated[_CommandLine, Parameter(name="*")] = _CommandLine()) -> _CommandLine:
@@ -96,6 +98,13 @@ def _hyperparameter_hint(error: CycloptsError, argv: Sequence[str]) -> str:
     value = found if found and not found.startswith("--") else "VALUE"
     range_hint = f", or --range {name}=LOW:HIGH to search it" if is_number(name) else ""
     return f"{flag} {value}: is a hyperparameter; use --set {name}={value} to fix it{range_hint}"
+
+
+def _architecture_hint(error: CycloptsError) -> str:
+    """How to give an architecture that stands without its flag; "" for any other mistake."""
+    unused = error.unused_tokens or () if isinstance(error, UnusedCliTokensError) else ()
+    named = [word for word in unused if word in MODELS]
+    return f"; did you mean --model {' '.join(named)}?" if named else ""
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
@@ -23,7 +22,7 @@ from hpo.store.run_folder import check_free
 from hpo.store.study_file import describe_data
 from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import interrupted_code, interrupting
-from hpo.system.machine import describe_machine
+from hpo.system.machine import describe_machine, now
 from hpo.system.text import say
 from hpo.trials.metric import ACCURACY, words
 from hpo.trials.records import TrialRecord, TrialState
@@ -154,7 +153,7 @@ def _create(spec: FitSpec, plan: TrainingPlan) -> TrainingFolder:
         "config": plan.config,
         "train": asdict(setup.train),
         "data": describe_data(plan.dataset),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": now(),
         **describe_machine(),
     }
     return TrainingFolder.create(spec.results_dir, spec.name, description, settings)

@@ -156,7 +156,7 @@ class Finals:
         return [Network(record, seed) for seed in self._seeds]
 
     def _weights(self, network: Network) -> Path:
-        return self._folder.final_weights / f"{network.name}.pt"
+        return self._folder.weights_of_final(network.record.trial_id, network.seed)
 
     def _lacks(self, network: Network) -> bool:
         """Whether a network is still to be trained. Damaged weights are removed, because they can be made again."""

@@ -36,7 +36,7 @@ from hpo.system.interrupt import interruptible, saying
 from hpo.system.logs import logged_to
 from hpo.system.streams import tell
 from hpo.system.text import describe_error
-from hpo.trials.finalists import choose, final_seeds, order
+from hpo.trials.finalists import choose, final_seeds, growth, order
 from hpo.trials.ranking import Ranked, rank
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
@@ -171,7 +171,9 @@ class Session:
     def _with_finalists(self, outcome: Outcome) -> tuple[Outcome, list[str]]:
         """The outcome with the finalists that are tested, and the trial ids of those that are not."""
         chosen, seeds = self._chosen(outcome.records), _final_seeds(self.plan)
-        finalists = order(read_finalists(self.folder.finals, chosen, seeds, self.plan.dataset.training.growth))
+        data = self.plan.dataset.training
+        more = growth(len(data.train), len(data.validation))
+        finalists = order(read_finalists(self.folder.finals, chosen, seeds, more))
         tested = {finalist.record.trial_id for finalist in finalists}
         untested = [record.trial_id for record in chosen if record.trial_id not in tested]
         return replace(outcome, finalists=finalists), untested

@@ -7,13 +7,12 @@ import platform
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from hpo.spec.plan import ModelPlan, Plan
 from hpo.spec.spaces.stored import checksum
 from hpo.store.study_file import RunState, describe_data
-from hpo.system.machine import describe_machine
+from hpo.system.machine import describe_machine, now
 from hpo.system.urls import masked
 from hpo.trials.rung_report import RungReport
 
@@ -80,7 +79,7 @@ def ended(
     """The study.json with how this session ended, how many trials are in which state, and further entries of the
     session, as where its time went (hpo/views/timing.py)."""
     *before, last = study["sessions"] or [_session()]
-    last = {**last, "ended": _now(), "outcome": state, **(further or {})}
+    last = {**last, "ended": now(), "outcome": state, **(further or {})}
     return {**study, "state": state, "trials": trials, "sessions": [*before, last]}
 
 
@@ -94,8 +93,4 @@ def with_rungs(study: dict[str, Any], reports: Sequence[RungReport]) -> dict[str
 
 
 def _session() -> dict[str, Any]:
-    return {"started": _now(), "host": platform.node(), "pid": os.getpid()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return {"started": now(), "host": platform.node(), "pid": os.getpid()}

@@ -13,12 +13,11 @@ from hpo.networks.training import TrainingSetup, describe
 from hpo.spec.plan import Plan
 from hpo.store import model_file
 from hpo.store.checkpoints import Checkpoints
-from hpo.store.model_file import FINAL, TRIAL, Description, weights_in
+from hpo.store.model_file import FINAL, TRIAL, Description, read_whole, weights_in
 from hpo.store.run_folder import RunFolder
 from hpo.trials.finalists import Finalist
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord
-from trainers import checkpoint
 from trainers.config import TrainConfig, split_config
 
 MAX_KEPT_BYTES = 50_000_000  # of a finalist's network in finals/; the winner's is in best.pt, whatever its size
@@ -58,7 +57,7 @@ def write_networks(
 
 def _keep_final(finalist: Finalist, folder: RunFolder, plan: Plan) -> None:
     """Keeps the network of a finalist's first seed, unless an earlier session has done it, or it is too large."""
-    weights = _loaded(_waiting(finalist, folder))
+    weights = read_whole(folder.weights_of_final(finalist.record.trial_id, finalist.seeds[0]))
     if weights and sum(value.nbytes for value in weights.values()) <= MAX_KEPT_BYTES:
         folder.finals_networks.mkdir(exist_ok=True)
         model_file.save(_kept(finalist, folder), _describe_final(finalist, plan), weights)
@@ -66,16 +65,12 @@ def _keep_final(finalist: Finalist, folder: RunFolder, plan: Plan) -> None:
 
 def _of_final(finalist: Finalist, folder: RunFolder, plan: Plan) -> Network | None:
     """The network of a finalist's first seed; None where it is lost."""
-    weights = _loaded(_waiting(finalist, folder))
+    weights = read_whole(folder.weights_of_final(finalist.record.trial_id, finalist.seeds[0]))
     for file in (_kept(finalist, folder), folder.best_pt):
         weights = weights or weights_in(file, finalist.record, FINAL)
     if weights is None:
         logger.warning("%s: the network of its final is lost", finalist.record.trial_id)
     return (_describe_final(finalist, plan), weights) if weights else None
-
-
-def _waiting(finalist: Finalist, folder: RunFolder) -> Path:
-    return folder.final_weights / f"{finalist.record.trial_id}-seed-{finalist.seeds[0]}.pt"
 
 
 def _kept(finalist: Finalist, folder: RunFolder) -> Path:
@@ -94,16 +89,6 @@ def _of_trial(
     for file in (folder.trial_pt, folder.best_pt):
         weights = weights or weights_in(file, best, TRIAL)
     return (replace(_describe(best, plan), network=TRIAL), weights) if weights else None, reachable
-
-
-def _loaded(path: Path) -> dict[str, Any] | None:
-    try:
-        return dict(checkpoint.load(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        logger.warning("%s", error)
-        return None
 
 
 def _checkpointed(best: TrialRecord, checkpoints: Checkpoints) -> tuple[dict[str, Any] | None, bool]:

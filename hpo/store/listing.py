@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo.store.places import runs_in
 from hpo.store.stored_run import StoredRun, read_run
 from hpo.store.study_file import RunState
 from hpo.system.errors import UserError
@@ -52,7 +53,7 @@ class Entry:
 
 def entries(results_dir: Path) -> Iterator[Entry]:
     """Yields what the folder holds, the newest first. A run that cannot be read says so in its state."""
-    found = [_run(path.parent) for path in results_dir.glob("*/study.json")]
+    found = [_run(results_dir / name) for name in runs_in(results_dir)]
     found += [_training(path.parent) for path in results_dir.glob("*/train.json")]
     yield from sorted(found, key=lambda entry: (entry.began, entry.path.name), reverse=True)
 

@@ -158,15 +158,20 @@ def load(path: Path | str, trusted: str | None = None, trial_network: bool = Fal
     return description, _network(file, description, state.get("state_dict"))
 
 
-def weights_in(file: Path, record: TrialRecord, network: str) -> dict[str, Any] | None:
-    """The weights in a file, where it is whole and holds this network, `TRIAL` or `FINAL`, of this trial."""
+def read_whole(file: Path) -> dict[str, Any] | None:
+    """What a file of weights holds; None where it is missing, or damaged, which the log says."""
     try:
-        state = checkpoint.load(file)
+        return dict(checkpoint.load(file))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         logger.warning("%s", error)
         return None
+
+
+def weights_in(file: Path, record: TrialRecord, network: str) -> dict[str, Any] | None:
+    """The weights in a file, where it is whole and holds this network, `TRIAL` or `FINAL`, of this trial."""
+    state = read_whole(file) or {}
     found = state.get("trial_id"), state.get("network") or TRIAL
     return state.get("state_dict") if found == (record.trial_id, network) else None
 

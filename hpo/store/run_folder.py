@@ -40,6 +40,10 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"  # unless --storage-path is given
         self.tune = path / ".tune"
 
+    def weights_of_final(self, trial_id: str, seed: int) -> Path:
+        """Where a network of a finalist waits."""
+        return self.final_weights / f"{trial_id}-seed-{seed}.pt"
+
     def read_study(self) -> dict[str, Any]:
         """Reads study.json. Raises ValueError, in one line, when it is damaged."""
         return read_study(self.study_json)

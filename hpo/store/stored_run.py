@@ -48,12 +48,12 @@ class StoredRun:
     def finalists(self) -> list[Finalist]:
         """Reads the finalists that were tested, best first; none when the run had no finals."""
         from hpo.store.finals_file import read_finalists
-        from hpo.trials.finalists import choose, final_seeds, order
+        from hpo.trials.finalists import choose, final_seeds, growth, order
 
         seeds = final_seeds(self.spec.get("seed", 0), self.spec.get("final_seeds", 0))
         chosen, sizes = choose(self.ranked(), self.finals), self.study["data"]["sizes"]
-        growth = 1 + sizes["validation"] / sizes["train"]
-        return order(read_finalists(self.path / "finals.jsonl", chosen, seeds, growth))
+        more = growth(sizes["train"], sizes["validation"])
+        return order(read_finalists(self.path / "finals.jsonl", chosen, seeds, more))
 
     def rungs(self) -> list[RungReport]:
         """Reports on the rungs of early stopping; none when no trial was stopped early."""

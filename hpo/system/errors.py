@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from cyclopts import CycloptsError, UnusedCliTokensError
 
@@ -11,7 +10,6 @@ from cluster.errors import BAD_INPUT, FAILED, INTERRUPTED, ClusterError
 from hpo.system.interrupt import interrupted_code
 from hpo.system.streams import silence_stdout
 from hpo.system.text import on_one_line, printable
-from models import MODELS
 from models.errors import ModelError
 from trainers.errors import DataError
 
@@ -62,12 +60,6 @@ def report_error(error: BaseException) -> int:
 def user_message(error: BaseException) -> str:
     """The error as a user needs it, without what would steer a terminal. Cyclopts wraps errors of ours in its own."""
     if isinstance(error, UnusedCliTokensError):
-        return f"unexpected: {printable(' '.join(error.unused_tokens or ()))}{_hint(error.unused_tokens or ())}"
+        return f"unexpected: {printable(' '.join(error.unused_tokens or ()))}"
     own = error.__cause__ if isinstance(error, CycloptsError) and isinstance(error.__cause__, USER_ERRORS) else None
     return printable(on_one_line(own or error))
-
-
-def _hint(words: Sequence[str]) -> str:
-    """Where a word that is no flag's value names an architecture."""
-    named = [word for word in words if word in MODELS]
-    return f"; did you mean --model {' '.join(named)}?" if named else ""

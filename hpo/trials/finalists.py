@@ -62,6 +62,11 @@ class Finalist:
         return None if self.growth > MOST_GROWTH else (self.record.score or 0.0) - measure(self.judged_by).mean
 
 
+def growth(train: int, validation: int) -> float:
+    """The images of both splits, which finals train on, per image of the training split."""
+    return 1 + validation / train
+
+
 def choose(ranked: Sequence[Ranked], each: int) -> list[TrialRecord]:
     """Chooses the best `each` usable trials of every architecture, best first."""
     taken: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 MISSING = "-"
@@ -72,6 +73,11 @@ def duration(value_s: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def moment(when: datetime) -> str:
+    """ "2026-11-27 14:05", in the time of this machine."""
+    return when.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def hyperparameter(value: Any) -> str:

@@ -120,11 +120,6 @@ class TrainingData:
         """The normalization of the images."""
         return self.train.scaling
 
-    @property
-    def growth(self) -> float:
-        """Images of both splits per image of the training split."""
-        return 1 + len(self.validation) / len(self.train)
-
     def to(self, device: str) -> TrainingData:
         """Returns the data on a torch device; of training images that are streamed, the labels alone."""
         train = self.train

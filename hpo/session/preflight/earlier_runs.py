@@ -16,7 +16,7 @@ from hpo.spec.plan import ModelPlan
 from hpo.spec.search import LEARN_NOTHING
 from hpo.spec.spaces.stored import stored_first_configs, stored_guesses
 from hpo.spec.study import StudySpec
-from hpo.store.places import not_a_run
+from hpo.store.places import not_a_run, runs_in
 from hpo.store.stored_run import StoredRun, read_run
 from hpo.store.study_file import WAY_ON
 from hpo.system.errors import UserError
@@ -105,7 +105,7 @@ def _read(named: Sequence[str], results_dir: Path) -> _Known:
         if text != ALL:
             run = _named(text, results_dir)
             runs[run.path.resolve()] = run
-    for path in sorted(file.parent for file in results_dir.glob("*/study.json")) if ALL in named else ():
+    for path in (results_dir / name for name in runs_in(results_dir)) if ALL in named else ():
         try:
             runs.setdefault(path.resolve(), read_run(path))
         except UserError as error:

@@ -212,9 +212,8 @@ def _range_of_better_half(usable: Sequence[TrialRecord]) -> list[float] | None:
     best_first = sorted(usable, key=lambda record: record.score or 0.0, reverse=True)
     if not best_first:
         return None
-    low, high = sorted(record.value or 0.0 for record in (best_first[0], best_first[len(best_first) // 2]))
-    margin = max(0.0005, (high - low) / 20)
-    return [low - margin, high + margin]
+    middle = best_first[len(best_first) // 2]
+    return _between(best_first[0].value or 0.0, middle.value or 0.0)
 
 
 def _range_of_curves(ranked: Sequence[TrialRecord]) -> list[float] | None:
@@ -224,7 +223,13 @@ def _range_of_curves(ranked: Sequence[TrialRecord]) -> list[float] | None:
     best = max((score for r in better for score in r.scores.values() if score is not None), default=None)
     if not first or best is None:
         return None
-    low, high = sorted(value_of(better[0].metric, score) or 0.0 for score in (first[len(first) // 2], best))
+    metric, middle = better[0].metric, first[len(first) // 2]
+    return _between(value_of(metric, best) or 0.0, value_of(metric, middle) or 0.0)
+
+
+def _between(one: float, other: float) -> list[float]:
+    """The range of an axis with both values, and a margin."""
+    low, high = sorted((one, other))
     margin = max(0.0005, (high - low) / 20)
     return [low - margin, high + margin]
 

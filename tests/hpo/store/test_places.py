@@ -36,6 +36,12 @@ def test_what_is_there_comes_before_what_is_in_results(here: Path) -> None:
     assert find(Path("one")) == Path("one") and find(Path("none")) == Path("none")
 
 
+def test_a_folder_of_the_same_name_is_not_taken_for_the_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "one").mkdir()
+    for command in ("compare one two", "show one"):
+        assert main(command.split()) == 0 and "left out" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["show ?", "logs ?", "report ?", "compare ? two"])
 def test_every_command_takes_a_name_a_folder_and_a_path(
     here: Path, command: str, capsys: pytest.CaptureFixture[str]

@@ -14,6 +14,7 @@ from hpo.cli.commands.cluster.submit import SubmitSpec
 from hpo.system.errors import BAD_INPUT
 from hpo.system.terminal import console
 from hpo.system.text import shown
+from hpo.views.formats import moment
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,7 +41,7 @@ def _jobs(*, address: str | None = None) -> int:
         return 0
     table = Table("job", "run", "state", "started", box=None, pad_edge=False)
     for job in sorted(found, key=lambda job: job.start_time or 0):
-        began = datetime.fromtimestamp((job.start_time or 0) / 1000).strftime("%Y-%m-%d %H:%M")
+        began = moment(datetime.fromtimestamp((job.start_time or 0) / 1000))
         table.add_row(*map(shown, (job.submission_id, job.metadata["podium_name"], job.status.value.lower(), began)))
     console().print(table)
     return 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -13,7 +13,7 @@ from hpo.cli.command import run_command
 from hpo.spec.settings import SWITCH
 from hpo.system.terminal import console
 from hpo.system.text import shown
-from hpo.views.formats import plural
+from hpo.views.formats import moment, plural
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,7 +41,7 @@ def _cache(*, clear: Annotated[bool, SWITCH, Parameter(name="--clear")] = False)
     table = Table("source", "images", "size", "last used", box=None, pad_edge=False)
     for entry in reversed(found):
         count, height, width, channels = entry.shape
-        used_at = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        used_at = moment(datetime.fromtimestamp(entry.used))
         table.add_row(
             shown(entry.source), f"{count:,} of {width}x{height}x{channels}", gigabytes(entry.nbytes), used_at
         )

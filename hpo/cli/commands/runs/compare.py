@@ -13,6 +13,7 @@ from hpo.cli.command import run_command
 from hpo.spec.checks import at_least
 from hpo.spec.settings import MANY, SWITCH
 from hpo.store.csv_tables import trials_frame
+from hpo.store.places import find
 from hpo.store.stored_run import StoredRun, check_comparable, read_run
 from hpo.system.errors import UserError
 from hpo.system.files import check_output, write_atomically
@@ -86,7 +87,8 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
 
 def _is_run(path: Path) -> bool:
     """Whether it is a run, or nothing at all, which is a mistake; says so of anything else."""
-    is_run = not path.exists() or (path / "study.json").exists()
+    place = find(path)
+    is_run = not place.exists() or (place / "study.json").exists()
     if not is_run:
         say(f"note: {path} is not a run folder; left out")
     return is_run

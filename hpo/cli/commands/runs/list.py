@@ -13,7 +13,7 @@ from hpo.store.listing import Entry, entries
 from hpo.store.places import RESULTS
 from hpo.system.terminal import console
 from hpo.system.text import shown
-from hpo.views.formats import MISSING, accuracy, megabytes, number
+from hpo.views.formats import MISSING, accuracy, megabytes, moment, number
 
 MOST_MODELS = 3  # that are named
 
@@ -57,6 +57,6 @@ def _cells(entry: Entry) -> tuple[str, ...]:
 def _local(time: str) -> str:
     """ "2026-11-27 14:05", in the time of this machine."""
     try:
-        return datetime.fromisoformat(time).astimezone().strftime("%Y-%m-%d %H:%M")
+        return moment(datetime.fromisoformat(time))
     except ValueError:
         return MISSING

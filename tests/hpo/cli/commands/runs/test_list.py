@@ -42,6 +42,10 @@ def test_runs_and_trainings_are_listed(results: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "no runs in nowhere; start one with: hpo run --model cnn --trials 20\n"
 
 
+def test_a_word_too_many_is_unexpected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "cnn"]) == 2 and capsys.readouterr().err == "hpo: unexpected: cnn\n"
+
+
 def test_a_run_with_a_driver_is_running(results: Path) -> None:
     with (results / "killed" / ".lock").open("w") as lock:
         states = {entry.path.name: entry.state for entry in entries(results)}
