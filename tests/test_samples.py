@@ -99,6 +99,8 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     for copy in ("A", "B"):
         shutil.copytree(folder / "results" / "NAME", folder / "results" / copy)
+    finals = folder / "results" / "NAME" / "finals"
+    shutil.copy(next(finals.glob("*.pt")), finals / "TRIAL.pt")
     for inside in ("folder", "scans"):
         (folder / inside).mkdir()
     for file in ("photo.png", "a.png", "b.jpg", "folder/one.png", "scans/two.png"):

@@ -27,8 +27,8 @@ def train(tmp_path: Path, line: str, name: str = "a") -> Path:
     return tmp_path / name
 
 
-def state(folder: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = checkpoint.load(folder / "best.pt")["state_dict"]
+def state(folder: Path, file: str = "best.pt") -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = checkpoint.load(folder / file)["state_dict"]
     return weights
 
 
@@ -126,7 +126,7 @@ def test_from_a_run_trains_its_winner_bit_for_bit(tmp_path: Path, ray_local: Non
     assert result.best is not None and result.best["schedule"] == "cosine"
     words = ["train", "--from", str(result.folder), "--results-dir", str(tmp_path), "--name", "again", "--quiet"]
     assert main(words) == 0
-    assert same(state(result.folder), state(tmp_path / "again"))
+    assert same(state(result.folder, "trial.pt"), state(tmp_path / "again"))
     best, again = (read(folder / "best.json") for folder in (result.folder, tmp_path / "again"))
     assert best["trial"]["val_accuracy"] == again["trial"]["val_accuracy"] and best["hashes"] == again["hashes"]
 
