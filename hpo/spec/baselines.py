@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from hpo.spec.checks import at_least
+from hpo.spec.checks import at_least, choice
 from hpo.spec.settings import MANY, SWITCH, TrainSpec
 from hpo.system.errors import UserError
+from trainers.cpu.count import usable_cpus
 
 
 @Parameter(name="*")
@@ -26,26 +28,46 @@ class BaselinesSpec:
     """Number of runs per recipe. They use the seeds 0, 1, 2, ..."""
     max_epochs: int | None = None
     """Limits the epochs of a run. A table row with fewer epochs than the recipe says so. [default: the recipe's]"""
-    jobs: int = 1
-    """Number of runs at the same time. Each has a process with one thread."""
+    jobs: str | int = 1
+    """Number of runs at the same time, or auto for one per CPU. Each has a process with one thread."""
     again: Annotated[bool, SWITCH] = False
     """Repeats runs that have finished before."""
+    yes: Annotated[bool, SWITCH] = False
+    """Does not ask, on a terminal, before all systems are trained."""
     dataset: str = "mnist"
     """The data set. The published results are for mnist. With another one, the files are called baselines-NAME."""
     data_dir: Path | None = None
     """The folder of the data sets. Missing ones are downloaded to it. [default: $PODIUM_DATA_DIR, or data]"""
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
-    out: Path = Path("results/reference")
+    out: Path = Path("results/baselines")
     """The folder for baselines.jsonl (one line per run), baselines.csv and baselines.md."""
 
     def __post_init__(self) -> None:
         at_least("--seeds", self.seeds, 1)
         at_least("--max-epochs", self.max_epochs, 1)
-        at_least("--jobs", self.jobs, 1)
+        self._check_jobs()
         if self.dataset == "auto":
             raise UserError("--dataset auto: name the data set; choose from mnist, fashion-mnist, digits")
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left out: every system with every model, which takes days on a CPU."""
+        return self.system is None and not self.model and self.max_epochs is None
+
+    @property
+    def at_once(self) -> int:
+        """Number of runs at the same time."""
+        return usable_cpus() if isinstance(self.jobs, str) else self.jobs
 
     @property
     def stem(self) -> Path:
         """The path of the files, without their suffix."""
         return self.out / ("baselines" if self.dataset == "mnist" else f"baselines-{Path(self.dataset).stem}")
+
+    def _check_jobs(self) -> None:
+        if isinstance(self.jobs, str) and re.fullmatch(r"-?\d+", self.jobs):
+            object.__setattr__(self, "jobs", int(self.jobs))
+        if isinstance(self.jobs, str):
+            choice("--jobs", self.jobs, ("auto",), ", or give a number of runs")
+        else:
+            at_least("--jobs", self.jobs, 1)

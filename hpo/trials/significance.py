@@ -90,22 +90,34 @@ def measure(tested: Tested) -> Measured:
     Of another metric the part of the images is the variance of the networks' mean over resampled test images. Where all
     images are classified correctly that is 0, and the interval too small.
     """
-    values = values_of(tested)
+    measured = _measured(values_of(tested), _variance_over_images(tested))
+    return measured if isinstance(tested, Resampled) else measured.of_metric(ACCURACY)
+
+
+def measure_accuracies(accuracies: Sequence[float], images: int) -> Measured:
+    """The same of accuracies of networks, one for each seed, on so many test images."""
+    values = np.array(accuracies)
+    return _measured(values, _variance_of_share(float(values.mean()), images)).of_metric(ACCURACY)
+
+
+def _measured(values: np.ndarray, of_images: float) -> Measured:
+    """values: one for each seed. of_images: the variance over the images of their mean."""
     seeds, mean = len(values), float(values.mean())
-    of_images = _variance_over_images(tested)
     of_seeds = float(values.var(ddof=1)) / seeds if seeds > 1 else 0.0
     freedom = _freedom(of_images + of_seeds, [(of_seeds, seeds)])
     half = _quantile(freedom) * math.sqrt(of_images + of_seeds)
     std = float(values.std(ddof=1)) if seeds > 1 else None
-    measured = Measured(mean, std, mean - half, mean + half)
-    return measured if isinstance(tested, Resampled) else measured.of_metric(ACCURACY)
+    return Measured(mean, std, mean - half, mean + half)
 
 
 def _variance_over_images(tested: Tested) -> float:
     if isinstance(tested, Resampled):
         return float(tested.resampled.mean(axis=0).var(ddof=1))
-    images = float(tested.shape[1])
-    share = (images * float(tested.mean(axis=1).mean()) + 2.0) / (images + 4.0)
+    return _variance_of_share(float(tested.mean(axis=1).mean()), tested.shape[1])
+
+
+def _variance_of_share(mean: float, images: int) -> float:
+    share = (images * mean + 2.0) / (images + 4.0)
     return share * (1 - share) / (images + 4)
 
 

@@ -31,6 +31,11 @@ class BaselineRun:
     data_dir: Path
 
     @property
+    def identity(self) -> tuple[Any, ...]:
+        """That of the row that it becomes."""
+        return (self.recipe.system, self.recipe.model, self.dataset, self.precision, self.seed)
+
+    @property
     def train(self) -> TrainConfig:
         """The recipe's settings of the training, with what this run changes."""
         return replace(
@@ -59,6 +64,7 @@ def train_baseline(run: BaselineRun) -> dict[str, Any]:
         "precision": run.precision,
         "device": _device_name(run.device),
         "parameters": trainable_parameters(model),
+        "test_images": len(dataset.test),
         "minutes": sum(result.train_s + result.eval_s for result in fitted.curve) / 60,
     }
     if fitted.diverged or fitted.best is None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.networks.reproduction.baseline_run import BaselineRun, identity, train_baseline
 from hpo.networks.reproduction.recipes import recipes
+from hpo.networks.reproduction.remaining import remaining_s
 from hpo.networks.reproduction.tables import markdown, table
 from hpo.networks.training import resolve_device
 from hpo.spec.baselines import BaselinesSpec
@@ -25,6 +26,7 @@ from hpo.system.errors import UserError
 from hpo.system.files import write_atomically
 from hpo.system.text import say
 from hpo.views.formats import percent, plural
+from hpo.views.runs_bar import RunsBar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +40,22 @@ def run_baselines(spec: BaselinesSpec) -> None:
     runs, path = _runs(spec), spec.stem.with_suffix(".jsonl")
     todo = runs if spec.again else missing(runs, path)
     print(f"{plural(len(runs), 'run')}, {len(runs) - len(todo)} of them finished before: {path}", flush=True)
+    if todo and spec.whole and not (spec.yes or _agreed(todo)):
+        print("nothing was trained; choose some with --system, --model or --max-epochs")
+        return
     _train_all(todo, spec)
     for line in markdown(_write(spec.stem)).split("\n"):
         say(line)
     print(f"written to {spec.stem}.csv and {spec.stem}.md")
+
+
+def _agreed(todo: list[BaselineRun]) -> bool:
+    """Asks whether all of it is meant. Where nobody can answer, it is."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    epochs = sum(run.epochs for run in todo)
+    print(f"That is {plural(epochs, 'epoch')} of training. On a CPU it takes days; vgg16 is most of it.")
+    return input("Train all of them? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def missing(runs: Iterable[BaselineRun], journal: Path) -> list[BaselineRun]:
@@ -49,7 +63,7 @@ def missing(runs: Iterable[BaselineRun], journal: Path) -> list[BaselineRun]:
     done: dict[tuple[Any, ...], int] = {}
     for row in read_journal(journal):
         done[identity(row)] = max(row["epochs"], done.get(identity(row), 0))
-    return [run for run in runs if done.get(identity(asdict(run) | asdict(run.recipe)), 0) < run.epochs]
+    return [run for run in runs if done.get(run.identity, 0) < run.epochs]
 
 
 def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
@@ -81,11 +95,12 @@ def _train_all(todo: list[BaselineRun], spec: BaselinesSpec) -> None:
     except OSError as error:
         raise UserError(f"--out {spec.out}: cannot be written ({error.strerror})") from error
     # Closed explicitly: an error between two rows must end the processes at once.
-    with closing(journal), closing(_rows(todo, spec.jobs)) as rows:
-        for number, row in enumerate(rows, 1):
+    with closing(journal), closing(_rows(todo, spec.at_once)) as rows, RunsBar(len(todo)) as bar:
+        for row in rows:
             journal.append(row)
             _write(spec.stem)
-            say(f"[{number}/{len(todo)}] {_summary(row)}")
+            todo = [run for run in todo if run.identity != identity(row)]
+            bar.finished(_summary(row), remaining_s(todo, read_journal(journal.path), spec.at_once))
 
 
 def _summary(row: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.networks.reproduction.baseline_run import identity
 from hpo.networks.reproduction.recipes import RECIPES, Recipe
+from hpo.trials.significance import Measured, measure_accuracies
 from hpo.views import formats
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ COLUMNS = (
     "test_accuracy_claimed",
     "test_accuracy",
     "test_accuracy_std",
+    "test_accuracy_low",
+    "test_accuracy_high",
     "train_accuracy_claimed",
     "train_accuracy",
     "train_loss_claimed",
@@ -64,7 +67,7 @@ _MEASURED = ("test_accuracy", "train_accuracy", "train_loss", "test_loss", "minu
 def _line(recipe: Recipe, runs: list[dict[str, Any]]) -> dict[str, Any]:
     claim, finished = recipe.claim, [run for run in runs if "error" not in run]
     means = {name: statistics.fmean(run[name] for run in finished) if finished else None for name in _MEASURED}
-    accuracies = [run["test_accuracy"] for run in finished]
+    measured = _measured(finished)
     claimed = {f"{name}_claimed": getattr(claim, name) for name in ("parameters", *_MEASURED)}
     notes = list(_notes(recipe, runs))
     return {
@@ -73,7 +76,9 @@ def _line(recipe: Recipe, runs: list[dict[str, Any]]) -> dict[str, Any]:
         **claimed,
         **means,
         "parameters": runs[0]["parameters"],
-        "test_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
+        "test_accuracy_std": measured.std if measured else None,
+        "test_accuracy_low": measured.low if measured else None,
+        "test_accuracy_high": measured.high if measured else None,
         "epochs_claimed": recipe.train.epochs,
         "epochs": runs[0]["epochs"],
         "seeds": len(runs),
@@ -84,12 +89,20 @@ def _line(recipe: Recipe, runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _measured(finished: list[dict[str, Any]]) -> Measured | None:
+    """The test accuracy with its interval; None where no run has ended well, or the number of images is unknown."""
+    if not finished:
+        return None
+    images = min(run.get("test_images") or _TEST_IMAGES.get(run["dataset"], 0) for run in finished)
+    return measure_accuracies([run["test_accuracy"] for run in finished], images) if images else None
+
+
+_TEST_IMAGES = {"mnist": 10_000, "fashion-mnist": 10_000}  # of rows that do not say it
+
+
 def _notes(recipe: Recipe, runs: list[dict[str, Any]]) -> Iterator[str]:
-    epochs, whole = runs[0]["epochs"], recipe.train.epochs
     if runs[0]["dataset"] != "mnist":
         yield f"on {runs[0]['dataset']}, the claim is of MNIST"
-    if epochs < whole:
-        yield f"{epochs} of {whole} epochs"
     failed = [str(run["seed"]) for run in runs if "error" in run]
     if failed:
         yield f"diverged with seed {', '.join(failed)}"
@@ -98,12 +111,12 @@ def _notes(recipe: Recipe, runs: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The table as Markdown, claimed and measured results side by side."""
+    """The table as Markdown, claimed and measured results side by side. The first column says which runs were cut."""
     head = (
         "system",
         "model",
         "parameters: claimed / counted",
-        "test accuracy: claimed / measured",
+        "test accuracy: claimed / measured, 95 % interval",
         "train accuracy",
         "train loss",
         "test loss",
@@ -113,14 +126,13 @@ def markdown(frame: pd.DataFrame) -> str:
     )
     lines = [_row(head), _row("---" for _ in head)]
     for _, line in frame.astype(object).where(frame.notna(), None).iterrows():
-        spread = f" ± {100 * line['test_accuracy_std']:.2f}" if line["test_accuracy_std"] is not None else ""
         lines.append(
             _row(
                 (
-                    line["system"],
+                    line["system"] + _cut(line),
                     f"`{line['model']}`",
                     _pair(line, "parameters", formats.number),
-                    _pair(line, "test_accuracy", _percent) + spread,
+                    _pair(line, "test_accuracy", _percent) + _spread(line),
                     _pair(line, "train_accuracy", _percent),
                     _pair(line, "train_loss", formats.loss),
                     _pair(line, "test_loss", formats.loss),
@@ -131,6 +143,19 @@ def markdown(frame: pd.DataFrame) -> str:
             )
         )
     return "\n".join(lines) + "\n"
+
+
+def _cut(line: Any) -> str:
+    """ ", cut: 3 of 50 epochs" where a run was shorter than its recipe."""
+    epochs, whole = line["epochs"], line["epochs_claimed"]
+    return f", cut: {epochs} of {whole} epochs" if epochs < whole else ""
+
+
+def _spread(line: Any) -> str:
+    """ " ± 0.06 (99.14-99.48)": the standard deviation over the seeds, and the interval of the mean."""
+    std = "" if line["test_accuracy_std"] is None else f" ± {100 * line['test_accuracy_std']:.2f}"
+    low, high = line["test_accuracy_low"], line["test_accuracy_high"]
+    return std if low is None else f"{std} ({100 * low:.2f}-{100 * high:.2f})"
 
 
 def _pair(line: Any, name: str, form: Callable[[float | None], str]) -> str:

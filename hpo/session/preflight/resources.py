@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 from cluster.connect import connect
@@ -11,6 +10,7 @@ from hpo.networks.training import check_device
 from hpo.session.preflight.cluster_check import check_nodes
 from hpo.spec.resources import ResourceSpec
 from hpo.system.errors import UserError
+from trainers.cpu.count import usable_cpus
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ def find_resources(resources: ResourceSpec) -> Available:
         except ConnectionError as error:
             raise UserError(str(error)) from error
     check_nodes(resources.storage_path, joined=False)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Available(cpus=cpus, gpus=torch.cuda.device_count())
+    return Available(cpus=usable_cpus(), gpus=torch.cuda.device_count())
 
 
 def choose_device(wanted: str, resources: ResourceSpec, available: Available) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from trainers.cpu.count import usable_cpus
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -18,7 +19,7 @@ def in_threads(work: Callable[[Given], Made], items: Iterable[Given]) -> Iterato
 
     Pillow decodes and resizes without Python's lock. The items are taken in the caller's thread, a few ahead.
     """
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_cpus()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Made]] = deque()
         for item in items:

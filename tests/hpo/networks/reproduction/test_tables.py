@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from hpo.networks.reproduction.tables import COLUMNS, markdown, table
@@ -26,7 +27,20 @@ def test_a_line_is_the_mean_over_the_seeds() -> None:
     assert line["test_accuracy_std"] == pytest.approx(0.00707, abs=1e-5) and line["seeds"] == 2
     assert line["note"] == "" and line["test_accuracy_claimed"] == 0.9877
     text = markdown(frame)
-    assert "| C | `lenet5` | 44,426 / 44,426 | 98.77 % / 98.50 % ± 0.71 |" in text
+    assert (line["test_accuracy_low"], line["test_accuracy_high"]) == (pytest.approx(0.9343, abs=1e-4), 1.0)
+    assert "| C | `lenet5` | 44,426 / 44,426 | 98.77 % / 98.50 % ± 0.71 (93.43-100.00) |" in text
+
+
+def test_the_interval_is_that_of_so_many_test_images() -> None:
+    lines = [table([row(dataset="mine", test_images=images)]).to_dict("records")[0] for images in (100, 10_000)]
+    few, many = (line["test_accuracy_high"] - line["test_accuracy_low"] for line in lines)
+    assert few > 5 * many and many == pytest.approx(2 * 1.96 * (0.98 * 0.02 / 10_000) ** 0.5, rel=0.02)
+    (unknown,) = table([row(dataset="mine")]).to_dict("records")
+    assert pd.isna(unknown["test_accuracy_low"]) and "98.77 % / 98.00 % |" in markdown(table([row(dataset="mine")]))
+
+
+def test_the_first_column_says_that_a_run_was_cut() -> None:
+    assert markdown(table([row(epochs=3)])).splitlines()[2].startswith("| C, cut: 3 of 20 epochs | `lenet5` |")
 
 
 def test_a_run_that_diverged_is_told() -> None:

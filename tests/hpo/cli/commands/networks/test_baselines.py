@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from hpo.__main__ import main
+from hpo.networks.reproduction.recipes import RECIPES
 from hpo.networks.reproduction.tables import markdown, table
 from hpo.store.journal import Journal, read_journal
 from tests.helpers.photos import folder_of_photos
@@ -43,10 +45,45 @@ def test_every_run_is_kept_and_none_is_repeated(tmp_path: Path, capsys: pytest.C
     frame = pd.read_csv(tmp_path / "baselines-digits.csv")
     assert len(frame) == 1 and frame["epochs"][0] == 2 and frame["seeds"][0] == 1
     assert (
-        frame["note"][0].startswith("on digits, the claim is of MNIST; 2 of 5 epochs; ")
+        frame["note"][0].startswith("on digits, the claim is of MNIST; the claimed loss ")
         and frame["test_accuracy_claimed"][0] == 0.9742
     )
     assert (tmp_path / "baselines-digits.md").read_text() == markdown(table(more))
+
+
+def test_the_rest_is_estimated_and_a_run_per_cpu_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hpo.spec.baselines.usable_cpus", lambda: 1)
+    run(tmp_path, "--system C --model mlp_small --seeds 2 --max-epochs 1 --jobs auto")
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("["))
+    assert re.search(r"^\[1/2\] C mlp_small seed 0: test accuracy .*, about \d+s left$", first)
+    assert second.startswith("[2/2] C mlp_small seed 1") and "left" not in second
+
+
+def test_all_systems_are_trained_only_where_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained: list[int] = []
+    monkeypatch.setattr("hpo.networks.reproduction.baselines._train_all", lambda todo, _: trained.append(len(todo)))
+    monkeypatch.setattr("hpo.networks.reproduction.baselines._write", lambda _: table([]))
+    line = ["baselines", "--seeds", "1", "--out", str(tmp_path)]
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    for answer, expected in (("", []), ("n", []), ("yes", [len(RECIPES)])):
+        monkeypatch.setattr("builtins.input", lambda _, answer=answer: answer)
+        assert main(line) == 0 and trained == expected
+    assert "vgg16 is most of it" in capsys.readouterr().out
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    assert main([*line, "--yes"]) == 0 and main([*line, "--system", "C"]) == 0 and len(trained) == 3
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(line) == 0 and len(trained) == 4
+
+
+def test_the_files_go_beside_the_published_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main("baselines --system C --model mlp_small --seeds 1 --max-epochs 1 --dataset digits".split()) == 0
+    assert (tmp_path / "results" / "baselines" / "baselines-digits.md").exists()
 
 
 def test_recipes_are_trained_on_photos_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +156,7 @@ def test_two_at_once_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ("--seeds 0", "--seeds 0: must be at least 1"),
         ("--max-epochs 0", "--max-epochs 0: must be at least 1"),
         ("--jobs 0", "--jobs 0: must be at least 1"),
+        ("--jobs all", "--jobs all: unknown; choose from auto, or give a number of runs"),
         ("--out /proc/none", "--out /proc/none: cannot be written"),
     ],
 )

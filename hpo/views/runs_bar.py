@@ -1,0 +1,46 @@
+"""What a user sees while many networks are trained one after another: a line for each, and a bar on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hpo.system.text import printable, say
+from hpo.views.formats import duration
+
+
+class RunsBar:
+    """Shows how many runs are done and how long the others will take, inside a `with` block."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._bar: Progress | None = None
+        if total and sys.stdout.isatty():
+            left = TextColumn("{task.fields[left]}")
+            self._bar = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left)
+            self._bar.add_task("", total=total, left="")
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def finished(self, what: str, left_s: float | None) -> None:
+        """Takes the text of a run that has ended, and the seconds until the others have; None where not known."""
+        self._done += 1
+        left = f"about {duration(left_s)} left" if left_s else ""
+        line = f"[{self._done}/{self._total}] {what}{', ' if left else ''}{left}"
+        if self._bar is None:
+            say(line)
+            return
+        self._bar.console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+        self._bar.update(self._bar.task_ids[0], completed=self._done, left=left)
