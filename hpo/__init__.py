@@ -1,12 +1,13 @@
 """What to try, and what came of it.
 
-from hpo import StudySpec, load_network, plan_study, run_study
+from hpo import StudySpec, load_network, load_run, plan_study, run_study
 spec = StudySpec.of(model="cnn", trials=20, dataset="digits")
 plan_study(spec)        # what would run: architectures with their spaces, data, device, resources
 result = run_study(spec)
 result.frame            # every trial, ranked (pandas)
 result.best             # the best configuration
 description, network = load_network(result.folder)
+load_run("cnn")         # the result of an earlier run
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hpo.run import plan_study, run_study
-    from hpo.session.result import StudyResult
+    from hpo.session.result import StudyResult, load_run
     from hpo.spec.study import StudySpec
     from hpo.store.model_file import load as load_network
 
-__all__ = ["StudyResult", "StudySpec", "load_network", "plan_study", "run_study"]
+__all__ = ["StudyResult", "StudySpec", "load_network", "load_run", "plan_study", "run_study"]
 
 _HOMES = {
     "StudyResult": ("hpo.session.result", "StudyResult"),
     "StudySpec": ("hpo.spec.study", "StudySpec"),
     "load_network": ("hpo.store.model_file", "load"),
+    "load_run": ("hpo.session.result", "load_run"),
     "plan_study": ("hpo.run", "plan_study"),
     "run_study": ("hpo.run", "run_study"),
 }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from models import libraries
 from models.errors import ModelError
 from models.own import load_own
+from models.signatures import adapted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +122,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
         raise ModelError(f"--model {name}: cannot be imported ({type(error).__name__}: {error})") from error
     if not callable(found):
         raise ModelError(f"--model {name}: is of type {type(found).__name__}, not a function or class")
-    return found
+    return adapted(found)
 
 
 def hyperparameters(name: str) -> dict[str, Any]:

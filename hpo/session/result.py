@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.session.outcome import Outcome
 from hpo.store.csv_tables import leaderboard_frame, trials_frame
+from hpo.store.places import RESULTS
+from hpo.store.stored_run import read_run
 from hpo.store.study_file import RunState
 from hpo.system.errors import FAILED
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked
+from hpo.trials.records import USUAL_CONFIG
+from hpo.views.formats import plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.trials.finalists import Finalist
 
-@dataclass(frozen=True)
+_SHOWN = 5  # trials, in a short table
+
+
+@dataclass(frozen=True, repr=False)
 class StudyResult:
     """What came of a run."""
 
@@ -38,12 +49,72 @@ class StudyResult:
     @classmethod
     def of(cls, ranked: list[Ranked], outcome: Outcome, folder: Path) -> StudyResult:
         """The result of a session that has ended. folder: results/NAME."""
+        return cls._made(ranked, outcome.finalists, folder, outcome.state, outcome.error)
+
+    @classmethod
+    def _made(
+        cls, ranked: list[Ranked], finalists: Sequence[Finalist], folder: Path, state: RunState, error: str
+    ) -> StudyResult:
         winner = ranked[0].record if ranked else None
         best = winner.config if winner and winner.usable else None
-        leaderboard = leaderboard_frame(ranked, outcome.finalists)
-        return cls(trials_frame(ranked), leaderboard, best, folder, outcome.state, outcome.error)
+        return cls(trials_frame(ranked), leaderboard_frame(ranked, finalists), best, folder, state, error)
 
     @property
     def exit_code(self) -> int:
         """Of a command that ends with this result."""
         return {RunState.INTERRUPTED: interrupted_code(), RunState.FAILED: FAILED}.get(self.state, 0)
+
+    @property
+    def how_to_go_on(self) -> str:
+        """The line of Python that goes on with a run that is not complete; empty for a complete one."""
+        if self.state is RunState.COMPLETE:
+            return ""
+        where = "" if self.folder.parent == RESULTS else f", results_dir={str(self.folder.parent)!r}"
+        return f"run_study(StudySpec.of(resume={self.folder.name!r}{where}))"
+
+    def __repr__(self) -> str:
+        """The state, the best trials and, where the run is not complete, how to go on with it."""
+        table = self._short().to_string(index=False) if len(self.frame) else "no finished trial"
+        return "\n".join((self._headline, table, *self._last_line))
+
+    def _repr_html_(self) -> str:
+        """The same in a notebook, with the picture of the trials."""
+        table = self._short().to_html(index=False) if len(self.frame) else "<p>no finished trial</p>"
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self._last_line)
+        picture = self.folder / "pareto.png"
+        image = f'<img src="data:image/png;base64,{_base64(picture)}" width="560">' if picture.is_file() else ""
+        return f"<p>{escape(self._headline)}</p>{table}{lines}{image}"
+
+    @property
+    def _headline(self) -> str:
+        trials = plural(len(self.frame), "finished trial")
+        return f"{self.folder}: {self.state}, {trials}{f', best first: {_SHOWN}' if len(self.frame) > _SHOWN else ''}"
+
+    @property
+    def _last_line(self) -> tuple[str, ...]:
+        return (f"to go on: {self.how_to_go_on}",) if self.how_to_go_on else ()
+
+    def _short(self) -> pd.DataFrame:
+        """The best trials, with the hyperparameters in which they differ."""
+        best = self.frame.head(_SHOWN)
+        names = [str(name) for name in best]
+        values = [name for name in names if name.startswith("val_") and name != "val_loss"]
+        config = [name for name in names if _is_hyperparameter(name) and best[name].nunique() > 1]
+        return best[["rank", "trial_id", *values, "parameters", "wall_time_s", "state", *config]]
+
+
+def load_run(run: Path | str) -> StudyResult:
+    """What came of a run, from its files: NAME, results/NAME or another path. The run may still be at work.
+
+    Raises UserError where there is no run.
+    """
+    stored = read_run(Path(run))
+    return StudyResult._made(stored.ranked(), stored.finalists(), stored.path, RunState(stored.study["state"]), "")
+
+
+def _is_hyperparameter(column: str) -> bool:
+    return column in USUAL_CONFIG or column.startswith("config_")
+
+
+def _base64(picture: Path) -> str:
+    return base64.b64encode(picture.read_bytes()).decode()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
 from hpo.spec.checks import choice
 from hpo.spec.groups import GROUPS, Setting, all_settings
 from hpo.spec.output import FinalsSpec, OutputSpec
+from hpo.spec.python_values import architecture, assignments
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.resuming import stored_settings
 from hpo.spec.search import SearchSpec
@@ -59,8 +61,10 @@ class StudySpec:
 
     @classmethod
     def of(cls, **settings: Any) -> StudySpec:
-        """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set="lr=0.01")`.
+        """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set={"lr": 0.01})`.
 
+        `set` and `prior` take a dict of values; `range` one of (low, high), (low, high, "log") and lists of choices.
+        `model` takes a class or function of a module, too.
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
         UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
@@ -94,6 +98,12 @@ class StudySpec:
         }
 
 
+# What an editor completes: the settings as keyword arguments.
+StudySpec.of.__func__.__signature__ = Signature(  # type: ignore[attr-defined]
+    [Parameter("cls", Parameter.POSITIONAL_ONLY)]
+    + [Parameter(setting.key, Parameter.KEYWORD_ONLY, default=None) for setting in all_settings()]
+)
+
 _TRUSTS = (
     "resume",
     "results_dir",
@@ -122,6 +132,10 @@ def _kept(made: Any, folder: Path | str | None) -> Path:
 def _coerced(setting: Setting, value: Any) -> Any:
     """The value as the setting's type has it, for what Python code may well give instead: one text for a list of them,
     a text for a path, a path for a text."""
+    if setting.key == "model":
+        value = architecture(value)
+    if setting.key in ("set", "range", "prior") and isinstance(value, Mapping):
+        value = assignments(setting.key, value)
     if tuple in setting.types:
         words = (value,) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):

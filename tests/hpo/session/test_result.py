@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from hpo.session.outcome import Outcome
-from hpo.session.result import StudyResult
+from hpo.session.result import StudyResult, load_run
 from hpo.store.study_file import RunState
+from hpo.system.errors import UserError
 from hpo.trials.ranking import rank
 from hpo.trials.records import TrialState
+from tests.helpers.pages import a_run
 from tests.helpers.records import record
 
 
@@ -34,3 +37,38 @@ def test_a_run_without_a_usable_trial_has_no_best() -> None:
 )
 def test_the_exit_code_tells_how_it_ended(state: RunState, code: int) -> None:
     assert StudyResult.of([], Outcome([], state), Path()).exit_code == code
+
+
+def test_it_shows_itself_as_a_short_table(tmp_path: Path) -> None:
+    records = [record(n, val_accuracy=n / 10, config={"lr": n / 100, "activation": "relu"}) for n in range(7)]
+    result = StudyResult.of(rank(records), Outcome(records, RunState.COMPLETE), tmp_path / "a")
+    lines = repr(result).splitlines()
+    assert lines[0] == f"{tmp_path / 'a'}: complete, 7 finished trials, best first: 5" and len(lines) == 7
+    assert "lr" in lines[1] and "activation" not in lines[1] and lines[2].split()[:2] == ["1", "cnn-0006"]
+    html = result._repr_html_()
+    assert "<td>cnn-0006</td>" in html and "cnn-0001" not in html and "<img" not in html
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "pareto.png").write_bytes(b"png")
+    assert 'src="data:image/png;base64,cG5n"' in result._repr_html_()
+
+
+def test_one_that_is_not_complete_says_how_python_goes_on() -> None:
+    ended = StudyResult.of([], Outcome([], RunState.INTERRUPTED), Path("results/a"))
+    assert ended.how_to_go_on == "run_study(StudySpec.of(resume='a'))"
+    assert repr(ended).splitlines()[1:] == ["no finished trial", f"to go on: {ended.how_to_go_on}"]
+    assert "resume=&#x27;a&#x27;" in ended._repr_html_() and "no finished trial" in ended._repr_html_()
+    elsewhere = StudyResult.of([], Outcome([], RunState.OUT_OF_TIME), Path("/data/a"))
+    assert elsewhere.how_to_go_on == "run_study(StudySpec.of(resume='a', results_dir='/data'))"
+    assert StudyResult.of([], Outcome([], RunState.COMPLETE), Path("a")).how_to_go_on == ""
+
+
+def test_an_earlier_run_is_loaded(tmp_path: Path) -> None:
+    records = [record(n, val_accuracy=n / 10, config={"lr": n / 100}) for n in range(3)]
+    run = a_run(tmp_path / "a", records)
+    result = load_run(tmp_path / "a")
+    made = StudyResult.of(rank(records), Outcome(records, RunState.COMPLETE), run.path)
+    pd.testing.assert_frame_equal(result.frame, made.frame)
+    pd.testing.assert_frame_equal(result.leaderboard, made.leaderboard)
+    assert (result.best, result.state, result.folder) == ({"lr": 0.02}, RunState.COMPLETE, tmp_path / "a")
+    with pytest.raises(UserError, match="not a run folder"):
+        load_run("none")

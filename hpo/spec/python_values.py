@@ -1,0 +1,46 @@
+"""What Python code gives where a flag takes a text: a dict for --set, --range and --prior, a class for --model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.system.errors import UserError
+
+_RANGE = "(low, high), (low, high, 'log') or a list of choices"
+
+
+def assignments(key: str, values: Mapping[str, Any]) -> list[str]:
+    """["lr=0.01"] of {"lr": 0.01}; of the setting range ["lr=0.001:0.1:log"] of {"lr": (0.001, 0.1, "log")}.
+
+    Raises UserError for a range that is neither two numbers nor a list.
+    """
+    return [f"{name}={_range(name, value) if key == 'range' else value}" for name, value in values.items()]
+
+
+def _range(name: str, value: Any) -> str:
+    if isinstance(value, list) and value:
+        return ",".join(map(str, value))
+    if isinstance(value, tuple) and (len(value) == 2 or (len(value) == 3 and value[2] == "log")):
+        return ":".join(map(str, value))
+    if isinstance(value, str):
+        return value
+    raise UserError(f"setting range {name} = {value!r}: must be {_RANGE}")
+
+
+def architecture(value: Any) -> Any:
+    """MODULE:NAME of a class or function of a module; anything else as it is.
+
+    Raises UserError for one of a notebook or a script, which the workers cannot import.
+    """
+    if isinstance(value, list | tuple):
+        return [architecture(one) for one in value]
+    if not callable(value):
+        return value
+    name, module = getattr(value, "__qualname__", repr(value)), getattr(value, "__module__", "__main__")
+    if module == "__main__" or not name.isidentifier():
+        raise UserError(
+            f"setting model {name}: the workers cannot import it from here; write it to a file, in a notebook with "
+            f"%%writefile nets.py above it, and give model='nets.py:{name}'"
+        )
+    return f"{module}:{name}"
