@@ -46,6 +46,7 @@ _COMPARISON = "a comparison of NN, CNN and VGG16"
 _COMPACT = "the way to 99.4 % under 8,000 parameters"
 _LENET = "LeNet-5 against a perceptron of its size"
 _DIGITS = "deep-digits"
+_TINY = "Podium's own search"
 _BASELINE = "a baseline-against-CNN comparison"
 _RESIDUAL = "He et al., 2016, for small images"
 _ACTIVATION = {"activation": "relu"}
@@ -68,6 +69,8 @@ MODELS: dict[str, Architecture] = {
     "compact_18k": Architecture("models.compact:compact_18k", _COMPACT, _ACTIVATION, (128, 8, 16, 16, 32, 16, 16, 32)),
     "compact_7k": Architecture("models.compact:compact_7k", _COMPACT, _ACTIVATION, (128, 8, 8, 8, 16, 8, 8, 16)),
     "compact_6k": Architecture("models.compact:compact_6k", _COMPACT, _ACTIVATION, (128, 4, 8, 8, 16, 8, 8, 16)),
+    "tiny_8k": Architecture("models.tiny:tiny_8k", _TINY, _ACTIVATION, (16, 16, 16, 16)),
+    "tiny_2k": Architecture("models.tiny:tiny_2k", _TINY, _ACTIVATION, (10, 14)),
     "resnet20": Architecture("models.resnet:resnet20", _RESIDUAL, _with_dropout(0.0), (16, 32, 64)),
     "resnet18": Architecture("models.resnet:resnet18", _RESIDUAL, _with_dropout(0.0), (64, 128, 256, 512)),
     "vgg16": Architecture("models.vgg:vgg16", _COMPARISON, {"dropout": 0.5, "pretrained": "none"}),

@@ -18,7 +18,9 @@ from hpo.system.errors import FAILED
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import USUAL_CONFIG
+from hpo.views.figures import history_png
 from hpo.views.formats import plural
+from trainers.config import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,12 +80,10 @@ class StudyResult:
         return "\n".join((self._headline, table, *self._last_line))
 
     def _repr_html_(self) -> str:
-        """The same in a notebook, with the picture of the trials."""
+        """The same in a notebook, with a picture of the search."""
         table = self._short().to_html(index=False) if len(self.frame) else "<p>no finished trial</p>"
         lines = "".join(f"<p>{escape(line)}</p>" for line in self._last_line)
-        picture = self.folder / "pareto.png"
-        image = f'<img src="data:image/png;base64,{_base64(picture)}" width="560">' if picture.is_file() else ""
-        return f"<p>{escape(self._headline)}</p>{table}{lines}{image}"
+        return f"<p>{escape(self._headline)}</p>{table}{lines}{self._picture()}"
 
     @property
     def _headline(self) -> str:
@@ -97,10 +97,22 @@ class StudyResult:
     def _short(self) -> pd.DataFrame:
         """The best trials, with the hyperparameters in which they differ."""
         best = self.frame.head(_SHOWN)
-        names = [str(name) for name in best]
-        values = [name for name in names if name.startswith("val_") and name != "val_loss"]
-        config = [name for name in names if _is_hyperparameter(name) and best[name].nunique() > 1]
-        return best[["rank", "trial_id", *values, "parameters", "wall_time_s", "state", *config]]
+        config = [name for name in map(str, best) if _is_hyperparameter(name) and best[name].nunique() > 1]
+        return best[["rank", "trial_id", *self._metrics(), "parameters", "wall_time_s", "state", *config]]
+
+    def _metrics(self) -> list[str]:
+        """The columns of what was measured on validation images; that of the study's metric is the first."""
+        return [name for name in map(str, self.frame) if name.startswith("val_") and name != "val_loss"]
+
+    def _picture(self) -> str:
+        """The trials and the best so far, in the order of their numbers; nothing where no trial has a value."""
+        metric = self._metrics()[0]
+        numbers = self.frame["trial_id"].str.rsplit("-", n=1).str[-1].astype(int)
+        values = self.frame[metric].astype(float)[numbers.sort_values(kind="stable").index]
+        if not values.notna().any():
+            return ""
+        png = history_png(metric, list(values), metric.removeprefix("val_") in LOWER_IS_BETTER)
+        return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" width="560">'
 
 
 def load_run(run: Path | str) -> StudyResult:
@@ -114,7 +126,3 @@ def load_run(run: Path | str) -> StudyResult:
 
 def _is_hyperparameter(column: str) -> bool:
     return column in USUAL_CONFIG or column.startswith("config_")
-
-
-def _base64(picture: Path) -> str:
-    return base64.b64encode(picture.read_bytes()).decode()

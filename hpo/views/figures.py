@@ -41,6 +41,24 @@ def draw_curves(path: Path, title: str, curve: Sequence[EpochResult]) -> None:
     write_atomically(path, _png(figure))
 
 
+def history_png(label: str, values: Sequence[float], lower_is_better: bool) -> bytes:
+    """Draws the value of each trial, in their order, and the best one so far, as a PNG. A missing value is NaN."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _figure(6, 3.2)
+    axes = figure.add_subplot()
+    numbers = range(1, len(values) + 1)
+    best = (np.fmin if lower_is_better else np.fmax).accumulate(np.asarray(values, float))
+    axes.plot(numbers, values, ".", alpha=0.6, label="trial")
+    axes.step(numbers, best, where="post", label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel(label, parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    return _png(figure)
+
+
 def draw_sheet(path: Path, title: str, images: Tensor, captions: Sequence[str]) -> None:
     """Writes `sheet_png` into a file. Raises OSError."""
     write_atomically(path, sheet_png(title, images, captions))

@@ -40,6 +40,8 @@ PARAMETERS = {
     "compact_18k": 18_258,
     "compact_7k": 7_074,
     "compact_6k": 6_270,
+    "tiny_8k": 7_610,
+    "tiny_2k": 1_972,
     "resnet20": 272_186,
     "resnet18": 11_172_810,
     "vgg16": 134_301_514,
@@ -74,7 +76,7 @@ def test_every_architecture_takes_every_activation(name: str, activation: str) -
     assert any(isinstance(part, type(activation_layer(activation))) for part in model.modules())
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith("compact")])
+@pytest.mark.parametrize("name", [name for name in SMALL if not name.startswith(("compact", "tiny"))])
 def test_dropout_is_where_it_should_be(name: str) -> None:
     parts = [part for part in build_model(name, MNIST, 10, dropout=0.25).modules() if isinstance(part, Dropout)]
     assert [part.p for part in parts] == [0.25] * (1 if name in ("lenet5_bn", "resnet20", "resnet18") else 2)

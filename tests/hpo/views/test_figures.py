@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hpo.views.figures import MAX_IMAGES, draw_curves, draw_sheet, sheet_png
+from hpo.views.figures import MAX_IMAGES, draw_curves, draw_sheet, history_png, sheet_png
 from trainers.config import EpochResult
 
 
@@ -24,6 +24,14 @@ def test_curves_are_a_png_whatever_the_title(tmp_path: Path) -> None:
     assert Image.open(tmp_path / "curves.png").format == "PNG"
     with pytest.raises(OSError, match="No such file"):
         draw_curves(tmp_path / "none" / "curves.png", "x", [epoch(1)])
+
+
+@pytest.mark.parametrize("lower_is_better", [True, False])
+def test_the_history_has_the_best_so_far(lower_is_better: bool) -> None:
+    values = [0.5, float("nan"), 0.4, 0.9]
+    one = history_png("val_$x^y", values, lower_is_better)
+    assert Image.open(io.BytesIO(one)).format == "PNG"
+    assert one != history_png("val_$x^y", values, not lower_is_better)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

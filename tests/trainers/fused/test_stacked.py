@@ -13,7 +13,7 @@ from models import MODELS, build_model
 from trainers.fused.stacked import StackedNet, _dropout, is_stackable
 
 Make = Callable[[], nn.Module]
-FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith("resnet")]
+FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith(("resnet", "tiny"))]
 
 
 def make(name: str, **arch: float) -> Make:

@@ -44,7 +44,7 @@ def doubles() -> TrainingData:
 
 
 FAST = ("mlp_small", "lenet5", "lenet5_bn")
-FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith("resnet")]
+FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith(("resnet", "tiny"))]
 EACH = [
     pytest.param(name, optimizer, marks=[] if name in FAST else [pytest.mark.slow])
     for name in FUSIBLE

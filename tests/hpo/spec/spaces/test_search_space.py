@@ -19,7 +19,7 @@ def test_every_architecture_has_a_space_with_the_documented_bounds() -> None:
         assert {"augment", "label_smoothing"} <= set(space.distributions)
         fixed = {key: d.choices[0] for key, d in space.distributions.items() if len(getattr(d, "choices", (1, 2))) == 1}
         assert fixed == {"optimizer": "adamw", "weight_decay": 1e-2, "schedule": "linear", "ema": 0.99}
-        assert ("dropout" in space.distributions) is not name.startswith("compact")
+        assert ("dropout" in space.distributions) is not name.startswith(("compact", "tiny"))
         assert ("activation" in space.distributions) is (name != "vgg16")
 
 
