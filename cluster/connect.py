@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.auth import own_token, token_error, use_token
-from cluster.errors import ClusterError, address_error
+from cluster.errors import START_ONE, ClusterError, address_error
 from cluster.host.ports import reach
 from cluster.host.processes import descendants, end_all
 from cluster.host.scratch import scratch_folder
@@ -133,7 +133,7 @@ def _answering(address: str) -> str:
             raise ClusterError("there is no Ray on this machine to join")
         reach(resolved)
     except (OSError, ValueError, RuntimeError) as error:
-        raise address_error(address, f"no Ray cluster answers there ({error})") from error
+        raise address_error(address, f"no Ray cluster answers there ({error}); {START_ONE}") from error
     return resolved
 
 

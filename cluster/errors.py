@@ -15,6 +15,9 @@ class ClusterError(ValueError):
     """
 
 
+START_ONE = "start one on this machine with: python cluster/local.py up"
+
+
 def address_error(address: str, why: str) -> ConnectionError:
     """What is wrong with the cluster at `address`, in one line, whatever the number of lines in `why`."""
     return ConnectionError(f"--address {address}: {' '.join(why.split())}")

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.auth import headers, token_error, use_token
-from cluster.errors import ClusterError, address_error
+from cluster.errors import START_ONE, ClusterError, address_error
 from cluster.host.ports import reach
 from cluster.jobs.results import archive_name
 from cluster.ray_private import server_version
@@ -174,7 +174,7 @@ def _reach(address: str) -> None:
     try:
         reach(f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}")
     except OSError as error:
-        raise ConnectionError(f"no dashboard answers there ({error})") from error
+        raise ConnectionError(f"no dashboard answers there ({error}); {START_ONE}") from error
 
 
 def _check_version(theirs: str | None) -> None:

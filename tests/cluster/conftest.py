@@ -78,6 +78,11 @@ class LocalCluster:
     def submit(self, *words: str) -> list[str]:
         return [str(ROOT / "cluster" / "submit.py"), "--address", self.url, *words]
 
+    def hpo(self, *words: str) -> list[str]:
+        """A command `hpo ...`, from whichever folder."""
+        root = f"import sys; sys.path.insert(0, {str(ROOT)!r})"
+        return ["-c", f"{root}; from hpo.__main__ import main; sys.exit(main(sys.argv[1:]))", *words]
+
     def _local(self, *words: str) -> None:
         command = [sys.executable, str(ROOT / "cluster" / "local.py"), "--dir", str(self.folder), *words]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_cluster_that_is_not_there_is_one_line_at_once(address: str, message: str) -> None:
     with pytest.raises(ConnectionError, match=message) as caught:
         check_cluster(address)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and str(caught.value).endswith("with: python cluster/local.py up")
 
 
 def test_what_listens_is_taken_for_a_cluster() -> None:

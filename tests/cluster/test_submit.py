@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import shlex
 import signal
 import socket
@@ -153,6 +154,12 @@ def test_the_exit_code_is_the_jobs(three_nodes: LocalCluster, tmp_path: Path) ->
     done = three_nodes.run(three_nodes.submit("--", *SHORT, "--cpus-per-trial", "9"), tmp_path)
     assert (done.returncode, done.stderr) == (2, "") and "hpo: --cpus-per-trial 9: there are" in done.stdout
     assert not (tmp_path / "results").exists()
+    listed = three_nodes.run(three_nodes.hpo("jobs", "--address", three_nodes.url), tmp_path)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    head, *jobs = listed.stdout.splitlines()
+    assert head.split() == ["job", "run", "state", "started"] and jobs
+    assert all(re.search(r" (succeeded|failed|stopped|running) +20\d\d-\d\d-\d\d \d\d:\d\d *$", job) for job in jobs)
+    assert " failed " in jobs[-1]
 
 
 @contextmanager
