@@ -62,15 +62,15 @@ def test_the_sample_of_an_architecture_builds(monkeypatch: pytest.MonkeyPatch, t
     from models import MODELS, Architecture, check_plug_in, count_parameters
 
     code = python_samples()
-    (tmp_path / "tiny.py").write_text(code["models/README.md:python:0"])
+    (tmp_path / "shallow.py").write_text(code["models/README.md:python:0"])
     monkeypatch.setattr("models.__path__", [*__import__("models").__path__, str(tmp_path)])
     known = dict(MODELS)
     exec(code["models/README.md:python:1"], {"MODELS": known, "Architecture": Architecture})
-    monkeypatch.setitem(MODELS, "tiny", known["tiny"])
-    check_plug_in("tiny", (1, 28, 28), 10)
-    assert count_parameters("tiny", (1, 28, 28), 10) == (9 * 8 + 8) + (8 * 14 * 14 * 10 + 10)
+    monkeypatch.setitem(MODELS, "shallow", known["shallow"])
+    check_plug_in("shallow", (1, 28, 28), 10)
+    assert count_parameters("shallow", (1, 28, 28), 10) == (9 * 8 + 8) + (8 * 14 * 14 * 10 + 10)
     spec = parse_spec(["--model", "cnn", "--range", "dropout=0:0.3"])
-    assert spec is not None and "dropout" in search_space("tiny", spec.search).distributions
+    assert spec is not None and "dropout" in search_space("shallow", spec.search).distributions
 
 
 def in_a_process(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:

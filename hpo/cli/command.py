@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
+from hpo.spec.help_groups import OPTIONS
 from hpo.system.errors import EXPECTED_ERRORS, report_error
 from hpo.system.import_path import add_current_folder
 from hpo.system.streams import prepare_streams
@@ -18,8 +19,11 @@ def run_command(name: str, function: Callable[..., int | None], argv: Sequence[s
     exit code 1.
     """
     prepare_streams()
-    app = App(name=f"hpo {name}", version_flags=(), result_action="return_value")
+    app = App(
+        name=f"hpo {name}", version_flags=(), result_action="return_value", default_parameter=Parameter(group=OPTIONS)
+    )
     app.default(function)
+    app["--help"].group = OPTIONS
     add_current_folder()
     try:
         return app(list(argv), exit_on_error=False, print_error=False) or 0

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 from cyclopts.config import Dict
 
+from hpo.spec.help_groups import OPTIONS, OUTPUT
 from hpo.spec.resuming import stored_settings
 from hpo.spec.spaces.domains import is_known, is_number
 from hpo.spec.study import StudySpec, check_code
@@ -23,7 +24,7 @@ from models import MODELS
 @dataclass(frozen=True, kw_only=True)
 class _CommandLine:
     spec: Annotated[StudySpec, Parameter(name="*")] = field(default_factory=StudySpec)
-    config: Path | None = None
+    config: Annotated[Path | None, Parameter(group=OUTPUT)] = None
     """TOML file with settings under the names of these flags, and with search spaces in tables [space.MODEL]. A flag of
     the command line comes before the file."""
 
@@ -75,6 +76,7 @@ def _parse(argv: Sequence[str], stored: dict[str, Any], source: str) -> _Command
         config=Dict(stored, source=source) if stored else (),
     )
     app.default(_identity)
+    app["--help"].group = OPTIONS
     try:
         return app(list(argv), exit_on_error=False, print_error=False)  # type: ignore[no-any-return]
     except CycloptsError as error:

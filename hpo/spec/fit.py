@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name, check_seed, choice
+from hpo.spec.help_groups import HYPERPARAMETERS, OPTIONS, OUTPUT, TRAINING
 from hpo.spec.settings import MANY, SWITCH, DataSpec, check_device, check_stream
 from hpo.spec.spaces.assignments import parse_assignments
 from hpo.spec.spaces.own_functions import check_metric, check_trainer
@@ -16,9 +17,10 @@ from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
 
 GROUP = Parameter(name="*")
+IN_TRAINING, IN_OUTPUT = Parameter(group=TRAINING), Parameter(group=OUTPUT)
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=HYPERPARAMETERS)
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     """What is not given comes from --recipe or --from, else from the architecture's default configuration."""
@@ -94,7 +96,7 @@ class Hyperparameters:
         return {**named, **{key: (f"--set {key}={value}", value) for key, value in free.items()}}
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=OPTIONS)
 @dataclass(frozen=True, kw_only=True)
 class FitSpec:
     """What is trained, on what, and where the results go."""
@@ -107,31 +109,31 @@ class FitSpec:
     has several networks."""
     origin: Annotated[Path | None, Parameter(name="--from")] = None
     """Folder results/NAME of an earlier run. Its winner gives the configuration, the seed and the data set."""
-    metric: str | None = None
+    metric: Annotated[str | None, IN_TRAINING] = None
     """What epochs are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc, or your own as
     MODULE:NAME or FILE.py:NAME. [default: that of --from, otherwise accuracy]"""
-    trainer: str | None = None
+    trainer: Annotated[str | None, IN_TRAINING] = None
     """Your own training loop, a class MODULE:NAME or FILE.py:NAME: made from (make_model, data, config), with methods
     train_epoch, save and load. Further arguments of its constructor are set as --set trainer_NAME=VALUE. [default: that
     of --from, otherwise Podium's]"""
     epochs: int | None = None
     """Number of epochs to train. [default: that of --recipe or --from, otherwise 10]"""
-    seed: int | None = None
+    seed: Annotated[int | None, IN_TRAINING] = None
     """Seed of weights, batch order, dropout and augmentation. [default: that of --from, otherwise 0]"""
-    threads: int = 1
+    threads: Annotated[int, IN_TRAINING] = 1
     """Number of CPU threads. With one thread the same seed gives the same weights, bit for bit."""
     hyperparameters: Annotated[Hyperparameters, GROUP] = field(default_factory=Hyperparameters)
     data: Annotated[DataSpec, GROUP] = field(default_factory=DataSpec)
-    precision: str | None = None
+    precision: Annotated[str | None, IN_TRAINING] = None
     """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. [default:
     that of --from, otherwise float32]"""
     device: str = "auto"
     """Device to train on: cpu, cuda (or gpu) or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
     name: str | None = None
     """Name of the folder for the results, in --results-dir. [default: the architecture and the time]"""
-    results_dir: Path = Path("results")
+    results_dir: Annotated[Path, IN_OUTPUT] = Path("results")
     """Folder of all runs."""
-    quiet: Annotated[bool, SWITCH] = False
+    quiet: Annotated[bool, SWITCH, IN_OUTPUT] = False
     """Prints only where the results are."""
 
     def __post_init__(self) -> None:

@@ -9,12 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_name
+from hpo.spec.help_groups import FINALS, OPTIONS, OUTPUT
 from hpo.spec.settings import CHANGEABLE, MANY, OF_ONE_CALL, SWITCH
 from hpo.store.places import RESULTS
 from hpo.system.errors import UserError
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=FINALS)
 @dataclass(frozen=True, kw_only=True)
 class FinalsSpec:
     """What comes of the trials in the end."""
@@ -35,16 +36,16 @@ class FinalsSpec:
         at_least("--final-seeds", self.final_seeds, 1)
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class OutputSpec:
     """Where results go, and what is shown."""
 
-    name: str | None = field(default=None, metadata=OF_ONE_CALL)
+    name: Annotated[str | None, Parameter(group=OPTIONS)] = field(default=None, metadata=OF_ONE_CALL)
     """Name of the run, and of its folder in --results-dir. [default: the architectures and the time]"""
     results_dir: Path = field(default=RESULTS, metadata=OF_ONE_CALL)
     """Folder of all runs."""
-    resume: str | None = field(default=None, metadata=OF_ONE_CALL)
+    resume: Annotated[str | None, Parameter(group=OPTIONS)] = field(default=None, metadata=OF_ONE_CALL)
     """Name, or folder, of an earlier run to continue. It keeps its flags; --trials and the flags for time and resources
     can be given anew."""
     tensorboard: Annotated[bool, SWITCH] = field(default=False, metadata=CHANGEABLE)
@@ -53,7 +54,7 @@ class OutputSpec:
     """URI of an MLflow tracking server or store. Each trial is logged there too. [default: none]"""
     quiet: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
     """Prints only where the results are."""
-    dry_run: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
+    dry_run: Annotated[bool, SWITCH, Parameter(group=OPTIONS)] = field(default=False, metadata=OF_ONE_CALL)
     """Prints what would be run, and runs nothing."""
 
     def __post_init__(self) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice
+from hpo.spec.help_groups import RESOURCES
 from hpo.spec.settings import CHANGEABLE, OF_ONE_CALL
 from hpo.system.errors import UserError
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=RESOURCES)
 @dataclass(frozen=True, kw_only=True)
 class ResourceSpec:
     """What the trials run on."""

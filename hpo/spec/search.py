@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, check_model, check_name, check_seed, choice, seconds
+from hpo.spec.help_groups import OPTIONS, SEARCH
 from hpo.spec.settings import CHANGEABLE, MANY, SWITCH
 from hpo.spec.spaces.assignments import parse_value, split_assignment
 from hpo.spec.spaces.own_functions import check_metric, check_trainer, is_own
@@ -27,17 +28,17 @@ LEARN_NOTHING = "none"  # as --learn-from
 SHORTHANDS = ("loss", "class_weights", "sampler_weights")  # flags for what --set fixes too
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=SEARCH)
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
     """What is searched, and how."""
 
-    model: Annotated[tuple[str, ...], MANY, Parameter(alias="-m")] = ("cnn",)
+    model: Annotated[tuple[str, ...], MANY, Parameter(alias="-m", group=OPTIONS)] = ("cnn",)
     """Architectures to tune, one after another: names from `hpo models`, all, torchvision:NAME, timm:NAME, or your own
     as MODULE:NAME or FILE.py:NAME. [default: cnn]"""
-    trials: Annotated[int, Parameter(alias="-n")] = field(default=50, metadata=CHANGEABLE)
+    trials: Annotated[int, Parameter(alias="-n", group=OPTIONS)] = field(default=50, metadata=CHANGEABLE)
     """Number of trials of each architecture."""
-    epochs: Annotated[int, Parameter(alias="-e")] = 10
+    epochs: Annotated[int, Parameter(alias="-e", group=OPTIONS)] = 10
     """Epochs of a trial that is not stopped early."""
     metric: str = ACCURACY
     """What epochs, trials and finalists are compared by: accuracy, balanced_accuracy, macro_f1, top5, log_loss, auroc,
@@ -54,7 +55,7 @@ class SearchSpec:
     came there goes on; none stops no trial. auto is asha for the samplers auto, tpe and random, otherwise none."""
     seed: int = 0
     """Seed of the sampler. Trial number n trains with this seed plus n."""
-    fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set")] = ()
+    fixed: Annotated[tuple[str, ...], MANY, Parameter(name="--set", group=OPTIONS)] = ()
     """Fixes a hyperparameter: --set lr=0.01"""
     loss: str | None = None
     """Loss: cross_entropy, focal, bce, or your own as MODULE:NAME or FILE.py:NAME, which takes logits and labels and
@@ -68,7 +69,7 @@ class SearchSpec:
     """Your own training loop, a class MODULE:NAME or FILE.py:NAME: made from (make_model, data, config), with methods
     train_epoch, save and load. Further arguments of its constructor are hyperparameters trainer_NAME. [default:
     Podium's]"""
-    ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range")] = ()
+    ranges: Annotated[tuple[str, ...], MANY, Parameter(name="--range", group=OPTIONS)] = ()
     """Sets the range of a hyperparameter, or its choices: --range lr=1e-4:1e-2:log --range activation=relu,gelu"""
     prior: Annotated[tuple[str, ...], MANY] = ()
     """Guesses a good value of a hyperparameter: --prior lr=2e-3. The second trial has it, and the search stays near
@@ -85,7 +86,7 @@ class SearchSpec:
     max_parameters: int | None = None
     """Limit on the number of parameters. Larger networks are not trained, and an architecture is left out where all its
     networks are larger. [default: no limit]"""
-    time_budget: str | None = field(default=None, metadata=CHANGEABLE)
+    time_budget: Annotated[str | None, Parameter(group=OPTIONS)] = field(default=None, metadata=CHANGEABLE)
     """Time limit of the search, such as 90s, 10m or 2h. After it no trial starts, and running trials end with their
     current epoch. [default: no limit]"""
     trial_timeout: str | None = field(default=None, metadata=CHANGEABLE)

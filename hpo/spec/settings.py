@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice
+from hpo.spec.help_groups import DATA, OPTIONS, TRAINING
 from hpo.spec.spaces.own_functions import check_package
 from hpo.system.errors import UserError
 from trainers.config import PRECISIONS
@@ -34,12 +35,12 @@ CHANGEABLE = {"on_resume": "changeable"}  # as it was, unless the user says othe
 OF_ONE_CALL = {"on_resume": "of one call"}  # what the user says this time, or the default
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=DATA)
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """What the trials train on."""
 
-    dataset: str = field(default="auto", metadata=CHANGEABLE)
+    dataset: Annotated[str, Parameter(group=OPTIONS)] = field(default="auto", metadata=CHANGEABLE)
     """Data set: mnist, fashion-mnist, kmnist, emnist (or emnist-letters and so on), cifar10, cifar100, svhn, digits, a
     class of torchvision.datasets as torchvision:STL10, a folder, .tar or .zip of images, an .npz file of arrays, or
     MODULE:NAME or FILE.py:NAME, your own function that makes one. auto takes MNIST if it is on this machine, otherwise
@@ -109,7 +110,7 @@ def check_stream(trainer: str | None) -> None:
         raise UserError(f"--stream: is for Podium's own training; --trainer {trainer} can read its images itself")
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=TRAINING)
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
     """How each trial trains."""
@@ -117,7 +118,7 @@ class TrainSpec:
     precision: str = "auto"
     """Number format: float32 or bf16. With bf16 the layers compute in bfloat16 and the weights stay float32. auto takes
     bf16 where a search is faster with it and as accurate, otherwise float32."""
-    device: str = field(default="auto", metadata=CHANGEABLE)
+    device: Annotated[str, Parameter(group=OPTIONS)] = field(default="auto", metadata=CHANGEABLE)
     """Device to train on: cpu, cuda (or gpu) or mps. auto takes cuda if there is such a GPU, otherwise cpu."""
 
     def __post_init__(self) -> None:
