@@ -1,4 +1,4 @@
-"""What Python code gives where a flag takes a text: a dict for --set, --range and --prior, a class for --model."""
+"""What Python code gives where a flag takes a text: a dict of hyperparameters, a class for --model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ def assignments(key: str, values: Mapping[str, Any]) -> list[str]:
     Raises UserError for a range that is neither two numbers nor a list.
     """
     return [f"{name}={_range(name, value) if key == 'range' else value}" for name, value in values.items()]
+
+
+def configurations(values: Any) -> list[str]:
+    """["lr=0.01,batch_size=64"] of [{"lr": 0.01, "batch_size": 64}], or of one such dict; texts stay."""
+    listed = values if isinstance(values, list | tuple) else [values]
+    return [",".join(assignments("set", one)) if isinstance(one, Mapping) else one for one in listed]
 
 
 def _range(name: str, value: Any) -> str:

@@ -75,6 +75,9 @@ class SearchSpec:
     """Guesses a good value of a hyperparameter: --prior lr=2e-3. The second trial has it, and the search stays near
     it at first. A second number says how far off the guess may be, as a share of the range: lr=2e-3:0.3
     [default: 0.15]"""
+    enqueue: Annotated[tuple[str, ...], MANY] = ()
+    """Configurations to try right after the first trial, whatever the sampler: --enqueue lr=0.01,batch_size=64
+    lr=0.1,optimizer=sgd. What one leaves out is as in the first trial."""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
     learn_from: Annotated[tuple[str, ...], MANY] = ()

@@ -16,7 +16,7 @@ from typing import Any
 from hpo.spec.checks import choice
 from hpo.spec.groups import GROUPS, Setting, all_settings
 from hpo.spec.output import FinalsSpec, OutputSpec
-from hpo.spec.python_values import architecture, assignments
+from hpo.spec.python_values import architecture, assignments, configurations
 from hpo.spec.resources import ResourceSpec
 from hpo.spec.resuming import stored_settings
 from hpo.spec.search import SearchSpec
@@ -63,7 +63,8 @@ class StudySpec:
     def of(cls, **settings: Any) -> StudySpec:
         """A spec from settings named like the flags: `StudySpec.of(model="cnn", trials=20, set={"lr": 0.01})`.
 
-        `set` and `prior` take a dict of values; `range` one of (low, high), (low, high, "log") and lists of choices.
+        `set` and `prior` take a dict of values; `range` one of (low, high), (low, high, "log") and lists of choices;
+        `enqueue` a list of configurations as dicts.
         `model` takes a class or function of a module, too.
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
         UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
@@ -136,6 +137,8 @@ def _coerced(setting: Setting, value: Any) -> Any:
         value = architecture(value)
     if setting.key in ("set", "range", "prior") and isinstance(value, Mapping):
         value = assignments(setting.key, value)
+    if setting.key == "enqueue":
+        value = configurations(value)
     if tuple in setting.types:
         words = (value,) if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):

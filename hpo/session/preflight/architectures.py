@@ -11,7 +11,7 @@ from hpo.networks.capacity import counted
 from hpo.spec.plan import ModelPlan
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.guess import Guess
-from hpo.spec.spaces.prior import first_configs, user_guesses
+from hpo.spec.spaces.prior import enqueued, first_configs, user_guesses
 from hpo.spec.spaces.search_space import Space
 from hpo.system.errors import UserError
 from models import count_parameters, fetch_pretrained, is_built_in
@@ -26,7 +26,8 @@ def plan_models(
 
     device: whose memory counts; None where that is not known before the run. Raises UserError where none is left.
     """
-    plans, refused = _buildable(spaces, user_guesses(search, spaces), dataset, device, search.max_parameters)
+    guesses, wanted = user_guesses(search, spaces), enqueued(search, spaces)
+    plans, refused = _buildable(spaces, guesses, wanted, dataset, device, search.max_parameters)
     kept, over = _within(search.max_parameters, plans, dataset)
     notes = [f"left out: {'; '.join(refused)}"] if refused else []
     notes += [f"left out by --max-parameters {search.max_parameters}: {', '.join(over)}"] if over else []
@@ -45,6 +46,7 @@ def fetch_all_pretrained(models: tuple[ModelPlan, ...]) -> None:
 def _buildable(
     spaces: Mapping[str, Space],
     guesses: Mapping[str, Guess],
+    wanted: Mapping[str, list[Guess]],
     dataset: Dataset,
     device: str | None,
     most: int | None,
@@ -55,9 +57,8 @@ def _buildable(
         try:
             guessed = [guesses[name]] if name in guesses else []
             parameters = counted(name, dataset, space.default, device, most)
-            plans.append(
-                ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=first_configs(space, guessed))
-            )
+            first = first_configs(space, [*wanted[name], *guessed])
+            plans.append(ModelPlan(name, space, parameters, guesses=tuple(guessed), first_configs=first))
         except ValueError as error:
             if len(spaces) == 1 or not is_built_in(name):
                 raise UserError(f"--model {error}" if is_built_in(name) else str(error)) from error

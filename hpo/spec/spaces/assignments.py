@@ -1,4 +1,4 @@
-"""NAME=VALUE, NAME=LOW:HIGH:log, NAME=VALUE,VALUE and NAME=VALUE:WIDTH: what --set, --range and --prior take."""
+"""NAME=VALUE, NAME=LOW:HIGH:log, NAME=VALUE,VALUE and NAME=VALUE:WIDTH: what --set, --range and their kin take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 
 from hpo.system.errors import UserError
 
-_EXAMPLES = {"--set": "lr=0.01", "--range": "lr=1e-4:1e-2:log", "--prior": "lr=2e-3"}
+_EXAMPLES = {
+    "--set": "lr=0.01",
+    "--range": "lr=1e-4:1e-2:log",
+    "--prior": "lr=2e-3",
+    "--enqueue": "lr=0.01,batch_size=64",
+}
 
 
 def split_assignment(flag: str, text: str) -> tuple[str, str]:

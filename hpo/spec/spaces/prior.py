@@ -1,4 +1,4 @@
-"""--prior: a user's own guess of good values, which is tried before the recipe."""
+"""--prior and --enqueue: what a user thinks is good, or wants tried; both are among the first trials."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from hpo.system.errors import UserError
 
 @dataclass(frozen=True)
 class _Prior:
-    """What one --prior says."""
+    """What one --prior, or one assignment of an --enqueue, says."""
 
     flag: str
     """With its value, as errors begin."""
     key: str
     text: str
     """What stands behind the name."""
+    takes_width: bool = True
+    """Whether lr=2e-3:0.3 says how sure the user is."""
 
 
 def user_guesses(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, Guess]:
@@ -40,6 +42,26 @@ def user_guesses(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, G
         _check_searched(prior, search, spaces)
     guesses = {model: _guess(model, space, priors) for model, space in spaces.items()}
     return {model: guess for model, guess in guesses.items() if guess.config}
+
+
+def enqueued(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, list[Guess]]:
+    """Returns the configurations of --enqueue, for each architecture that searches one of their hyperparameters.
+
+    Raises UserError as `user_guesses`.
+    """
+    found: dict[str, list[Guess]] = {model: [] for model in spaces}
+    for text in search.enqueue:
+        flag = f"--enqueue {text}"
+        said = [_Prior(flag, *split_assignment("--enqueue", part), takes_width=False) for part in text.split(",")]
+        keys = [prior.key for prior in said]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise UserError(f"{flag}: {twice} is given twice")
+        for prior in said:
+            _check_searched(prior, search, spaces)
+        guesses = {model: _guess(model, space, said) for model, space in spaces.items()}
+        for model, guess in guesses.items():
+            found[model] += [guess] if guess.config else []
+    return found
 
 
 def first_configs(space: Space, guesses: Sequence[Guess]) -> tuple[dict[str, Any], ...]:
@@ -91,7 +113,7 @@ def _guess(model: str, space: Space, priors: Sequence[_Prior]) -> Guess:
         if isinstance(distribution, CategoricalDistribution):
             config[prior.key] = _choice(prior, distribution)
             continue
-        value, colon, width = prior.text.partition(":")
+        value, colon, width = prior.text.partition(":") if prior.takes_width else (prior.text, "", "")
         config[prior.key] = _number(prior, value, distribution, model)
         if colon:
             widths[prior.key] = _width(prior, width)
@@ -104,7 +126,7 @@ def _choice(prior: _Prior, distribution: CategoricalDistribution) -> Any:
         if _means(prior.text, choice):
             return choice
     value, colon, _ = prior.text.rpartition(":")
-    if colon and any(_means(value, choice) for choice in choices):
+    if prior.takes_width and colon and any(_means(value, choice) for choice in choices):
         raise UserError(f"{prior.flag}: {prior.key} is a choice and takes no width; give --prior {prior.key}={value}")
     raise unknown(prior.flag, prior.text, map(str, choices))
 

@@ -25,6 +25,15 @@ def test_a_dict_is_as_good_as_texts() -> None:
     assert made == said
 
 
+def test_configurations_to_try_are_dicts() -> None:
+    one = {"lr": 0.01, "batch_size": 64}
+    assert StudySpec.of(enqueue=one).search.enqueue == ("lr=0.01,batch_size=64",)
+    both = StudySpec.of(enqueue=[one, "lr=0.02"]).search.enqueue
+    assert both == ("lr=0.01,batch_size=64", "lr=0.02") and StudySpec.of(enqueue="lr=0.02").search.enqueue == both[1:]
+    with pytest.raises(UserError, match=r"setting enqueue .*: must be a text or a list of texts"):
+        StudySpec.of(enqueue=[3])
+
+
 @pytest.mark.parametrize("value", [(1,), (1, 2, 3), [], 5, {"low": 1}])
 def test_a_range_has_two_ends_or_choices(value: Any) -> None:
     with pytest.raises(UserError, match=r"^setting range lr = .*: must be \(low, high\), \(low, high, 'log'\) or a"):

@@ -18,7 +18,7 @@ from tests.helpers.specs import digits as spec
 
 def test_architectures_over_the_budget_are_left_out_and_said_so() -> None:
     plan = preflight(spec(model="all", max_parameters=50_000))
-    small = ["mlp_small", "lenet5", "lenet5_bn", "compact_18k", "compact_7k", "compact_6k"]
+    small = ["mlp_small", "lenet5", "lenet5_bn", "compact_18k", "compact_7k", "compact_6k", "tiny_8k", "tiny_2k"]
     assert [m.name for m in plan.models] == small
     (note,) = plan.notices
     assert note.startswith("left out by --max-parameters 50000: mlp has 109,386, mlp_wide has 669,706, cnn has 429,258")

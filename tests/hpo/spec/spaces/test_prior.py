@@ -1,4 +1,4 @@
-"""--prior: a user's guess of good values."""
+"""--prior and --enqueue: what a user thinks is good, or wants tried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from hpo.spec.search import SearchSpec
 from hpo.spec.spaces.guess import Guess
-from hpo.spec.spaces.prior import first_configs, user_guesses
+from hpo.spec.spaces.prior import enqueued, first_configs, user_guesses
 from hpo.spec.spaces.search_space import search_space
 
 
@@ -98,3 +98,38 @@ def test_a_wrong_guess_is_refused_in_one_line(text: str) -> None:
 def test_what_does_not_go_together_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         guesses(**settings)
+
+
+def configurations(**settings: Any) -> dict[str, list[dict[str, Any]]]:
+    search = SearchSpec(**settings)
+    found = enqueued(search, {model: search_space(model, search) for model in search.model})
+    return {model: [dict(guess.config) for guess in guesses] for model, guesses in found.items()}
+
+
+def test_configurations_are_enqueued_in_their_order() -> None:
+    assert configurations() == {"cnn": []}
+    texts = ("lr=0.01, batch-size=128", "dropout=0.3")
+    found = configurations(model=("cnn", "compact_7k"), enqueue=texts, sampler="tpe")
+    first = {"lr": 0.01, "batch_size": 128}
+    assert found == {"cnn": [first, {"dropout": 0.3}], "compact_7k": [first]}
+    space = search_space("cnn", SearchSpec())
+    configs = first_configs(space, [Guess(config) for config in found["cnn"]])
+    assert configs == (space.default, {**space.default, **first}, {**space.default, "dropout": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"enqueue": ("0.01",)}, "--enqueue 0.01: write NAME=VALUE, such as --enqueue lr=0.01,batch_size=64"),
+        ({"enqueue": ("lr=0.01,lr=0.02",)}, "--enqueue lr=0.01,lr=0.02: lr is given twice"),
+        ({"enqueue": ("lr=0.5,dropout=0",)}, "--enqueue lr=0.5,dropout=0: cnn searches lr from 0.0005 to 0.02"),
+        ({"enqueue": ("speed=1",)}, "--enqueue speed=1: unknown; choose from lr"),
+        ({"enqueue": ("lr=2e-3:0.3",)}, "--enqueue lr=2e-3:0.3: '2e-3:0.3' is not a number"),
+        ({"enqueue": ("activation=relu:0.3",)}, "--enqueue activation=relu:0.3: unknown (did you mean relu?); choose from relu"),
+        ({"enqueue": ("lr=0.01",), "fixed": ("lr=0.01",)}, "--enqueue lr=0.01: --set fixes lr; leave one of them out"),
+        ({"enqueue": ("ema=0.5",)}, "--enqueue ema=0.5: ema is fixed at 0.99; to search it, give --range ema=LOW:HIGH"),
+    ],
+)
+def test_what_cannot_be_enqueued_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        configurations(**settings)
