@@ -125,7 +125,7 @@ def test_configurations_are_enqueued_in_their_order() -> None:
         ({"enqueue": ("lr=0.5,dropout=0",)}, "--enqueue lr=0.5,dropout=0: cnn searches lr from 0.0005 to 0.02"),
         ({"enqueue": ("speed=1",)}, "--enqueue speed=1: unknown; choose from lr"),
         ({"enqueue": ("lr=2e-3:0.3",)}, "--enqueue lr=2e-3:0.3: '2e-3:0.3' is not a number"),
-        ({"enqueue": ("activation=relu:0.3",)}, "--enqueue activation=relu:0.3: unknown (did you mean relu?); choose from relu"),
+        ({"enqueue": ("activation=relu:0.3",)}, "relu:0.3: unknown (did you mean relu?)"),
         ({"enqueue": ("lr=0.01",), "fixed": ("lr=0.01",)}, "--enqueue lr=0.01: --set fixes lr; leave one of them out"),
         ({"enqueue": ("ema=0.5",)}, "--enqueue ema=0.5: ema is fixed at 0.99; to search it, give --range ema=LOW:HIGH"),
     ],
