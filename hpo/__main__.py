@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": ("hpo.cli.commands.networks.predict", "the class of pictures of any size"),
     "export": ("hpo.cli.commands.networks.export", "trained weights as ONNX, a torch.export program or safetensors"),
     "report": ("hpo.cli.commands.runs.report", "a run on one page: leaderboard, trials, figures, provenance"),
+    "watch": ("hpo.cli.commands.runs.watch", "the page of a run while it works"),
     "dashboard": ("hpo.cli.commands.runs.dashboard", "a run's study in optuna-dashboard"),
     "compare": ("hpo.cli.commands.runs.compare", "the trials of several runs in one ranking"),
     "baselines": (

@@ -80,6 +80,8 @@ def _check_places(spec: StudySpec) -> None:
     if spec.search.earlier_runs and not spec.output.resume:
         named = " ".join(spec.search.earlier_runs)
         raise UserError(f"--learn-from {named}: earlier runs are on this machine, and do not travel; leave it out")
+    if spec.output.live:
+        raise UserError("--live: serves the page on the machine of the job alone; leave it out")
     if storage.startswith("sqlite"):
         raise UserError(f"--storage {storage}: is a file of this machine; give a server, or leave it out")
     if path and "://" not in path and not Path(path).is_absolute():

@@ -52,6 +52,8 @@ class OutputSpec:
     """Also writes each trial's curves for TensorBoard into the run's folder."""
     mlflow: str | None = field(default=None, metadata=CHANGEABLE)
     """URI of an MLflow tracking server or store. Each trial is logged there too. [default: none]"""
+    live: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
+    """Serves the page of the run on this machine while it works, and prints its address, as hpo watch does."""
     quiet: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
     """Prints only where the results are."""
     dry_run: Annotated[bool, SWITCH, Parameter(group=OPTIONS)] = field(default=False, metadata=OF_ONE_CALL)

@@ -85,12 +85,13 @@ def _described(run: StoredRun) -> Entry:
 def _state(run: StoredRun) -> str:
     """The state in study.json, which a driver that was killed leaves at running."""
     state = str(run.study["state"])
-    return str(RunState.INTERRUPTED) if state == RunState.RUNNING and not _is_locked(run.path / ".lock") else state
+    return str(RunState.INTERRUPTED) if state == RunState.RUNNING and not is_worked_on(run.path) else state
 
 
-def _is_locked(path: Path) -> bool:
+def is_worked_on(run: Path) -> bool:
+    """Whether a driver is at work in the folder of a run."""
     try:
-        with path.open() as lock:
+        with (run / ".lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -100,6 +100,7 @@ def test_a_run_to_go_on_with_travels(folder: Path) -> None:
         ("-- --name there", "--name there: results/there already exists"),
         ("-- --data-dir nowhere", "--data-dir nowhere: is not there"),
         ("-- --storage sqlite:///x.db", "--storage sqlite:///x.db: is a file of this machine"),
+        ("-- --live", "--live: serves the page on the machine of the job alone"),
         ("-- --storage-path here", "--storage-path here: give the whole path"),
         ("--follow a --stop b", "--follow --stop: choose one"),
         ("--dry-run --stop b", "--stop --dry-run: choose one"),

@@ -35,10 +35,6 @@ threading.Thread(target=interrupt, daemon=True).start()
 long = run_study(StudySpec.of(**usual, trials=500, name="long"))
 print(long)
 """
-GONE_ON = """
-spec = StudySpec.of(resume="long", trials=len(long.frame) + 1)
-print(run_study(spec).state)
-"""
 LOADED = 'print(load_run("first"))'
 WRONG = """
 class Net: ...
@@ -52,17 +48,16 @@ except ValueError as error:
 def test_a_notebook_runs_resumes_interrupts_and_loads(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     begin = f"import sys; sys.path.insert(0, {str(root)!r})\n{IMPORT}"
-    cells = [begin, FIRST, SECOND, RESUMED, INTERRUPTED, GONE_ON, LOADED, WRONG]
+    cells = [begin, FIRST, SECOND, RESUMED, INTERRUPTED, LOADED, WRONG]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    first, second, resumed, interrupted, gone_on, loaded, wrong = (outputs(cell) for cell in notebook.cells[1:])
+    first, second, resumed, interrupted, loaded, wrong = (outputs(cell) for cell in notebook.cells[1:])
     assert "[2/2] mlp_small-" in first and "results/first: complete, 2 finished trials" in first
     assert "<table" in first and "data:image/png;base64," in first
     assert "complete gelu 1" in second
     assert "complete [1, 1, 1]" in resumed
     assert "results/long: interrupted" in interrupted
     assert "to go on: run_study(StudySpec.of(resume='long'))" in interrupted
-    assert gone_on.rstrip().endswith("complete")
     assert loaded.startswith("results/first: complete, 3 finished trials")
     assert "give model='nets.py:Net'" in wrong
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
@@ -17,6 +20,7 @@ from hpo.store.journal import Journal
 from hpo.store.stored_run import StoredRun
 from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
+from hpo.views.page.live import LivePage
 from hpo.views.page.report import write_report
 from tests.helpers.pages import EVIL, a_run, trial
 
@@ -218,3 +222,19 @@ def test_it_fits_a_phone_and_follows_the_colours_of_the_system(browser: Browser,
             papers.add(visit.page.evaluate("getComputedStyle(document.body).backgroundColor"))
             assert visit.faults == []
     assert len(papers) == 2
+
+
+def test_a_live_page_loads_itself_anew_and_says_when_the_run_has_ended(browser: Browser, tmp_path: Path) -> None:
+    run = a_run(tmp_path / "a", [trial(0)], state="running")
+    served = LivePage(run.path)
+    Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
+    page = browser.new_page()
+    page.goto(served.url)
+    expect(page.locator("body")).to_contain_text("cnn-0000")
+    with (run.path / "trials.jsonl").open("a") as lines:
+        lines.write(f"{json.dumps(trial(1).to_dict())}\n")
+    expect(page.locator("body")).to_contain_text("cnn-0001", timeout=30_000)
+    served.shutdown()
+    served.server_close()
+    expect(page.locator("body > p").first).to_have_text(re.compile("^The run has ended"), timeout=30_000)
+    page.close()

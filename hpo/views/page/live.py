@@ -1,0 +1,96 @@
+"""A run's page while the run works: served on the loopback, and loaded anew by the browser when something is new."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from hpo.store.stored_run import read_run
+from hpo.system.errors import UserError
+from hpo.trials.records import TrialRecord
+from hpo.views.evaluation import Evaluation
+from hpo.views.page.report import render
+
+_SEALED = "default-src 'none';"
+_ASKS = """<script>
+const shown = "VERSION";
+const asking = setInterval(async () => {
+  try {
+    const now = await (await fetch("version")).text();
+    if (now !== shown) { location.reload(); }
+  } catch {
+    clearInterval(asking);
+    document.title = "ended - " + document.title;
+    const line = document.createElement("p");
+    line.textContent = "The run has ended, or was interrupted. Its page is REPORT.";
+    document.body.prepend(line);
+  }
+}, 2000);
+</script>
+</body>"""
+
+
+class LivePage(ThreadingHTTPServer):
+    """Serves the page of one run at http://127.0.0.1:PORT/TOKEN/; whoever does not know the token gets nothing."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        """Takes a port of this machine, or any free one for 0. Raises OSError where it is in use."""
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.folder, self.token = folder, secrets.token_urlsafe(16)
+        self._lock = threading.Lock()
+        self._made: tuple[str, bytes] = ("", b"")
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
+
+    def version(self) -> str:
+        """Another text whenever the page would be another one."""
+        files = (self.folder / name for name in ("trials.jsonl", "finals.jsonl", "study.json"))
+        return "-".join(str(file.stat().st_mtime_ns) if file.exists() else "0" for file in files)
+
+    def page(self) -> bytes:
+        """The page as it is now. It is made once for each version, however many ask for it."""
+        with self._lock:
+            version = self.version()
+            if self._made[0] != version:
+                self._made = (version, self._render(version).encode())
+            return self._made[1]
+
+    def _render(self, version: str) -> str:
+        html = render(read_run(self.folder), _not_yet)
+        asks = _ASKS.replace("VERSION", version).replace("REPORT", (self.folder / "report.html").name)
+        return html.replace(_SEALED, f"{_SEALED} connect-src 'self';", 1).replace("</body>", asks, 1)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: LivePage
+
+    def do_GET(self) -> None:
+        token = self.server.token
+        if self.path == f"/{token}/":
+            self._answer(200, "text/html; charset=utf-8", self.server.page())
+        elif self.path == f"/{token}/version":
+            self._answer(200, "text/plain", self.server.version().encode())
+        else:
+            self._answer(404, "text/plain", b"not found; take the whole address that the run has printed\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing: the run has the terminal."""
+
+    def _answer(self, code: int, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        for name, value in (("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")):
+            self.send_header(name, value)
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _not_yet(winner: TrialRecord) -> Evaluation:
+    raise UserError("the run works; the page at its end has it")
