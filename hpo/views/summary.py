@@ -57,7 +57,7 @@ def _show_times(run: StoredRun) -> None:
         return
     times = Times(**session["times"])
     size = max(run.study.get("resources", {}).get("lanes", {}).values(), default=1)
-    finals = f"; {duration(session['finals_s'])} of finals" if session.get("finals_s") else ""
+    finals = f"; {duration(session['finals_s'])} of finals" if session.get("finals_s") and run.finals else ""
     say(f"time:    {duration(times.elapsed_s)} with {at_once(times.places, size)} at once: {times.words()}{finals}")
     if advice := times.advice(all_images=run.spec.get("train_size") is None):
         say(advice)

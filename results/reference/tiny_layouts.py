@@ -23,6 +23,7 @@ LAYOUTS = {
     "l6": "4s2:16 3:16 3s2:24 gdc",
     "l7": "5s2:20 rsep5 seps2:32 rsep5 rsep5 gdc",
     "l8": "3:8 pool 3:14 3:14 pool 3:14 3:14 gap",
+    "l9": "5s2:16 sep:32 pool rsep5 rsep5 3v:8 gdc",
     "k1": "5s2:8 3:8 pool 3:8 3v:6 gap",
     "k2": "5s2:8 sep:14 pool rsep5 rsep5 gap",
     "k3": "5s2:10 rsep5 seps2:14 rsep5 rsep gap",
