@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from hpo.views.bar import Bar
 from hpo.views.phases import hide
 
 if TYPE_CHECKING:
@@ -16,22 +16,12 @@ PATIENCE_S = 1.0  # before it shows
 _STEP_S = 0.1  # between two changes
 
 
-class DecodingBar:
+class DecodingBar(Bar):
     """Shows how many images are decoded, inside a `with` block; on stderr, beside the output of a command."""
 
     def __init__(self) -> None:
         self._shows_at = time.monotonic() + PATIENCE_S
         self._is_shown = sys.stderr.isatty()
-        self._bar: Progress | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def moved(self, done: int, total: int) -> None:
         """Takes the number of images that are decoded, and of all."""

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hpo.trials.metric import ACCURACY, value_of, words
+from hpo.views.bar import Bar
 from hpo.views.formats import accuracy, loss, seconds
 from trainers.config import EpochResult, FitResult
 
 
-class EpochBar:
+class EpochBar(Bar):
     """Shows the epochs of one training, inside a `with` block."""
 
     def __init__(self, epochs: int, quiet: bool, metric: str = ACCURACY) -> None:
         self.epochs, self.quiet, self.metric, self._done = epochs, quiet, metric, 0
-        self._bar: Progress | None = None
         if not quiet and sys.stdout.isatty():
             words = TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}"), TextColumn("{task.fields[best]}")
             self._bar = Progress(words[0], BarColumn(), words[1], TimeElapsedColumn(), TimeRemainingColumn())
             self._task = self._bar.add_task("", total=epochs, epoch=1, best="")
-
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def within(self, share: float) -> None:
         """Takes, at each batch, the fraction of the epoch that is done."""

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hpo.system.text import printable, say
+from hpo.views.bar import Bar
 from hpo.views.formats import duration
 
 
-class RunsBar:
+class RunsBar(Bar):
     """Shows how many runs are done and how long the others will take, inside a `with` block."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
-        self._bar: Progress | None = None
         if total and sys.stdout.isatty():
             left = TextColumn("{task.fields[left]}")
             self._bar = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left)
             self._bar.add_task("", total=total, left="")
-
-    def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def finished(self, what: str, left_s: float | None) -> None:
         """Takes the text of a run that has ended, and the seconds until the others have; None where not known."""
