@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from models import libraries
 from models.errors import ModelError
-from models.own import load_own
-from models.signatures import adapted
+from models.own import adapted, load_own
 
 if TYPE_CHECKING:
     from torch import nn

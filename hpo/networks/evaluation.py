@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.networks.training import resolve_device
-from hpo.spec.evaluate import EvaluateSpec
+from hpo.spec.commands.evaluate import EvaluateSpec
 from hpo.spec.settings import DataSpec
 from hpo.spec.spaces.own_functions import is_own, load
 from hpo.store import model_file

@@ -13,7 +13,7 @@ from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
-from hpo.spec.fit import FitSpec
+from hpo.spec.commands.fit import FitSpec
 from hpo.spec.settings import DataSpec
 from hpo.spec.spaces.own_functions import is_own
 from hpo.spec.spaces.search_space import configuration, has_photos
@@ -26,7 +26,7 @@ from hpo.system.machine import describe_machine, now
 from hpo.system.text import say
 from hpo.trials.metric import ACCURACY, words
 from hpo.trials.records import TrialRecord, TrialState
-from hpo.views.epoch_bar import EpochBar
+from hpo.views.bars.epoch_bar import EpochBar
 from hpo.views.formats import accuracy, number, plural, seconds
 from models import fetch_pretrained
 from trainers.config import FitResult, TrainConfig, of_trainer, split_config

@@ -10,7 +10,7 @@ from typing import Any
 from hpo.spec.spaces.own_functions import load
 from hpo.system.errors import UserError
 from hpo.system.text import describe_error
-from hpo.views.decoding_bar import DecodingBar
+from hpo.views.bars.decoding_bar import DecodingBar
 from trainers.data.names import is_function
 from trainers.data.reading import ReadOptions
 

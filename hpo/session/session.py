@@ -20,7 +20,6 @@ from hpo.search.tuning import SearchFault, for_workers, run_search
 from hpo.session import study_json
 from hpo.session.finals import run_finals
 from hpo.session.last_words import LastWords
-from hpo.session.live import serve_live_page
 from hpo.session.mending import mend
 from hpo.session.outcome import Judge, Outcome, resume_command
 from hpo.session.result_files import write_results
@@ -91,6 +90,8 @@ class Session:
         """Runs what is missing: trials, and the finals of those that came out best."""
         before = read_records(self.folder.journal)
         if self.plan.spec.output.live:
+            from hpo.views.page.live import serve_live_page
+
             serve_live_page(self.folder.path, tell)
         if before and not self.plan.spec.output.quiet:
             tell(f"resumes: {len(before)} of {self.plan.total_trials} trials are finished")

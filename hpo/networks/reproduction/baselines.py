@@ -19,14 +19,14 @@ from hpo.networks.reproduction.recipes import recipes
 from hpo.networks.reproduction.remaining import remaining_s
 from hpo.networks.reproduction.tables import markdown, table
 from hpo.networks.training import resolve_device
-from hpo.spec.baselines import BaselinesSpec
+from hpo.spec.commands.baselines import BaselinesSpec
 from hpo.spec.settings import DataSpec
 from hpo.store.journal import Journal, read_journal
 from hpo.system.errors import UserError
 from hpo.system.files import write_atomically
 from hpo.system.text import say
+from hpo.views.bars.runs_bar import RunsBar
 from hpo.views.formats import percent, plural
-from hpo.views.runs_bar import RunsBar
 
 if TYPE_CHECKING:
     import pandas as pd

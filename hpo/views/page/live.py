@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from hpo.trials.records import TrialRecord
 from hpo.views.evaluation import Evaluation
 from hpo.views.page.report import render
 
+_ROOT = Path(__file__).resolve().parents[3]
 _SEALED = "default-src 'none';"
 _ASKS = """<script>
 const shown = "VERSION";
@@ -94,3 +99,28 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _not_yet(winner: TrialRecord) -> Evaluation:
     raise UserError("the run works; the page at its end has it")
+
+
+def serve_live_page(run: Path, hear: Callable[[str], None]) -> None:
+    """Starts `hpo watch` for the folder of a run that is locked, and lets its address be heard when it has one.
+
+    It is a process of its own, in a session of its own: Ctrl-C is for the run, and the page is there until the run has
+    ended.
+    """
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hpo", "watch", str(run.resolve())],
+        env={**os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+    def tell_address() -> None:
+        assert process.stdout
+        if line := process.stdout.readline().strip():
+            hear(f"live:    {line}")
+
+    threading.Thread(target=tell_address, daemon=True).start()

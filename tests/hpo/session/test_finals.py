@@ -17,7 +17,7 @@ import torch
 from hpo import StudyResult, StudySpec, run_study
 from hpo.networks.evaluation import evaluate_weights
 from hpo.session import finals, session
-from hpo.spec.evaluate import EvaluateSpec
+from hpo.spec.commands.evaluate import EvaluateSpec
 from hpo.spec.settings import TrainSpec
 from hpo.store.finals_file import packed
 from hpo.store.journal import read_journal

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hpo.spec.fit import FitSpec
+from hpo.spec.commands.fit import FitSpec
 from hpo.spec.settings import DataSpec, TrainSpec
 from hpo.system.errors import UserError
 

@@ -61,7 +61,7 @@ def go():
         return f"refused: {{error}}"
 """
 TRAIN = """
-from hpo.spec.fit import FitSpec
+from hpo.spec.commands.fit import FitSpec
 from hpo.networks.fitting import _create, _plan
 from hpo.spec.settings import DataSpec
 from pathlib import Path

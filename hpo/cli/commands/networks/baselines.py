@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.cli.command import run_command
-from hpo.spec.baselines import BaselinesSpec
+from hpo.spec.commands.baselines import BaselinesSpec
 
 
 def main(argv: Sequence[str]) -> int:

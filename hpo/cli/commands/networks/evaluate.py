@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.cli.command import run_command
-from hpo.spec.evaluate import EvaluateSpec
+from hpo.spec.commands.evaluate import EvaluateSpec
 from hpo.views.evaluation import draw_misclassified, show_evaluation
 
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import choice
-from hpo.spec.evaluate import OwnModel, TrialNetwork
+from hpo.spec.commands.evaluate import OwnModel, TrialNetwork
 from hpo.system.files import check_output
 
 SUFFIXES = {"onnx": ".onnx", "pt2": ".pt2", "safetensors": ".safetensors"}

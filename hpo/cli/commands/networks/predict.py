@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from hpo.cli.command import run_command
 from hpo.spec.checks import choice
-from hpo.spec.evaluate import OwnModel, TrialNetwork
+from hpo.spec.commands.evaluate import OwnModel, TrialNetwork
 from hpo.system.errors import BAD_INPUT, FAILED, UserError
 from hpo.system.files import check_output, write_atomically
 from hpo.system.text import say, single_line

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from hpo.cli.command import run_command
-from hpo.spec.fit import GROUP, FitSpec
+from hpo.spec.commands.fit import GROUP, FitSpec
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hpo.cli.command import run_command
-from hpo.spec.evaluate import OwnModel
+from hpo.spec.commands.evaluate import OwnModel
 from hpo.store.stored_run import read_run
 from hpo.system.files import check_output
 

@@ -54,7 +54,7 @@ def test_every_run_is_kept_and_none_is_repeated(tmp_path: Path, capsys: pytest.C
 def test_the_rest_is_estimated_and_a_run_per_cpu_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hpo.spec.baselines.usable_cpus", lambda: 1)
+    monkeypatch.setattr("hpo.spec.commands.baselines.usable_cpus", lambda: 1)
     run(tmp_path, "--system C --model mlp_small --seeds 2 --max-epochs 1 --jobs auto")
     first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("["))
     assert re.search(r"^\[1/2\] C mlp_small seed 0: test accuracy .*, about \d+s left$", first)

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from hpo.__main__ import main
-from hpo.session.live import serve_live_page
+from hpo.views.page.live import serve_live_page
 from tests.helpers.pages import a_run, trial
 
 

@@ -7,7 +7,7 @@ import sys
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hpo.trials.metric import ACCURACY, value_of, words
-from hpo.views.bar import Bar
+from hpo.views.bars.bar import Bar
 from hpo.views.formats import accuracy, loss, seconds
 from trainers.config import EpochResult, FitResult
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from hpo.views import decoding_bar
-from hpo.views.decoding_bar import DecodingBar
+from hpo.views.bars.decoding_bar import DecodingBar
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hpo.system.text import printable, say
-from hpo.views.bar import Bar
+from hpo.views.bars.bar import Bar
 from hpo.views.formats import duration
 
 

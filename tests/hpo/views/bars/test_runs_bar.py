@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hpo.views.runs_bar import RunsBar
+from hpo.views.bars.runs_bar import RunsBar
 
 
 def test_each_run_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hpo.views.epoch_bar import EpochBar
+from hpo.views.bars.epoch_bar import EpochBar
 from trainers.config import EpochResult, FitResult
 
 

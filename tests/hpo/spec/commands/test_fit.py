@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hpo.spec.evaluate import EvaluateSpec
-from hpo.spec.fit import FitSpec, Hyperparameters
+from hpo.spec.commands.evaluate import EvaluateSpec
+from hpo.spec.commands.fit import FitSpec, Hyperparameters
 
 
 def test_a_hyperparameter_comes_with_the_flag_it_was_given_by() -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from hpo.views.bar import Bar
+from hpo.views.bars.bar import Bar
 from hpo.views.phases import hide
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from torch import nn
 
 from models import build_model, check_plug_in, hyperparameters
 from models.errors import ModelError
-from models.signatures import adapted
+from models.own import adapted
 
 SHAPE = (3, 8, 8)
 

@@ -1,0 +1,1 @@
+"""Bars on a terminal, beside the lines that stand without one."""
