@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hpo.views import decoding_bar
+from hpo.views.bars import decoding_bar
 from hpo.views.bars.decoding_bar import DecodingBar
 
 
