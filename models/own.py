@@ -124,9 +124,9 @@ def _imported(file: Path) -> Iterator[str]:
 def adapted(found: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     """The callable as one of (input_shape, num_classes, **hyperparameters).
 
-    It is so already where its first parameter has no default. Otherwise, as with the usual `__init__(self)` and
-    `__init__(self, in_channels, num_classes=10, dropout=0.1)`, it gets those of input_shape, in_channels and
-    num_classes that it names, and its other parameters are hyperparameters.
+    Where it names input_shape, in_channels or num_classes, it gets those that it names, and its other parameters are
+    hyperparameters; but (shape, num_classes) are in their places. Otherwise its first two parameters are the shape and the number of classes, unless it has fewer, or
+    the first one has a default that is no shape, as in the usual `__init__(self, hidden=128, dropout=0.1)`.
     """
     parameters = list(inspect.signature(found).parameters.values())
     if _has_both(parameters):
@@ -147,12 +147,13 @@ def _has_both(parameters: list[inspect.Parameter]) -> bool:
     if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters[:2]):
         return True
     by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(by_position) < 2 or by_position[0].default is not inspect.Parameter.empty:
+    if len(by_position) < 2:
         return False
     first, second = by_position[:2]
-    if first.name not in _KNOWN:
-        return True
-    return first.name == "input_shape" and second.default is inspect.Parameter.empty
+    if any(parameter.name in _KNOWN for parameter in parameters):
+        in_place = second.name == "num_classes" and first.default is inspect.Parameter.empty
+        return in_place and first.name != "in_channels"
+    return first.default is inspect.Parameter.empty or isinstance(first.default, tuple)
 
 
 def _takes_any(parameter: inspect.Parameter) -> bool:

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.session.outcome import Outcome
+from hpo.spec.resuming import stored_settings
+from hpo.spec.study import StudySpec
 from hpo.store.csv_tables import leaderboard_frame, trials_frame
+from hpo.store.listing import is_worked_on
 from hpo.store.places import RESULTS
 from hpo.store.stored_run import read_run
 from hpo.store.study_file import RunState
-from hpo.system.errors import FAILED
+from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import USUAL_CONFIG
 from hpo.views.figures import history_png
 from hpo.views.formats import plural
+from models import is_own
 from trainers.config import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -68,11 +72,12 @@ class StudyResult:
 
     @property
     def how_to_go_on(self) -> str:
-        """The line of Python that goes on with a run that is not complete; empty for a complete one."""
-        if self.state is RunState.COMPLETE:
+        """The line of Python that goes on with a run that has ended and is not complete; otherwise empty."""
+        if self.state in (RunState.COMPLETE, RunState.RUNNING):
             return ""
-        where = "" if self.folder.parent == RESULTS else f", results_dir={str(self.folder.parent)!r}"
-        return f"run_study(StudySpec.of(resume={self.folder.name!r}{where}))"
+        where = {} if self.folder.parent == RESULTS else {"results_dir": str(self.folder.parent)}
+        settings = {"resume": self.folder.name, **where, **_own_code(self.folder)}
+        return f"run_study(StudySpec.of({', '.join(f'{key}={value!r}' for key, value in settings.items())}))"
 
     def __repr__(self) -> str:
         """The state, the best trials and, where the run is not complete, how to go on with it."""
@@ -121,7 +126,22 @@ def load_run(run: Path | str) -> StudyResult:
     Raises UserError where there is no run.
     """
     stored = read_run(Path(run))
-    return StudyResult._made(stored.ranked(), stored.finalists(), stored.path, RunState(stored.study["state"]), "")
+    state = RunState(stored.study["state"])
+    if state is RunState.RUNNING and not is_worked_on(stored.path):
+        state = RunState.INTERRUPTED  # its driver was killed
+    return StudyResult._made(stored.ranked(), stored.finalists(), stored.path, state, "")
+
+
+def _own_code(run: Path) -> dict[str, Any]:
+    """The settings of a run that name code of the user's own, which runs only if it is named again."""
+    try:
+        spec = StudySpec.of(**stored_settings(run.parent, run.name))
+    except (UserError, OSError):
+        return {}
+    models = list(spec.search.model) if any(map(is_own, spec.search.model)) else []
+    named = {flag.removeprefix("--"): values for flag, values in spec.own_functions}
+    own = {key: list(values) if len(values) > 1 else values[0] for key, values in named.items()}
+    return {**({"model": models} if models else {}), **own}
 
 
 def _is_hyperparameter(column: str) -> bool:

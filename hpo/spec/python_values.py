@@ -25,9 +25,12 @@ def configurations(values: Any) -> list[str]:
 
 
 def _range(name: str, value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        raise UserError(f"setting range {name} = {value!r}: is one value; fix it with set={{{name!r}: {value[0]!r}}}")
     if isinstance(value, list) and value:
         return ",".join(map(str, value))
-    if isinstance(value, tuple) and (len(value) == 2 or (len(value) == 3 and value[2] == "log")):
+    ends = value[:2] if isinstance(value, tuple) and (len(value) == 2 or value[2:] == ("log",)) else ()
+    if len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
         return ":".join(map(str, value))
     if isinstance(value, str):
         return value
@@ -43,7 +46,9 @@ def architecture(value: Any) -> Any:
         return [architecture(one) for one in value]
     if not callable(value):
         return value
-    name, module = getattr(value, "__qualname__", repr(value)), getattr(value, "__module__", "__main__")
+    if not hasattr(value, "__qualname__"):
+        raise UserError(f"setting model: is an object of {type(value).__name__}; give the class, or a function")
+    name, module = value.__qualname__, getattr(value, "__module__", "__main__")
     if module == "__main__" or not name.isidentifier():
         raise UserError(
             f"setting model {name}: the workers cannot import it from here; write it to a file, in a notebook with "

@@ -117,6 +117,8 @@ class SearchSpec:
         if self.study and not self.storage:
             raise UserError(f"--study {self.study}: give the --storage that all drivers share")
         at_least("--trials", self.trials, 1)
+        if self.enqueue and (need := len(self.enqueue) + 1) > self.trials:
+            raise UserError(f"--enqueue: with the first trial that is {need} trials; give --trials {need} or more")
         at_least("--epochs", self.epochs, 1)
         check_seed(self.seed)
         at_least("--max-parameters", self.max_parameters, 1)

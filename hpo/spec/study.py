@@ -65,10 +65,11 @@ class StudySpec:
 
         `set` and `prior` take a dict of values; `range` one of (low, high), (low, high, "log") and lists of choices;
         `enqueue` a list of configurations as dicts.
-        `model` takes a class or function of a module, too.
+        `model` takes a class or function of a module, too. None is as good as nothing said.
         With `resume`, what is not said is as the run began; an architecture MODULE:NAME of it must be said. Raises
         UserError for a name that is no setting, a wrong value, or a run that cannot be resumed.
         """
+        settings = {key: value for key, value in settings.items() if value is not None}
         if not isinstance(settings.get("dataset", ""), str | Path):
             settings["dataset"] = _kept(settings["dataset"], settings.get("data_dir"))
         said = cls._made({key: settings[key] for key in _TRUSTS if key in settings})

@@ -20,12 +20,14 @@ def called(make: Any, **arch: Any) -> Any:
     return adapted(make)(SHAPE, 7, **arch)
 
 
-def test_two_arguments_without_default_are_podiums() -> None:
+def test_a_shape_and_a_number_are_podiums() -> None:
     def make(shape: Any, classes: Any, *, width: int = 4) -> Any:
         return shape, classes, width
 
     assert adapted(make) is make and called(make, width=9) == (SHAPE, 7, 9)
     assert called(lambda *args: args) == (SHAPE, 7)
+    assert called(lambda shape=(1, 28, 28), classes=10, *, width=8: (shape, classes, width)) == (SHAPE, 7, 8)
+    assert called(lambda shape, num_classes=10: (shape, num_classes)) == (SHAPE, 7)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_two_arguments_without_default_are_podiums() -> None:
         (lambda width=8, dropout=0.1: (width, dropout), (8, 0.1), ["width", "dropout"]),
         (lambda input_shape, dropout=0.1: (input_shape, dropout), (SHAPE, 0.1), ["dropout"]),
         (lambda width=8, *, num_classes: (width, num_classes), (8, 7), ["width"]),
+        (lambda depth=2, in_channels=1, num_classes=10: (depth, in_channels, num_classes), (2, 3, 7), ["depth"]),
     ],
 )
 def test_the_others_get_what_they_name(make: Any, expected: Any, others: list[str]) -> None:

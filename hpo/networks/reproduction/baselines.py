@@ -40,7 +40,7 @@ def run_baselines(spec: BaselinesSpec) -> None:
     runs, path = _runs(spec), spec.stem.with_suffix(".jsonl")
     todo = runs if spec.again else missing(runs, path)
     print(f"{plural(len(runs), 'run')}, {len(runs) - len(todo)} of them finished before: {path}", flush=True)
-    if todo and spec.whole and not (spec.yes or _agreed(todo)):
+    if not (spec.yes or _agreed(todo)):
         print("nothing was trained; choose some with --system, --model or --max-epochs")
         return
     _train_all(todo, spec)
@@ -50,12 +50,17 @@ def run_baselines(spec: BaselinesSpec) -> None:
 
 
 def _agreed(todo: list[BaselineRun]) -> bool:
-    """Asks whether all of it is meant. Where nobody can answer, it is."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    """Asks whether vgg16 on a CPU is meant, which takes days. Where nobody can answer, it is."""
+    long = [run for run in todo if run.recipe.model == "vgg16" and run.device == "cpu"]
+    if not (long and sys.stdin.isatty() and sys.stdout.isatty()):
         return True
-    epochs = sum(run.epochs for run in todo)
-    print(f"That is {plural(epochs, 'epoch')} of training. On a CPU it takes days; vgg16 is most of it.")
-    return input("Train all of them? [y/N] ").strip().lower() in ("y", "yes")
+    epochs = plural(sum(run.epochs for run in long), "epoch")
+    runs = plural(len(todo), "run")
+    print(f"{runs}, with {epochs} of vgg16, which is slow on a CPU: its whole training takes days.")
+    try:
+        return input("Train them? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def missing(runs: Iterable[BaselineRun], journal: Path) -> list[BaselineRun]:
@@ -79,8 +84,8 @@ def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
             dataset=data.dataset,
             data_dir=data.directory,
         )
+        for seed in range(spec.seeds)  # every recipe once: then it is known how long the others take
         for recipe in recipes(spec.system, spec.model)
-        for seed in range(spec.seeds)
     ]
 
 

@@ -18,10 +18,8 @@ def remaining_s(todo: Sequence[BaselineRun], rows: Iterable[Mapping[str, Any]], 
         for row in rows
         if "error" not in row
     }
-    minutes = 0.0
-    for run in todo:
-        known = epoch_minutes.get((run.recipe.system, run.recipe.model, run.precision))
-        if known is None:
-            return None
-        minutes += known * run.epochs
-    return 60 * minutes / max(1, min(at_once, len(todo)))
+    known = [epoch_minutes.get((run.recipe.system, run.recipe.model, run.precision)) for run in todo]
+    minutes: list[float] = [each * run.epochs for each, run in zip(known, todo, strict=True) if each is not None]
+    if len(minutes) < len(todo):
+        return None
+    return 60 * max(sum(minutes) / at_once, max(minutes, default=0.0))

@@ -56,9 +56,10 @@ def enqueued(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, list[
         keys = [prior.key for prior in said]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise UserError(f"{flag}: {twice} is given twice")
-        for prior in said:
+        wanted = [prior for prior in said if not _is_fixed_so(prior, search, spaces)]
+        for prior in wanted:
             _check_searched(prior, search, spaces)
-        guesses = {model: _guess(model, space, said) for model, space in spaces.items()}
+        guesses = {model: _guess(model, space, wanted) for model, space in spaces.items()}
         for model, guess in guesses.items():
             found[model] += [guess] if guess.config else []
     return found
@@ -93,6 +94,15 @@ def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Spac
     is_number = isinstance(fixed, int | float) and not isinstance(fixed, bool)
     way = f"--range {prior.key}=LOW:HIGH" if is_number else f"a list in the table [space.{model}] of a --config file"
     raise UserError(f"{prior.flag}: {prior.key} is fixed at {fixed}; to search it, give {way}")
+
+
+def _is_fixed_so(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Space]) -> bool:
+    """Whether no architecture searches the hyperparameter, and its value is this one anyway."""
+    if any(prior.key in space.searched for space in spaces.values()):
+        return False
+    bases = {model: base_space(model, search.trainer) for model in spaces}
+    check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
+    return _means(prior.text, _fixed_value(prior.key, bases, spaces)[1])
 
 
 def _fixed_value(key: str, bases: Mapping[str, Space], spaces: Mapping[str, Space]) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpo.store.stored_run import StoredRun
+from hpo.store.study_file import RunState
 from hpo.store.trust import consent
 from hpo.trials.finalists import Finalist
 from hpo.trials.metric import words
@@ -30,7 +31,7 @@ class Headline:
     facts: tuple[tuple[str, str], ...]
     """Name and text of what it is compared with, and what it cost."""
     commands: tuple[tuple[str, str], ...]
-    """What for, and the command."""
+    """What for, and the command; none while the run works."""
 
 
 def headline(run: StoredRun, ranked: Sequence[Ranked], finalists: Sequence[Finalist]) -> Headline | None:
@@ -43,8 +44,11 @@ def headline(run: StoredRun, ranked: Sequence[Ranked], finalists: Sequence[Final
         return None
     name = words(winner.metric)
     tested = next((one for one in finalists if one.record.trial_id == winner.trial_id), None)
-    won = f"{winner.trial_id} won" if len(run.study["models"]) == 1 else f"{winner.model} won, with {winner.trial_id}"
-    facts, commands = tuple(_facts(run, winner, finalists)), tuple(_commands(run, winner))
+    works = run.study["state"] == RunState.RUNNING
+    verb = "leads so far" if works else "won"
+    alone = len(run.study["models"]) == 1
+    won = f"{winner.trial_id} {verb}" if alone else f"{winner.model} {verb}, with {winner.trial_id}"
+    facts, commands = tuple(_facts(run, winner, finalists)), () if works else tuple(_commands(run, winner))
     if tested is None:
         note = "not tested: the value of the best of many trials is a little too good"
         return Headline(won, f"validation {name}", accuracy(winner.value), note, facts, commands)

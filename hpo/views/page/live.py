@@ -24,12 +24,15 @@ const shown = "VERSION";
 const asking = setInterval(async () => {
   try {
     const now = await (await fetch("version")).text();
-    if (now !== shown) { location.reload(); }
+    if (now !== shown) {
+      await (await fetch(location.href)).text();  // made by now, so that loading it is quick
+      location.reload();
+    }
   } catch {
     clearInterval(asking);
     document.title = "ended - " + document.title;
     const line = document.createElement("p");
-    line.textContent = "The run has ended, or was interrupted. Its page is REPORT.";
+    line.textContent = "The run has ended, or was interrupted. What it has found: hpo show RUN";
     document.body.prepend(line);
   }
 }, 2000);
@@ -54,6 +57,11 @@ class LivePage(ThreadingHTTPServer):
         """Where the page is."""
         return f"http://127.0.0.1:{self.server_address[1]}/{self.token}/"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a browser that has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     def version(self) -> str:
         """Another text whenever the page would be another one."""
         files = (self.folder / name for name in ("trials.jsonl", "finals.jsonl", "study.json"))
@@ -69,7 +77,7 @@ class LivePage(ThreadingHTTPServer):
 
     def _render(self, version: str) -> str:
         html = render(read_run(self.folder), _not_yet)
-        asks = _ASKS.replace("VERSION", version).replace("REPORT", (self.folder / "report.html").name)
+        asks = _ASKS.replace("VERSION", version).replace("RUN", self.folder.name)
         return html.replace(_SEALED, f"{_SEALED} connect-src 'self';", 1).replace("</body>", asks, 1)
 
 
@@ -109,18 +117,23 @@ def serve_live_page(run: Path, hear: Callable[[str], None]) -> None:
     """
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        [sys.executable, "-m", "hpo", "watch", str(run.resolve())],
+        # -P: a package of the user's in the current folder may be called as one of Podium's.
+        [sys.executable, "-P", "-m", "hpo", "watch", str(run.resolve())],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
 
     def tell_address() -> None:
-        assert process.stdout
+        assert process.stdout and process.stderr
         if line := process.stdout.readline().strip():
             hear(f"live:    {line}")
+        # Read to its end: a full pipe would stop the process.
+        said = [words.strip() for words in process.stderr if words.strip()]
+        if not line:
+            hear(f"live:    the page is not served ({said[-1] if said else 'no message'})")
 
     threading.Thread(target=tell_address, daemon=True).start()

@@ -6,6 +6,7 @@ import base64
 import gzip
 import random
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ def _head(run: StoredRun) -> Iterator[tuple[str, str]]:
         "architectures",
         ", ".join(f"{name} ({number(m['parameters'])} parameters)" for name, m in study["models"].items()),
     )
-    states = study.get("trials", {})
+    states = Counter(str(record.state) for record in run.records)
     yield "trials", ", ".join(f"{count} {state}" for state, count in states.items()) or "none has finished"
     train, validation, test = (number(sizes[split]) for split in ("train", "validation", "test"))
     yield "data", f"{data['name']}: {train} training, {validation} validation and {test} test images"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import io
 from pathlib import Path
 
@@ -61,6 +62,22 @@ def test_one_that_is_not_complete_says_how_python_goes_on() -> None:
     elsewhere = StudyResult.of([], Outcome([], RunState.OUT_OF_TIME), Path("/data/a"))
     assert elsewhere.how_to_go_on == "run_study(StudySpec.of(resume='a', results_dir='/data'))"
     assert StudyResult.of([], Outcome([], RunState.COMPLETE), Path("a")).how_to_go_on == ""
+
+
+def test_code_of_ones_own_is_named_to_go_on(tmp_path: Path) -> None:
+    spec = {"model": ["net.py:Net", "cnn"], "trials": 9, "metric": "mine.py:good"}
+    run = a_run(tmp_path / "a", [], spec=spec, state="interrupted")
+    names = "model=['net.py:Net', 'cnn'], metric='mine.py:good'"
+    assert f"results_dir={str(tmp_path)!r}, {names}))" in load_run(run.path).how_to_go_on
+
+
+def test_a_run_at_work_is_not_to_go_on(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "a", [], state="running")
+    assert load_run(run.path).state is RunState.INTERRUPTED  # its driver is gone
+    with (run.path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = load_run(run.path)
+    assert result.state is RunState.RUNNING and result.how_to_go_on == ""
 
 
 def test_an_earlier_run_is_loaded(tmp_path: Path) -> None:

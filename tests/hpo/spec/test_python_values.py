@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,21 @@ def test_configurations_to_try_are_dicts() -> None:
         StudySpec.of(enqueue=[3])
 
 
-@pytest.mark.parametrize("value", [(1,), (1, 2, 3), [], 5, {"low": 1}])
+@pytest.mark.parametrize("value", [(1,), (1, 2, 3), [], 5, {"low": 1}, ("relu", "gelu")])
 def test_a_range_has_two_ends_or_choices(value: Any) -> None:
     with pytest.raises(UserError, match=r"^setting range lr = .*: must be \(low, high\), \(low, high, 'log'\) or a"):
         StudySpec.of(range={"lr": value})
+
+
+def test_a_range_of_one_value_is_fixed_with_set() -> None:
+    with pytest.raises(
+        UserError, match=re.escape("activation = ['relu']: is one value; fix it with set={'activation'")
+    ):
+        StudySpec.of(range={"activation": ["relu"]})
+
+
+def test_none_is_nothing_said() -> None:
+    assert StudySpec.of(model=None, trials=None, enqueue=None, time_budget=None) == StudySpec()
 
 
 def test_a_class_of_a_module_is_named_by_it() -> None:
@@ -49,6 +62,8 @@ def test_a_class_of_a_module_is_named_by_it() -> None:
 
 
 def test_a_class_of_a_notebook_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UserError, match="setting model: is an object of partial; give the class"):
+        StudySpec.of(model=partial(cnn))
     here = type("Net", (), {"__module__": "__main__"})
     for one in (here, lambda shape, classes: None):
         with pytest.raises(UserError, match=r"workers cannot import it from here; .* give model='nets.py:"):

@@ -14,7 +14,7 @@ from hpo.store.stored_run import read_run
 from hpo.system.errors import UserError
 
 POLL_S = 0.5
-LAST_LOOK_S = 3.0  # for browsers to load the page of the end
+LAST_LOOK_S = 6.0  # for browsers to load the page of the end
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,7 +35,9 @@ def _watch(run: Path, /, *, port: int = 0) -> None:
     """
     stored = read_run(run)
     if not is_worked_on(stored.path):
-        print(f"{stored.name}: nothing works on it; its page: {stored.path / 'report.html'}")
+        file = stored.path / "report.html"
+        where = f"its page: {file}" if file.exists() else f"hpo report {run} makes its page"
+        print(f"{stored.name}: nothing works on it; {where}")
         return
     if not 0 <= port <= 65535:
         raise UserError(f"--port {port}: is not between 0 and 65535")

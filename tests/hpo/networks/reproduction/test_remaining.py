@@ -28,6 +28,8 @@ def test_the_time_of_an_epoch_tells_that_of_the_others() -> None:
     assert remaining_s(todo, rows, 1) == pytest.approx(60 * (2 + 2 + 2))
     assert remaining_s(todo, rows, 2) == pytest.approx(60 * 3)
     assert remaining_s(todo, rows, 8) == pytest.approx(60 * 2)
+    long = [row("lenet5", 90.0), row("mlp_small", 1.0)]
+    assert remaining_s([run("lenet5"), run("mlp_small")], long, 8) == pytest.approx(60 * 90)  # no less than the longest
     assert remaining_s([], rows, 2) == 0
 
 

@@ -117,6 +117,18 @@ def test_configurations_are_enqueued_in_their_order() -> None:
     assert configs == (space.default, {**space.default, **first}, {**space.default, "dropout": 0.3})
 
 
+def test_a_value_that_is_fixed_so_may_be_in_it() -> None:
+    whole = "lr=0.01,optimizer=adamw,ema=0.99,width_1=32"
+    assert configurations(enqueue=(whole,)) == {"cnn": [{"lr": 0.01}]}
+    assert configurations(enqueue=("lr=0.01",), fixed=("dropout=0.1",))["cnn"] == [{"lr": 0.01}]
+    assert configurations(enqueue=("lr=0.01,dropout=0.1",), fixed=("dropout=0.1",))["cnn"] == [{"lr": 0.01}]
+
+
+def test_there_is_a_trial_for_each() -> None:
+    with pytest.raises(ValueError, match="--enqueue: with the first trial that is 3 trials; give --trials 3 or more"):
+        SearchSpec(trials=2, enqueue=("lr=0.01", "lr=0.02"))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -126,7 +138,7 @@ def test_configurations_are_enqueued_in_their_order() -> None:
         ({"enqueue": ("speed=1",)}, "--enqueue speed=1: unknown; choose from lr"),
         ({"enqueue": ("lr=2e-3:0.3",)}, "--enqueue lr=2e-3:0.3: '2e-3:0.3' is not a number"),
         ({"enqueue": ("activation=relu:0.3",)}, "relu:0.3: unknown (did you mean relu?)"),
-        ({"enqueue": ("lr=0.01",), "fixed": ("lr=0.01",)}, "--enqueue lr=0.01: --set fixes lr; leave one of them out"),
+        ({"enqueue": ("lr=0.02",), "fixed": ("lr=0.01",)}, "--enqueue lr=0.02: --set fixes lr; leave one of them out"),
         ({"enqueue": ("ema=0.5",)}, "--enqueue ema=0.5: ema is fixed at 0.99; to search it, give --range ema=LOW:HIGH"),
     ],
 )

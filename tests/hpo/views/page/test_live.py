@@ -19,7 +19,7 @@ from tests.helpers.pages import a_run, trial
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[LivePage]:
-    a_run(tmp_path / "a", [trial(0)], state="running")
+    a_run(tmp_path / "a", [trial(0)], state="running", trials={"completed": 7})  # of an earlier session
     served = LivePage(tmp_path / "a")
     Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
     yield served
@@ -49,6 +49,12 @@ def test_the_page_is_another_one_when_a_trial_has_ended(page: LivePage, monkeypa
     add_a_trial(page, 1)
     assert text(f"{page.url}version") != version
     assert "cnn-0001" in text(page.url) and len(made) == 2
+
+
+def test_it_says_nothing_of_an_end_that_has_not_come(page: LivePage) -> None:
+    html = text(page.url)
+    assert "cnn-0000 leads so far" in html and " won" not in html and "1 completed" in html
+    assert "hpo evaluate" not in html and "hpo run --resume" not in html
 
 
 def test_it_may_ask_its_own_server_and_nobody_else(page: LivePage) -> None:

@@ -61,7 +61,7 @@ def test_the_rest_is_estimated_and_a_run_per_cpu_is_trained(
     assert second.startswith("[2/2] C mlp_small seed 1") and "left" not in second
 
 
-def test_all_systems_are_trained_only_where_that_is_meant(
+def test_vgg16_is_trained_on_a_cpu_only_where_that_is_meant(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trained: list[int] = []
@@ -73,7 +73,13 @@ def test_all_systems_are_trained_only_where_that_is_meant(
     for answer, expected in (("", []), ("n", []), ("yes", [len(RECIPES)])):
         monkeypatch.setattr("builtins.input", lambda _, answer=answer: answer)
         assert main(line) == 0 and trained == expected
-    assert "vgg16 is most of it" in capsys.readouterr().out
+    assert f"{len(RECIPES)} runs, with 50 epochs of vgg16, which is slow on a CPU" in capsys.readouterr().out
+
+    def closed(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", closed)
+    assert main(line) == 0 and main([*line, "--system", "A"]) == 0 and len(trained) == 1
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
     assert main([*line, "--yes"]) == 0 and main([*line, "--system", "C"]) == 0 and len(trained) == 3
     monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
