@@ -125,8 +125,9 @@ def adapted(found: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
     """The callable as one of (input_shape, num_classes, **hyperparameters).
 
     Where it names input_shape, in_channels or num_classes, it gets those that it names, and its other parameters are
-    hyperparameters; but (shape, num_classes) are in their places. Otherwise its first two parameters are the shape and the number of classes, unless it has fewer, or
-    the first one has a default that is no shape, as in the usual `__init__(self, hidden=128, dropout=0.1)`.
+    hyperparameters; but (shape, num_classes) are in their places. Otherwise its first two parameters are the shape and
+    the number of classes, unless it has fewer, or the first one has a default that is no shape, as in the usual
+    `__init__(self, hidden=128, dropout=0.1)`.
     """
     parameters = list(inspect.signature(found).parameters.values())
     if _has_both(parameters):
