@@ -9,7 +9,7 @@ import pytest
 
 import hpo
 
-NAMES = {"StudyResult", "StudySpec", "load_network", "plan_study", "run_study"}
+NAMES = {"StudyResult", "StudySpec", "load_network", "load_run", "plan_study", "run_study"}
 
 
 def test_what_is_exported() -> None:
