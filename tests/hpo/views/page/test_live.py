@@ -54,7 +54,7 @@ def test_the_page_is_another_one_when_a_trial_has_ended(page: LivePage, monkeypa
 def test_it_says_nothing_of_an_end_that_has_not_come(page: LivePage) -> None:
     html = text(page.url)
     assert "cnn-0000 leads so far" in html and " won" not in html and "1 completed" in html
-    assert "hpo evaluate" not in html and "hpo run --resume" not in html
+    assert "What next" not in html and "hpo evaluate" not in html and "hpo run --resume" not in html
 
 
 def test_it_may_ask_its_own_server_and_nobody_else(page: LivePage) -> None:

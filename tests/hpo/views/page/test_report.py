@@ -151,7 +151,7 @@ def test_ten_thousand_trials_are_sampled_and_the_page_says_so(tmp_path: Path) ->
 def test_finals_are_on_the_page(tmp_path: Path) -> None:
     spec = {"model": ["cnn"], "finalists": 2, "final_seeds": 3}
     run = a_run(tmp_path / "a", [trial(0), trial(1)], spec=spec)
-    assert "The finals have not finished, so nothing was tested." in " ".join(Page(render(run)).text.split())
+    assert "The finals have not finished, so nothing is tested." in " ".join(Page(render(run)).text.split())
     journal = Journal(run.path / "finals.jsonl")
     right = np.random.default_rng(0).random((3, 100)) < 0.9
     seeds = list(final_seeds(0, 3))
