@@ -20,7 +20,7 @@ from hpo.store.study_file import RunState
 from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import interrupted_code
 from hpo.trials.ranking import Ranked
-from hpo.trials.records import USUAL_CONFIG
+from hpo.trials.records import is_hyperparameter
 from hpo.views.figures import history_png
 from hpo.views.formats import plural
 from models import is_own
@@ -102,7 +102,7 @@ class StudyResult:
     def _short(self) -> pd.DataFrame:
         """The best trials, with the hyperparameters in which they differ."""
         best = self.frame.head(_SHOWN)
-        config = [name for name in map(str, best) if _is_hyperparameter(name) and best[name].nunique() > 1]
+        config = [name for name in map(str, best) if is_hyperparameter(name) and best[name].nunique() > 1]
         return best[["rank", "trial_id", *self._metrics(), "parameters", "wall_time_s", "state", *config]]
 
     def _metrics(self) -> list[str]:
@@ -142,7 +142,3 @@ def _own_code(run: Path) -> dict[str, Any]:
     named = {flag.removeprefix("--"): values for flag, values in spec.own_functions}
     own = {key: list(values) if len(values) > 1 else values[0] for key, values in named.items()}
     return {**({"model": models} if models else {}), **own}
-
-
-def _is_hyperparameter(column: str) -> bool:
-    return column in USUAL_CONFIG or column.startswith("config_")

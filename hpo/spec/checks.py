@@ -76,6 +76,11 @@ def check_model(flag: str, name: str, more: tuple[str, ...] = ()) -> None:
         raise unknown(flag, name, (*MODELS, *more), OWN)
 
 
+def whole_or_text(value: str | int) -> str | int:
+    """The number where a text is a whole one: a flag that takes a number or a word gives both as text."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
 def at_least(flag: str, value: int | None, least: int) -> None:
     """UserError unless `value` is a whole number of at least `least`, or None."""
     if value is not None and (not isinstance(value, int) or isinstance(value, bool)):

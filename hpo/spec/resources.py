@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 
 from cyclopts import Parameter
 
-from hpo.spec.checks import at_least, choice
+from hpo.spec.checks import at_least, choice, whole_or_text
 from hpo.spec.help_groups import RESOURCES
 from hpo.spec.settings import CHANGEABLE, OF_ONE_CALL
 from hpo.system.errors import UserError
@@ -57,8 +56,7 @@ class ResourceSpec:
         return [{name: count for name, count in each.items() if count}] * self.workers_per_trial
 
     def _check_fuse(self) -> None:
-        if isinstance(self.fuse, str) and re.fullmatch(r"-?\d+", self.fuse):
-            object.__setattr__(self, "fuse", int(self.fuse))
+        object.__setattr__(self, "fuse", whole_or_text(self.fuse))
         if isinstance(self.fuse, str):
             choice("--fuse", self.fuse, ("auto", "off"), ", or give a number of trials")
             return

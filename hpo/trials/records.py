@@ -188,6 +188,11 @@ def columns(config_keys: set[str], metrics: set[str] = frozenset()) -> list[str]
     return [rank, model, *metric_columns(metrics), *measured, *USUAL_CONFIG, *further, *_LAST]
 
 
+def is_hyperparameter(column: str) -> bool:
+    """Whether a column of trials.csv is a hyperparameter."""
+    return column in USUAL_CONFIG or column.startswith("config_")
+
+
 def metric_columns(metrics: set[str]) -> list[str]:
     """The columns of the metrics that are not the accuracy."""
     return [f"val_{label(metric)}" for metric in sorted(metrics - {ACCURACY})]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from torch import Tensor, nn
 
-from models import build_model
+from models import MODELS, build_model
 from trainers.config import EpochResult, TrainConfig
 from trainers.data.dataset import load_dataset
 from trainers.data.splits import TrainingData
@@ -21,6 +21,7 @@ from trainers.single import SingleTrainer
 Make = Callable[[], nn.Module]
 # What fused trials may differ by: adam moves a weight by lr, whichever sign a gradient of 1e-17 has.
 LOSS, WEIGHT = 1e-5, 2e-3
+FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith(("resnet", "tiny"))]
 
 
 def digits() -> TrainingData:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from hpo.spec.checks import at_least, choice
+from hpo.spec.checks import at_least, choice, whole_or_text
 from hpo.spec.settings import MANY, SWITCH, TrainSpec
 from hpo.system.errors import UserError
 from trainers.cpu.count import usable_cpus
@@ -60,8 +59,7 @@ class BaselinesSpec:
         return self.out / ("baselines" if self.dataset == "mnist" else f"baselines-{Path(self.dataset).stem}")
 
     def _check_jobs(self) -> None:
-        if isinstance(self.jobs, str) and re.fullmatch(r"-?\d+", self.jobs):
-            object.__setattr__(self, "jobs", int(self.jobs))
+        object.__setattr__(self, "jobs", whole_or_text(self.jobs))
         if isinstance(self.jobs, str):
             choice("--jobs", self.jobs, ("auto",), ", or give a number of runs")
         else:

@@ -37,9 +37,9 @@ def user_guesses(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, G
     spaces: those of all architectures of the study. Raises UserError for a name that is no hyperparameter, or is given
     twice, or is searched by none of them, and for a value or a width that cannot be.
     """
-    priors = list(_split(search.prior))
+    priors, bases = list(_split(search.prior)), _bases(search, spaces)
     for prior in priors:
-        _check_searched(prior, search, spaces)
+        _check_searched(prior, search, bases, spaces)
     guesses = {model: _guess(model, space, priors) for model, space in spaces.items()}
     return {model: guess for model, guess in guesses.items() if guess.config}
 
@@ -50,15 +50,16 @@ def enqueued(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, list[
     Raises UserError as `user_guesses`.
     """
     found: dict[str, list[Guess]] = {model: [] for model in spaces}
+    bases = _bases(search, spaces)
     for text in search.enqueue:
         flag = f"--enqueue {text}"
         said = [_Prior(flag, *split_assignment("--enqueue", part), takes_width=False) for part in text.split(",")]
         keys = [prior.key for prior in said]
         if twice := next((key for key in keys if keys.count(key) > 1), None):
             raise UserError(f"{flag}: {twice} is given twice")
-        wanted = [prior for prior in said if not _is_fixed_so(prior, search, spaces)]
+        wanted = [prior for prior in said if not _is_fixed_so(prior, bases, spaces)]
         for prior in wanted:
-            _check_searched(prior, search, spaces)
+            _check_searched(prior, search, bases, spaces)
         guesses = {model: _guess(model, space, wanted) for model, space in spaces.items()}
         for model, guess in guesses.items():
             found[model] += [guess] if guess.config else []
@@ -82,9 +83,13 @@ def _split(texts: Sequence[str]) -> Iterator[_Prior]:
         yield _Prior(f"--prior {text}", key, value)
 
 
-def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Space]) -> None:
+def _bases(search: SearchSpec, spaces: Mapping[str, Space]) -> dict[str, Space]:
+    """The architectures' own spaces, which a user has not narrowed."""
+    return {model: base_space(model, search.trainer) for model in spaces}
+
+
+def _check_searched(prior: _Prior, search: SearchSpec, bases: Mapping[str, Space], spaces: Mapping[str, Space]) -> None:
     """Raises UserError unless one of the architectures searches the hyperparameter."""
-    bases = {model: base_space(model, search.trainer) for model in spaces}
     check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
     if any(prior.key in space.searched for space in spaces.values()):
         return
@@ -96,11 +101,10 @@ def _check_searched(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Spac
     raise UserError(f"{prior.flag}: {prior.key} is fixed at {fixed}; to search it, give {way}")
 
 
-def _is_fixed_so(prior: _Prior, search: SearchSpec, spaces: Mapping[str, Space]) -> bool:
+def _is_fixed_so(prior: _Prior, bases: Mapping[str, Space], spaces: Mapping[str, Space]) -> bool:
     """Whether no architecture searches the hyperparameter, and its value is this one anyway."""
     if any(prior.key in space.searched for space in spaces.values()):
         return False
-    bases = {model: base_space(model, search.trainer) for model in spaces}
     check_name(prior.flag, prior.key, [*bases.values(), *spaces.values()])
     return _means(prior.text, _fixed_value(prior.key, bases, spaces)[1])
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from models import MODELS, build_model
+from models import build_model
+from tests.helpers.fusing import FUSIBLE
 from trainers.fused.stacked import StackedNet, _dropout, is_stackable
 
 Make = Callable[[], nn.Module]
-FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith(("resnet", "tiny"))]
 
 
 def make(name: str, **arch: float) -> Make:

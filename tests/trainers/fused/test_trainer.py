@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models import MODELS
 from models.layers import Dropout
 from tests.helpers.fusing import (
+    FUSIBLE,
     Make,
     assert_as_alone,
     assert_equal,
@@ -44,7 +44,6 @@ def doubles() -> TrainingData:
 
 
 FAST = ("mlp_small", "lenet5", "lenet5_bn")
-FUSIBLE = [name for name in MODELS if name != "vgg16" and not name.startswith(("resnet", "tiny"))]
 EACH = [
     pytest.param(name, optimizer, marks=[] if name in FAST else [pytest.mark.slow])
     for name in FUSIBLE
