@@ -6,41 +6,42 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from cluster.auth import own_token, token_error, use_token
+from cluster.auth import token_error, use_token
 from cluster.errors import START_ONE, ClusterError, address_error
 from cluster.host.ports import reach
-from cluster.host.processes import descendants, end_all
-from cluster.host.scratch import scratch_folder
 from cluster.host.worker_logs import keep_worker_logs
+from cluster.own_ray.starting import OwnRay, own_ray
+from cluster.ray_environment import ENVIRONMENT
 from cluster.ray_private import (
-    ENVIRONMENT,
     cluster_metadata,
     job_config,
     keep_sigterm_handler,
     local_address,
     node_messages_to,
     session_folder,
-    started_processes,
+    use_own_token,
 )
 
 PATIENCE_S = 5.0
-END_S = 5.0  # for Ray's processes to end by themselves
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def connect(address: str | None, cpus: int | None = None, logs: Path | None = None) -> Iterator[Path]:
+def connect(
+    address: str | None, cpus: int | None = None, logs: Path | None = None, own: OwnRay | None = None
+) -> Iterator[Path]:
     """Starts a local Ray of `cpus` CPUs (default: all), or joins the cluster at `address`.
 
     Where Ray is already initialized (in a notebook or a test), that Ray is used and keeps running. A local Ray ends
-    with this context, and its session folder is removed; what its workers printed is kept in `logs`. Yields the folder
-    of Ray's session. Raises ConnectionError, in one line, if the cluster does not answer, or if there is no folder for
-    the temporary files of a local Ray.
+    with this context, and its session folder is removed; what its workers printed is kept in `logs`. own: the local
+    Ray that is `begun` already. Yields the folder of Ray's session. Raises ConnectionError, in one line, if the
+    cluster does not answer, or a local Ray cannot be started.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -49,8 +50,24 @@ def connect(address: str | None, cpus: int | None = None, logs: Path | None = No
     if ray.is_initialized():
         yield session_folder()
         return
-    with _started(cpus, logs) if address is None else _joined(address) as session, node_messages_to(_log):
+    with _started(cpus, logs, own) if address is None else _joined(address) as session, node_messages_to(_log):
         yield session
+
+
+@contextmanager
+def begun(cpus: int, preload: Sequence[str]) -> Iterator[OwnRay | None]:
+    """A local Ray that is starting, for `connect` to join later; it ends with this context at the latest.
+
+    preload: modules that its workers find imported. None where Ray is initialized already, or where there is no folder
+    for its temporary files: `connect` then says so.
+    """
+    ray = sys.modules.get("ray")
+    with ExitStack() as at_end:
+        own = None
+        if not (ray and ray.is_initialized()):
+            with suppress(ConnectionError):
+                own = at_end.enter_context(own_ray(cpus, preload))
+        yield own
 
 
 @contextmanager
@@ -69,27 +86,20 @@ def _joined(address: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _started(cpus: int | None, logs: Path | None) -> Iterator[Path]:
-    """Starts a Ray in a folder of its own, and leaves nothing of it."""
+def _started(cpus: int | None, logs: Path | None, own: OwnRay | None) -> Iterator[Path]:
+    """Joins the Ray that is starting, or one that is started now, and leaves nothing of it."""
     import ray
 
-    own_token()
-    with scratch_folder() as folder:
+    with nullcontext(own) if own else own_ray(cpus) as local:
+        address = local.address
+        use_own_token()
         try:
-            # "local" also where a file of a Ray that was killed still names a cluster to join.
-            yield _init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=str(folder))
+            yield _init(address=address)
         finally:
-            processes = _processes()
             ray.shutdown()
-            end_all(processes, END_S)
+            local.end()
             with suppress(OSError):  # a full disk must not hide how the run ended
-                keep_worker_logs(folder, logs)
-
-
-def _processes() -> list[int]:
-    """Ray's own processes, and those that they started."""
-    started = started_processes()
-    return [*started, *(pid for parent in started for pid in descendants(parent))]
+                keep_worker_logs(local.folder, logs)
 
 
 def _init(**options: Any) -> Path:

@@ -9,29 +9,11 @@ import os
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from cluster import ROOT
-
-# Ray's processes read these when they start, and Tune reads them when it runs. A user can override each of them.
-# (RAY_AUTH_MODE is left alone. A local Ray then makes a token and asks for it: its ports are open on every interface.)
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's memory monitor ends the whole Tune run, because its exception is no actor error. Without the monitor the
-    # kernel kills one worker, which is an ordinary failure of one trial.
-    "RAY_memory_monitor_refresh_ms": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-    # What a network prints is kept up to this size for each worker and stream, and once more in an older file.
-    "RAY_ROTATION_MAX_BYTES": "5000000",
-    "RAY_ROTATION_BACKUP_COUNT": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Podium's own handler ends the run, and remembers that it was asked to
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's state files are not used: a resumed run reads the journal
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
 
 
 def session_folder() -> Path:
@@ -50,13 +32,87 @@ def logs_folder() -> Path:
     return Path(node.get_logs_dir_path())
 
 
-def started_processes() -> list[int]:
-    """The processes of the Ray that this process started. `ray.shutdown` does not wait for all of them."""
-    import ray
+def start_lean_head(cpus: int | None, folder: Path, launcher: Path) -> Any:
+    """Starts the head of a Ray in this process, without what a run on one machine does not need: the dashboard, the
+    autoscaler, the log monitor and the raylet's two agents, which together cost more than the rest. Each worker is
+    started by the script `launcher`. Returns Ray's node, whose processes end with this process, too."""
+    node: Any
+    services: Any
+    node, services = (import_module(f"ray._private.{name}") for name in ("node", "services"))
+    services._build_python_executable_command_memory_profileable = lambda *_, **__: _NO_AGENT
+    services.start_raylet = _with_agents_ports(services.start_raylet)
+    node.Node.start_api_server = lambda *_, **__: None  # the dashboard
+    options = import_module("ray._private.parameter").RayParams(
+        num_cpus=cpus,
+        temp_dir=str(folder),
+        include_dashboard=False,
+        include_log_monitor=False,
+        no_monitor=True,
+        setup_worker_path=str(launcher),
+    )
+    return node.Node(options, head=True, shutdown_at_exit=False)
 
-    node = ray._private.worker._global_node
-    kinds: Iterable[Any] = node.all_processes.values() if node else ()
-    return [info.process.pid for kind in kinds for info in kind]
+
+# The raylet ends when an agent does. This one ends when the raylet closes its standard input.
+_NO_AGENT = ["sh", "-c", "exec cat", "agent"]
+
+
+def _with_agents_ports(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
+    """Writes the files in which a raylet waits for its agents' ports."""
+    from inspect import signature
+
+    _raylet = _compiled()
+    ports = {
+        _raylet.METRICS_AGENT_PORT_NAME: -1,  # none, as the agent of a minimal installation says
+        _raylet.METRICS_EXPORT_PORT_NAME: -1,
+        _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: 1,
+        _raylet.RUNTIME_ENV_AGENT_PORT_NAME: 1,
+    }
+
+    def start(*positional: Any, **named: Any) -> Any:
+        given = signature(start_raylet).bind(*positional, **named).arguments
+        for name, port in ports.items():
+            _raylet.persist_port(given["session_dir"], given["node_id"], name, port)
+        return start_raylet(*positional, **named)
+
+    return start
+
+
+def import_worker() -> None:
+    """Imports what Ray's program for workers does."""
+    import_module("ray._private.workers.default_worker")
+
+
+@contextmanager
+def actors_of_urandom() -> Iterator[None]:
+    """Classes of actors that are defined here do not draw their number from Ray's random numbers. These are seeded when
+    they are first used, and that must be in a fork: with equal ones, two workers make objects of equal names."""
+    actor: Any = import_module("ray.actor")
+    theirs, actor.ActorClassID = actor.ActorClassID, _ActorClassID
+    try:
+        yield
+    finally:
+        actor.ActorClassID = theirs
+
+
+class _ActorClassID:
+    @staticmethod
+    def from_random() -> Any:
+        from ray import ActorClassID
+
+        return ActorClassID(os.urandom(ActorClassID.size()))
+
+
+def reread_environment() -> None:
+    """Ray's C++ code reads the environment once, when it is loaded; from now on it has what is there now."""
+    _compiled().Config.initialize("")
+
+
+def use_own_token() -> None:
+    """Lets this process present the token of a Ray of our own. Ray may be imported already."""
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    reread_environment()
+    _compiled().AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
@@ -130,6 +186,11 @@ def server_version(client: Any) -> str | None:
     """The version of Ray behind a JobSubmissionClient, which compares it only where it is very old."""
     version: str | None = client._server_ray_version
     return version
+
+
+def _compiled() -> Any:
+    """Ray's C++ code, of which its type hints show a part."""
+    return import_module("ray._raylet")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ if __name__ == "__main__":
     answer_signals()
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 from hpo.cli.flags import parse_spec
@@ -29,8 +30,10 @@ from hpo.spec.study import StudySpec
 from hpo.system.errors import EXPECTED_ERRORS, UserError, report_error
 from hpo.system.interrupt import ignore_signals
 from hpo.system.text import printable
+from trainers.cpu.count import usable_cpus
 
 if TYPE_CHECKING:
+    from cluster.own_ray.starting import OwnRay
     from hpo.spec.plan import Plan
 
 
@@ -66,19 +69,21 @@ def run_study(spec: StudySpec) -> StudyResult:
     from hpo.views.phases import phase
 
     quiet = spec.output.quiet
-    with phase("loading PyTorch and Ray", quiet=quiet):
-        _check_cluster(spec.resources.address)
-        from hpo.session.lock import locked
-        from hpo.session.preflight.planning import preflight
-        from hpo.session.session import open_session
-        from hpo.session.summary import show_plan, show_results
-        from hpo.trials.ranking import rank
+    with ExitStack() as at_end:
+        with phase("loading PyTorch and Ray", quiet=quiet):
+            _check_cluster(spec.resources.address)
+            own_ray = at_end.enter_context(_begun_ray(spec.resources.address))
+            from hpo.session.lock import locked
+            from hpo.session.preflight.planning import preflight
+            from hpo.session.session import open_session
+            from hpo.session.summary import show_plan, show_results
+            from hpo.trials.ranking import rank
 
-    with locked(spec) as existing:
+        existing = at_end.enter_context(locked(spec))
         with phase("checking settings and images", quiet=quiet):
             plan = preflight(spec, existing.read_study() if existing else None)
         show_plan(plan)
-        with open_session(plan, existing) as session:
+        with open_session(plan, existing, own_ray) as session:
             outcome = session.run()
             ranked = rank(outcome.records, plan.rank_by)
             outcome = session.write(ranked, outcome)
@@ -110,6 +115,14 @@ def _check_cluster(address: str | None) -> None:
         check_cluster(address)
     except ConnectionError as error:
         raise UserError(str(error)) from error
+
+
+def _begun_ray(address: str | None) -> AbstractContextManager[OwnRay | None]:
+    """Begins to start a local Ray, beside all that is loaded and checked from here on; none for a run on a cluster."""
+    from cluster.connect import begun
+
+    workers_need = ("hpo.worker.trial", "hpo.worker.final")
+    return nullcontext() if address else begun(usable_cpus(), workers_need)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def listens_to_ctrl_c() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ray_local() -> Iterator[None]:
     """One local Ray of two CPUs for all tests that need one."""
-    from cluster.connect import connect
+    from cluster.connect import begun, connect
 
-    with connect(None, cpus=2):
+    with begun(2, ["hpo.worker.trial", "hpo.worker.final"]) as own, connect(None, cpus=2, own=own):
         yield

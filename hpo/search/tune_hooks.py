@@ -1,15 +1,18 @@
-"""What Tune calls while it runs: when to end, and which trials lost their worker."""
+"""What Tune calls while it runs (when to end, and which trials lost their worker), and what is changed in it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from cluster.worker_end import how_it_ended
 from hpo.search.searcher import StudySearcher
@@ -81,3 +84,15 @@ def why_it_was_lost(trial: Any, name: str) -> str:
     if not lines or lines[0].startswith("The actor died unexpectedly"):
         return how_it_ended(name)
     return lines[-1 if lines[0].startswith("ray::") else 0][:MAX_ERROR_CHARS]
+
+
+@contextmanager
+def environment_inherited() -> Iterator[None]:
+    """Tune gives its workers no environment of their own: those of a Ray of this machine have inherited it. For one of
+    its own, Ray starts each worker anew, and leaves those that wait already."""
+    theirs = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    try:
+        yield
+    finally:
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = theirs

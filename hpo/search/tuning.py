@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from hpo.search.scheduler import InOrder
 from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile
 from hpo.search.telling import Teller
-from hpo.search.tune_hooks import SearchStopper, WorkerCallback
+from hpo.search.tune_hooks import SearchStopper, WorkerCallback, environment_inherited
 from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_search_settings
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.resources import ResourceSpec
@@ -254,9 +255,10 @@ def _fault(error: BaseException) -> SearchFault:
 
 def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
-    tuner = _make_tuner(search, model, searcher)
+    tuner, is_cluster = _make_tuner(search, model, searcher), search.plan.spec.resources.address is not None
     try:
-        tuner.fit()
+        with nullcontext() if is_cluster else environment_inherited():
+            tuner.fit()
     except OSError as error:
         searcher.end_by(error)  # Tune's own scratch, on the same disk as the results
     except Exception as error:

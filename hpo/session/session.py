@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from sqlalchemy.exc import SQLAlchemyError
 
 from cluster.connect import connect
+from cluster.own_ray.starting import OwnRay
 from cluster.watch import watched
 from hpo.search.tuning import SearchFault, for_workers, run_search
 from hpo.session import study_json
@@ -48,8 +49,10 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
+def open_session(plan: Plan, existing: RunFolder | None, own_ray: OwnRay | None = None) -> Iterator[Session]:
     """A session in a new folder, or in the folder of a run that is resumed, which is mended first.
+
+    own_ray: the local Ray that is starting already.
 
     Raises UserError where the folder cannot be made, written or mended. An error within the block is in the log and
     in study.json, and is never shown as a mistake of the user's.
@@ -73,7 +76,7 @@ def open_session(plan: Plan, existing: RunFolder | None) -> Iterator[Session]:
                 _add_session(folder, plan)
         at_end.enter_context(saying(last_words.interrupted))
         at_end.enter_context(_errors_kept(folder))
-        yield Session(plan, folder, checkpoints, judge, last_words)
+        yield Session(plan, folder, checkpoints, judge, last_words, own_ray)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Session:
     checkpoints: Checkpoints
     judge: Judge
     last_words: LastWords
+    own_ray: OwnRay | None
 
     def run(self) -> Outcome:
         """Runs what is missing: trials, and the finals of those that came out best."""
@@ -131,7 +135,7 @@ class Session:
         address, logs, quiet = plan.spec.resources.address, self.folder.logs, plan.spec.output.quiet
         with ExitStack() as cluster:
             with phase("connecting to the cluster" if address else "starting Ray", quiet=quiet):
-                cluster.enter_context(connect(address, plan.cpus, logs))
+                cluster.enter_context(connect(address, plan.cpus, logs, self.own_ray))
             cluster.enter_context(watched(self.last_words.cluster_lost))
             outcome = self._search(before, progress, interrupted)
             if outcome.state is not RunState.COMPLETE:

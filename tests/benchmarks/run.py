@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _measure(section: str, quick: bool, folder: Path) -> Iterator[Row]:
-    from tests.benchmarks import growth, job, overhead, race, search, throughput
+    from tests.benchmarks import growth, job, overhead, race, search, start, throughput
 
     data = Path(os.environ.get("PODIUM_DATA_DIR") or "data").resolve()
     began, repetitions = time.monotonic(), 1 if quick else 5
@@ -56,6 +56,8 @@ def _measure(section: str, quick: bool, folder: Path) -> Iterator[Row]:
         yield from throughput.measure(data, repetitions, names, say)
     elif section == "precision":
         yield from throughput.compare_precisions(data, repetitions, quick, say)
+    elif section == "start":
+        yield from start.measure(repetitions, say)
     elif section == "overhead":
         yield from overhead.measure(repetitions, say)
     elif section == "job":

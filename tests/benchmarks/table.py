@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-ORDER = ("throughput", "precision", "overhead", "job", "race", "search", "growth")
+ORDER = ("throughput", "precision", "start", "overhead", "job", "race", "search", "growth")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def markdown(frame: pd.DataFrame) -> str:
 # (Benchmark, what is compared, measure) of each table.
 _SIDES = (
     ("precision", "on the same seeds", "validation accuracy"),
+    ("start", "from Enter to the first result", "seconds"),
     ("overhead", "a trial that does nothing", "seconds per trial"),
     ("job", "16 given configurations of cnn, the whole job", "seconds"),
     ("race", "searches of the same length", "best validation accuracy"),

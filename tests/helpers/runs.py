@@ -84,6 +84,7 @@ def training_workers(process: subprocess.Popen[str]) -> list[int]:
 
 def kill_worker(process: subprocess.Popen[str]) -> None:
     """The only one that trains."""
-    wait_for(lambda: training_workers(process), process)
-    (worker,) = training_workers(process)
+    workers: list[int] = []
+    wait_for(lambda: workers.extend(training_workers(process)) or workers, process)
+    (worker,) = workers
     os.kill(worker, signal.SIGKILL)

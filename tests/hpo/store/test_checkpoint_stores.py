@@ -52,6 +52,11 @@ def test_a_driver_that_is_gone_is_an_os_error(tmp_path: Path) -> None:
     storage.save("a", {})
     ray.kill(storage.actor)
     with pytest.raises(OSError, match="the driver's node does not answer"):
+        _save_often(storage)  # Ray kills a moment later
+
+
+def _save_often(storage: Any) -> None:
+    for _ in range(500):
         storage.save("a", {})
 
 
