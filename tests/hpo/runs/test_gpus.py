@@ -25,7 +25,7 @@ class Net(nn.Module):
         self.layer, self.began = nn.Linear(784, num_classes), time.time()
 
     def forward(self, x):
-        time.sleep(0.6)  # long enough for all others to begin
+        time.sleep(1.0)  # long enough for all others to begin
         entry = {"pid": os.getpid(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "at": [self.began, time.time()]}
         Path(__file__).with_name(f"{os.getpid()}-{self.began}.json").write_text(json.dumps(entry))
         return self.layer(x.flatten(1))
