@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 # Ray's processes read these when they start, and Tune reads them when it runs.
-# (RAY_AUTH_MODE is left alone. A local Ray then makes a token and asks for it: its ports are open on every interface.)
+# (RAY_AUTH_MODE is not here: a cluster may have no token. A Ray of our own asks for one, for its ports are open on
+# every interface: own_ray/starting.py.)
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's memory monitor ends the whole Tune run, because its exception is no actor error. Without the monitor the

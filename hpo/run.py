@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from cluster.own_ray.starting import OwnRay
     from hpo.spec.plan import Plan
 
+WORKERS_NEED = ("hpo.worker.trial", "hpo.worker.final")  # the modules that a worker finds imported
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns its exit code."""
@@ -121,8 +123,7 @@ def _begun_ray(address: str | None) -> AbstractContextManager[OwnRay | None]:
     """Begins to start a local Ray, beside all that is loaded and checked from here on; none for a run on a cluster."""
     from cluster.connect import begun
 
-    workers_need = ("hpo.worker.trial", "hpo.worker.final")
-    return nullcontext() if address else begun(usable_cpus(), workers_need)
+    return nullcontext() if address else begun(usable_cpus(), WORKERS_NEED)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def listens_to_ctrl_c() -> Iterator[None]:
 def ray_local() -> Iterator[None]:
     """One local Ray of two CPUs for all tests that need one."""
     from cluster.connect import begun, connect
+    from hpo.run import WORKERS_NEED
 
-    with begun(2, ["hpo.worker.trial", "hpo.worker.final"]) as own, connect(None, cpus=2, own=own):
+    with begun(2, WORKERS_NEED) as own, connect(None, cpus=2, own=own):
         yield

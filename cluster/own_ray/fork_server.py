@@ -1,4 +1,4 @@
-"""The process that workers are forks of. It has imported what each of them needs: a fork takes a hundredth of the time.
+"""The process that workers are forks of. It has imported what each of them needs, and none imports it again.
 
 `fork_server.py ADDRESS MODULE ...` listens at ADDRESS, a Unix socket, from the first moment; it answers when it has
 imported the modules. It has one thread, and ends with the process that started it.

@@ -56,8 +56,6 @@ class OwnRay:
         assert self.host.stdin is not None
         with suppress(OSError):
             self.host.stdin.close()  # the host takes it as a sign, as it takes the end of this process
-        with suppress(subprocess.TimeoutExpired):
-            self.host.wait(patience)
         end_all(processes, patience)
         self.host.wait()
 
