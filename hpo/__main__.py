@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 from cluster.errors import BAD_INPUT
 
@@ -33,9 +34,10 @@ COMMANDS = {
 }
 
 
-def console() -> int:
+def console() -> NoReturn:
     """The installed command. Signals are answered from its first line on where a run is what they interrupt."""
     from hpo.system.interrupt import answer_signals, ignore_signals
+    from hpo.system.leaving import leave
     from hpo.system.streams import prepare_streams, restart_in_utf8_mode
 
     restart_in_utf8_mode()
@@ -44,7 +46,7 @@ def console() -> int:
         answer_signals()
     code = main()
     ignore_signals()
-    return code
+    leave(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,4 +79,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(console())
+    console()

@@ -29,6 +29,7 @@ from hpo.session.result import StudyResult
 from hpo.spec.study import StudySpec
 from hpo.system.errors import EXPECTED_ERRORS, UserError, report_error
 from hpo.system.interrupt import ignore_signals
+from hpo.system.leaving import leave
 from hpo.system.text import printable
 from trainers.cpu.count import usable_cpus
 
@@ -129,4 +130,4 @@ def _begun_ray(address: str | None) -> AbstractContextManager[OwnRay | None]:
 if __name__ == "__main__":
     code = main()
     ignore_signals()
-    sys.exit(code)
+    leave(code)

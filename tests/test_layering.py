@@ -80,7 +80,8 @@ def test_only_connect_starts_ray() -> None:
 
 @pytest.mark.parametrize("command", [["hpo/run.py", "--help"], ["hpo/run.py", "--model", "nonesuch"]])
 def test_help_and_wrong_names_are_answered_before_anything_heavy_is_imported(command: list[str]) -> None:
-    code = f"import sys, runpy; sys.argv = {command!r}\ntry: runpy.run_path({command[0]!r}, run_name='__main__')\n"
-    code += "except SystemExit: pass\nprint(sorted({'torch', 'ray', 'optuna', 'pandas'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seen = "print(sorted({'torch', 'ray', 'optuna', 'pandas'} & set(sys.modules)))"
+    code = f"import atexit, sys, runpy; sys.argv = {command!r}; atexit.register(lambda: {seen})\n"
+    code += f"runpy.run_path({command[0]!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
