@@ -1,8 +1,9 @@
-"""The networks of the finals as Ray tasks: as many at once as there were trials."""
+"""The networks of the finals as Ray tasks, on the CPUs and GPUs that the trials had."""
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from hpo.worker.final import train_network
 from hpo.worker.worker_group import cause_of
 
 LISTEN_S = 0.2  # for Ctrl-C
+SHARES = 1_000  # Ray counts CPUs to four decimals; what is rounded up would not fit
 logger = logging.getLogger(__name__)
 
 
@@ -40,12 +42,24 @@ class Network:
         return f"{self.record.trial_id}-seed-{self.seed}"
 
 
+def networks_at_once(networks: int, slots: int) -> int:
+    """How many networks to train at once on CPUs of which `slots` trials took all.
+
+    Where a few networks more than fit would have a last round to themselves, and leave CPUs idle, more of them share
+    the CPUs instead; up to half as many more, because each needs memory of its own.
+    """
+    rounds = max(1, networks // slots)
+    shared = math.ceil(networks / rounds)
+    return shared if 2 * shared <= 3 * slots else slots
+
+
 class FinalTasks:
-    """Networks trained by Ray, as many at once as trials were."""
+    """Networks trained by Ray."""
 
     def __init__(self, plan: Plan, storage: CheckpointStorage) -> None:
         """storage: for checkpoints, as the workers see it."""
         self._plan, self._storage = plan, storage
+        self._cpu_share = 1.0  # of what a trial had, that each network has
 
     def run(self, networks: Sequence[Network], interrupted: threading.Event) -> Iterator[tuple[Network, FinalOutcome]]:
         """(network, outcome) of each, as they end; of fewer where `interrupted` is set."""
@@ -55,9 +69,10 @@ class FinalTasks:
         data = ray.put(joined.to_arrays(is_same_disk=self._plan.is_on_this_machine))
         waiting = deque(networks)
         running: dict[Any, tuple[Network, PlacementGroup]] = {}
+        at_once = self._share_cpus(len(networks))
         try:
             while (waiting or running) and not interrupted.is_set():
-                while waiting and len(running) < self._plan.concurrency:
+                while waiting and len(running) < at_once:
                     network = waiting.popleft()
                     reference, reserved = self._start(network, data)
                     running[reference] = network, reserved
@@ -72,12 +87,22 @@ class FinalTasks:
                 ray.cancel(reference, force=True)
                 remove_placement_group(reserved)
 
+    def _share_cpus(self, networks: int) -> int:
+        """Decides how many networks are trained at once, and which share of a trial's CPUs each of them has."""
+        slots, resources = self._plan.concurrency, self._plan.spec.resources
+        if self._plan.gpus_per_trial or resources.workers_per_trial > 1:
+            return slots
+        at_once = networks_at_once(networks, slots)
+        self._cpu_share = min(1.0, math.floor(slots / at_once * SHARES) / SHARES)
+        return at_once
+
     def _start(self, network: Network, data: ray.ObjectRef[Any]) -> tuple[ray.ObjectRef[Any], PlacementGroup]:
         resources, gpus = self._plan.spec.resources, self._plan.gpus_per_trial
-        reserved = placement_group(resources.bundles(gpus))
+        bundles = resources.bundles(gpus)
+        reserved = placement_group([{**bundle, "CPU": bundle["CPU"] * self._cpu_share} for bundle in bundles])
         # A process that has used a GPU ends with its task: what befell the device there is not the next one's.
         train = ray.remote(max_calls=1 if gpus else 0)(train_network).options(
-            num_cpus=resources.cpus_per_trial,
+            num_cpus=bundles[0]["CPU"] * self._cpu_share,
             num_gpus=gpus,
             max_retries=MAX_WORKER_LOSSES,
             scheduling_strategy=PlacementGroupSchedulingStrategy(reserved, placement_group_bundle_index=0),
