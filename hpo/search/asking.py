@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from hpo.search.patience import Patience
 from hpo.search.samplers.choice import alike
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
+from hpo.store.database.own_study import save
 from hpo.trials.messages import TrialRequest
 
 MAX_REJECTED_IN_A_ROW = 100  # after which the space is taken to hold nothing that fits
@@ -67,6 +68,7 @@ class Asker:
     def ask(self) -> AskedTrial:
         """Draws the next configuration. Raises RuntimeError where none that fits is found, and the storage's errors."""
         trial = self._ask_for_one_that_fits()
+        self.patience.call(lambda: save(self.study))  # a trial that is handed out is in the database
         self.wanted -= 1
         request = TrialRequest(
             trial_id=trial_id(self.study, trial.number),

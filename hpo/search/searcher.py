@@ -26,6 +26,7 @@ from hpo.search.promotion import Promotions
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
 from hpo.store.database.optuna_private import PausedAsPruned, make_wait, trial_key
+from hpo.store.database.own_study import save
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 
@@ -135,6 +136,7 @@ class StudySearcher(Searcher):
                     self._guarded(partial(make_wait, self.study, trial_key(asked.optuna_trial)))
         self.live.clear()
         if not self.fault:
+            self._guarded(lambda: save(self.study))
             self._guarded(lambda: drop_orphans(self.study, MAX_ASK_S if self.asker.driver else 0))
 
     def end_by(self, fault: Exception) -> None:

@@ -35,7 +35,8 @@ from hpo.spec.spaces.parameter_budget import within_budget
 from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
-from hpo.store.database.study_db import create_or_open_shared, open_storage, open_study, quiet_optuna
+from hpo.store.database.own_study import read_into_memory
+from hpo.store.database.study_db import close_storage, create_or_open_shared, open_storage, open_study, quiet_optuna
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
@@ -92,8 +93,7 @@ def run_search(
             for tracker in trackers:
                 tracker.close()
             journal.close()
-            search.storage.remove_session()
-            search.storage.engine.dispose()
+            close_storage(search.storage)
     return search.recorder.records
 
 
@@ -186,6 +186,8 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if begins and spec.trials > len(done) and not study.get_trials(deepcopy=False):
         for config in (model.first_configs or (model.space.default,))[: spec.trials]:
             study.enqueue_trial(config)
+    if search.plan.storage is None:
+        study = read_into_memory(study, search.storage)
     # Drivers that begin at the same moment are not to try the same configurations.
     seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
     seed_sampler(study, spec.sampler, seed, spec.rungs, model.guesses)
@@ -204,12 +206,11 @@ def _make_searcher(
     is_fused = model.group_size > 1
     # SQLite waits for its lock by itself, and nothing else passes there; a server may be started anew.
     patience = Patience(0 if (spec.storage or "sqlite").startswith("sqlite") else SERVER_PATIENCE_S)
-    shape, classes = plan.dataset.input_shape, len(plan.dataset.classes)
     asker = Asker(
         study,
         model.space.distributions,
         wanted=spec.trials - len(done),
-        fits=within_budget(model.name, shape, classes, spec.max_parameters),
+        fits=within_budget(model.name, plan.dataset.input_shape, len(plan.dataset.classes), spec.max_parameters),
         driver=_driver(search),
         patience=patience,
     )
@@ -255,10 +256,10 @@ def _fault(error: BaseException) -> SearchFault:
 
 def _fit(search: _Search, model: ModelPlan, searcher: StudySearcher) -> Exception | None:
     """Runs Tune; returns what ended it before its time, if anything did."""
-    tuner, is_cluster = _make_tuner(search, model, searcher), search.plan.spec.resources.address is not None
+    is_cluster = search.plan.spec.resources.address is not None
     try:
         with nullcontext() if is_cluster else environment_inherited():
-            tuner.fit()
+            _make_tuner(search, model, searcher).fit()
     except OSError as error:
         searcher.end_by(error)  # Tune's own scratch, on the same disk as the results
     except Exception as error:

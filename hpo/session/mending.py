@@ -20,7 +20,7 @@ from hpo.search.study_sync import DRIVER, restore
 from hpo.session.recovery import RecoverySource, recovered_trials
 from hpo.spec.plan import ModelPlan, Plan, study_name
 from hpo.store.checkpoints import Checkpoints
-from hpo.store.database.study_db import is_sound, open_storage, open_study, quiet_optuna
+from hpo.store.database.study_db import close_storage, is_sound, open_storage, open_study, quiet_optuna
 from hpo.store.journal import Journal, scan, set_aside
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
@@ -45,8 +45,7 @@ def mend(plan: Plan, folder: RunFolder, checkpoints: Checkpoints) -> tuple[str, 
             _mend_studies(storage, plan, folder, checkpoints)
         finally:
             if own is not None:
-                own.remove_session()
-                own.engine.dispose()
+                close_storage(own)
     for words in done:
         logger.warning("%s", words)
     return done

@@ -38,6 +38,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.store.checkpoint_stores import FolderStorage
     from hpo.store.checkpoints import Checkpoints
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
+    from hpo.store.database.own_study import read_into_memory
     from hpo.store.database.study_db import open_storage, open_study, quiet_optuna
     from hpo.store.journal import Journal
     from hpo.system.files import write_atomically
@@ -49,7 +50,8 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     found: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as name, quiet_optuna():
         folder = Path(name)
-        study = open_study(open_storage(f"sqlite:///{folder}/study.db"), "cnn", resume=False)
+        storage = open_storage(f"sqlite:///{folder}/study.db")
+        study = read_into_memory(open_study(storage, "cnn", resume=False), storage)
         seed_sampler(study, "random", 0)
         records: list[Any] = []
         recorder = Recorder(

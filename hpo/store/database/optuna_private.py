@@ -1,4 +1,4 @@
-"""What is private in Optuna, as read in version 5.0: the only file that uses it."""
+"""What is private in Optuna, as read in version 5.0: only the files of this folder use it."""
 
 from __future__ import annotations
 

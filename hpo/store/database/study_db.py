@@ -76,6 +76,12 @@ def open_storage(url: str) -> RDBStorage:
     return storage
 
 
+def close_storage(storage: RDBStorage) -> None:
+    """Closes its connections."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def is_sound(path: Path) -> bool:
     """Whether SQLite finds no damage in the database, and Optuna can read all its trials. A locked database counts as
     sound."""
@@ -103,8 +109,7 @@ def _is_readable(path: Path) -> bool:
         return "locked" in str(error)
     finally:
         if storage is not None:
-            storage.remove_session()
-            storage.engine.dispose()
+            close_storage(storage)
     return True
 
 

@@ -1,0 +1,123 @@
+"""The study of a run that alone writes to it: read from memory, and written to the run's study.db in few transactions.
+
+Optuna's own storage asks the database again for each hyperparameter, for each value of an epoch and for each list of
+trials, which costs more than all else that a driver does for a trial.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from hpo.store.database.trial_rows import TrialRows
+
+WRITE_AFTER_S = 1.0  # so long the values of epochs may wait for their transaction
+
+
+def read_into_memory(study: optuna.Study, database: RDBStorage) -> optuna.Study:
+    """The study of a SQLite database as one that is read from memory.
+
+    Each change of a trial's state is written before it counts. The hyperparameters of a new trial and the values of its
+    epochs wait for the next such change, for a second or for `save`, whichever comes first. Trials that other processes
+    add meanwhile are taken over. Where the database does not take a trial, the study raises StorageInternalError, as
+    Optuna's own storage does.
+    """
+    return optuna.load_study(study_name=study.study_name, storage=_OwnStudy(database, study), sampler=study.sampler)
+
+
+def save(study: optuna.Study) -> None:
+    """Writes down what a study that was read into memory has not written yet; any other has written all."""
+    if isinstance(study._storage, _OwnStudy):
+        study._storage.write()
+
+
+class _OwnStudy(InMemoryStorage):
+    """A study in memory, and its rows in a database."""
+
+    def __init__(self, database: RDBStorage, study: optuna.Study) -> None:
+        super().__init__()
+        self._rows = TrialRows(database, study.study_name)
+        self._study_id = self.create_new_study(study.directions, study.study_name)
+        self._changed: set[int] = set()
+        self._written = time.monotonic()
+        for key, value in study.user_attrs.items():
+            super().set_study_user_attr(self._study_id, key, value)
+        for key, value in database.get_study_system_attrs(self._rows.study_key).items():
+            super().set_study_system_attr(self._study_id, key, value)
+        self._take_over()
+
+    def write(self) -> None:
+        """Writes all that has changed."""
+        self._written = time.monotonic()
+        if self._changed:
+            self._rows.write([self.get_trial(trial_id) for trial_id in sorted(self._changed)])
+            self._changed.clear()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._rows.database.set_study_user_attr(self._rows.study_key, key, value)
+        super().set_study_user_attr(study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._rows.database.set_study_system_attr(self._rows.study_key, key, value)
+        super().set_study_system_attr(study_id, key, value)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._changed.add(trial_id)
+        if template_trial is not None:  # it is whole
+            self.write()
+        return trial_id
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        self._changed.add(trial_id)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        super().set_trial_user_attr(trial_id, key, value)
+        self._changed.add(trial_id)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        super().set_trial_system_attr(trial_id, key, value)
+        self._changed.add(trial_id)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+        self._changed.add(trial_id)
+        if time.monotonic() - self._written >= WRITE_AFTER_S:
+            self.write()
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        before = self.get_trial(trial_id)
+        if not super().set_trial_state_values(trial_id, state, values):
+            return False
+        if state == TrialState.WAITING:
+            # Optuna looks only behind the first one that waited when it last looked.
+            waiting = self._prev_waiting_trial_number
+            waiting[self._study_id] = min(waiting[self._study_id], before.number)
+        self._changed.add(trial_id)
+        try:
+            self.write()
+        except Exception:
+            self._set_trial(trial_id, before)
+            raise
+        return True
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        if states == (TrialState.WAITING,):  # for the next trial
+            self._take_over()
+        return super().get_all_trials(study_id, deepcopy, states)
+
+    def _take_over(self) -> None:
+        """Adds the trials that the database has more of."""
+        for trial in self._rows.read_new():
+            super().create_new_trial(self._study_id, trial)
