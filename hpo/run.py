@@ -69,8 +69,9 @@ def run_study(spec: StudySpec) -> StudyResult:
     """
     if spec.output.dry_run:
         raise UserError("dry_run: run_study runs a study; plan_study(spec) says what would run, and runs nothing")
-    from hpo.views.phases import phase
+    from hpo.views.phases import past, phase
 
+    past.clear()
     quiet = spec.output.quiet
     with ExitStack() as at_end:
         with phase("loading PyTorch and Ray", quiet=quiet):

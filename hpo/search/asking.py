@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 
 from hpo.search.patience import Patience
 from hpo.search.samplers.choice import alike
+from hpo.search.samplers.threads import one_thread
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
 from hpo.store.database.own_study import save
 from hpo.trials.messages import TrialRequest
@@ -95,7 +96,8 @@ class Asker:
 
     def _ask_for_one_that_fits(self) -> optuna.Trial:
         for _ in range(MAX_REJECTED_IN_A_ROW):
-            trial = self.patience.call(lambda: self.study.ask(fixed_distributions=self.distributions))
+            with one_thread():
+                trial = self.patience.call(lambda: self.study.ask(fixed_distributions=self.distributions))
             if self.driver:
                 self.patience.call(partial(trial.set_user_attr, DRIVER, self.driver))
             if self.fits(trial.params):

@@ -23,9 +23,10 @@ from hpo.search.asking import AskedTrial
 from hpo.search.grouping import GroupMaker
 from hpo.search.memory_retry import MemoryRetries
 from hpo.search.promotion import Promotions
+from hpo.search.samplers.views import paused_as_pruned
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
-from hpo.store.database.optuna_private import PausedAsPruned, make_wait, trial_key
+from hpo.store.database.optuna_private import make_wait, trial_key
 from hpo.store.database.own_study import save
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
@@ -58,7 +59,7 @@ class StudySearcher(Searcher):
         self.retries = MemoryRetries(teller)
         self.promotions = Promotions(teller, ladder or Ladder(()))
         if self.promotions.is_on:
-            self.study.sampler = PausedAsPruned(self.study.sampler, self.promotions.numbers)
+            self.study.sampler = paused_as_pruned(self.study.sampler, self.promotions.numbers)
         self.fault: Exception | None = None
         self.max_concurrent = 1
         self.live: dict[str, list[AskedTrial]] = {}  # groups by Tune's name for them

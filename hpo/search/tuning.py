@@ -76,7 +76,11 @@ class _Search:
 
 
 def run_search(
-    plan: Plan, folder: RunFolder, checkpoints: Checkpoints, progress: TrialListener, interrupted: threading.Event
+    plan: Plan,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    listeners: Sequence[TrialListener],
+    interrupted: threading.Event,
 ) -> list[TrialRecord]:
     """Runs, or goes on with, the planned trials; returns a record of every finished one.
 
@@ -86,7 +90,7 @@ def run_search(
     output, journal = plan.spec.output, Journal(folder.journal)
     trackers = make_trackers(folder.path, tensorboard=output.tensorboard, mlflow=output.mlflow)
     with quiet_optuna():
-        search = _make_search(plan, folder, checkpoints, journal, [progress, *trackers], interrupted)
+        search = _make_search(plan, folder, checkpoints, journal, [*listeners, *trackers], interrupted)
         try:
             _search_all(search)
         finally:
@@ -224,22 +228,17 @@ def _make_searcher(
         seed=spec.seed,
     )
     teller = Teller(study, ReportRecorder(search.recorder, columns), spec.objective, patience)
+    ladder = Ladder(() if is_fused else spec.rungs)
+    for record in done:  # of earlier sessions
+        ladder.add(record.trial_id, record.scores)
     return StudySearcher(
         groups,
         teller,
         gpus=plan.gpus_per_trial,
-        ladder=_make_ladder(() if is_fused else spec.rungs, done),
+        ladder=ladder,
         rungs=spec.rungs if is_fused else (),
         deadline=search.deadline,
     )
-
-
-def _make_ladder(stops: Sequence[int], done: Sequence[TrialRecord]) -> Ladder:
-    """The rungs, with what the trials of earlier sessions reached on them."""
-    ladder = Ladder(stops)
-    for record in done:
-        ladder.add(record.trial_id, record.scores)
-    return ladder
 
 
 def _value(record: TrialRecord, objective: Sequence[str]) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ class Finals:
             self._failed.add(network.name)
             logger.error("%s: %s", network.name, outcome.error)
         row = {"what": "trained", "trial_id": network.record.trial_id, "seed": network.seed, **outcome.row()}
+        row["ended_at"] = time.time()
         self._journal.append(row)
         if outcome.warning:
             logger.warning("%s: %s", network.name, outcome.warning)

@@ -28,21 +28,25 @@ from hpo.spec.plan import Plan
 from hpo.store import run_folder as folders
 from hpo.store.checkpoint_stores import FolderStorage, checkpoint_storage
 from hpo.store.checkpoints import Checkpoints
-from hpo.store.finals_file import read_finalists
+from hpo.store.finals_file import check_row, read_finalists
+from hpo.store.journal import scan
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_records
 from hpo.store.study_file import RunState
 from hpo.system.errors import USER_ERRORS, UserError
+from hpo.system.files import write_atomically
 from hpo.system.interrupt import interruptible, saying
 from hpo.system.logs import logged_to
 from hpo.system.streams import tell
 from hpo.system.text import describe_error
 from hpo.trials.finalists import choose, final_seeds, growth, order
+from hpo.trials.messages import TrialListener
 from hpo.trials.ranking import Ranked, rank
 from hpo.trials.records import TrialRecord
 from hpo.views.estimate import Work
-from hpo.views.phases import phase
+from hpo.views.phases import past, phase
 from hpo.views.progress import Progress, make_progress
+from hpo.views.timeline import Span, Timeline, finals_spans, trace
 from hpo.views.timing import measure
 
 logger = logging.getLogger(__name__)
@@ -76,7 +80,8 @@ def open_session(plan: Plan, existing: RunFolder | None, own_ray: OwnRay | None 
                 _add_session(folder, plan)
         at_end.enter_context(saying(last_words.interrupted))
         at_end.enter_context(_errors_kept(folder))
-        yield Session(plan, folder, checkpoints, judge, last_words, own_ray)
+        timeline = at_end.enter_context(_timeline(folder)) if spec.output.profile else None
+        yield Session(plan, folder, checkpoints, judge, last_words, own_ray, timeline)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Session:
     judge: Judge
     last_words: LastWords
     own_ray: OwnRay | None
+    timeline: Timeline | None
 
     def run(self) -> Outcome:
         """Runs what is missing: trials, and the finals of those that came out best."""
@@ -162,8 +168,9 @@ class Session:
         plan = self.plan
         if len(before) >= plan.total_trials:
             return self.judge.outcome(before)
+        listeners: list[TrialListener] = [progress, self.timeline] if self.timeline else [progress]
         with progress:
-            records = run_search(plan, self.folder, self.checkpoints, progress, interrupted)
+            records = run_search(plan, self.folder, self.checkpoints, listeners, interrupted)
         times = measure(records[len(before) :], plan.parallel_groups, progress.elapsed_s, progress.started_s)
         return replace(self.judge.outcome(records, interrupted=interrupted.is_set()), times=times)
 
@@ -233,6 +240,19 @@ def _mend(plan: Plan, folder: RunFolder, checkpoints: Checkpoints) -> None:
         raise UserError(f"--resume {output.resume}: {folder.path} cannot be mended ({words})") from error
     for words in done if not output.quiet else ():
         tell(f"note: {words}")
+
+
+@contextmanager
+def _timeline(folder: RunFolder) -> Iterator[Timeline]:
+    """Follows the session, and writes at its end what was done when."""
+    timeline, began = Timeline(), time.time()
+    try:
+        yield timeline
+    finally:
+        finals = [row for row in scan(folder.finals, check_row).entries if row.get("ended_at", 0.0) >= began]
+        spans = [*(Span(*words) for words in past), *timeline.spans, *finals_spans(finals)]
+        with suppress(OSError):
+            write_atomically(folder.timeline, trace(spans))
 
 
 @contextmanager

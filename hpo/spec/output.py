@@ -52,6 +52,8 @@ class OutputSpec:
     """Also writes each trial's curves for TensorBoard into the run's folder."""
     mlflow: str | None = field(default=None, metadata=CHANGEABLE)
     """URI of an MLflow tracking server or store. Each trial is logged there too. [default: none]"""
+    profile: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
+    """Also writes timeline.json: what the driver and the trials did when, for https://ui.perfetto.dev."""
     live: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)
     """Serves the page of the run on this machine while it works, and prints its address, as hpo watch does."""
     quiet: Annotated[bool, SWITCH] = field(default=False, metadata=OF_ONE_CALL)

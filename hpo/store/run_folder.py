@@ -28,6 +28,7 @@ class RunFolder:
         self.curves_csv = path / "curves.csv"
         self.leaderboard_csv = path / "leaderboard.csv"
         self.report_html = path / "report.html"
+        self.timeline = path / "timeline.json"  # with --profile
         self.journal = path / "trials.jsonl"
         self.finals = path / "finals.jsonl"
         self.final_weights = path / ".finals"  # networks that wait for the test of their finalist, or for the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,20 +13,22 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _shown: Progress | None = None
+past: list[tuple[str, float, float]] = []
+"""The phases of this run that are over: the words, and when they began and ended, as time.time() has it."""
 
 
 @contextmanager
 def phase(words: str, *, quiet: bool = False) -> Iterator[None]:
     """Shows the words, and how long it has taken, inside the block; nothing where there is no live terminal."""
     global _shown
-    if quiet or not is_live():
-        yield
-        return
-    _shown = _started(words)
+    began = time.time()
+    if not quiet and is_live():
+        _shown = _started(words)
     try:
         yield
     finally:
         hide()
+        past.append((words.partition(":")[0], began, time.time()))
 
 
 def hide() -> None:

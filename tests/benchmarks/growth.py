@@ -114,6 +114,7 @@ def ask(sampler: str, trials: int) -> float:
     from optuna.trial import create_trial
 
     from hpo.search.samplers.choice import seed_sampler
+    from hpo.search.samplers.threads import one_thread
     from hpo.spec.spaces.search_space import search_space
     from hpo.spec.study import StudySpec
 
@@ -129,7 +130,8 @@ def ask(sampler: str, trials: int) -> float:
     study.ask(fixed_distributions=space)
     began = time.perf_counter()
     for _ in range(10):
-        study.ask(fixed_distributions=space)
+        with one_thread():
+            study.ask(fixed_distributions=space)
     return (time.perf_counter() - began) / 10
 
 
@@ -148,7 +150,7 @@ def measure(repetitions: int, largest: int, say: Callable[[str], None]) -> Itera
     if largest >= 10_000:
         ratios = [run[10_000][0] / run[1_000][0] for run in runs]
         yield row("growth", "10000 trials", "driver", "times the seconds per trial at 1000", ratios)
-    for sampler in ("random", "tpe"):
+    for sampler in ("auto", "random", "tpe"):
         for size in sizes:
             values = [ask(sampler, size) for _ in range(repetitions)]
             yield row("growth", f"{size} trials", f"ask, {sampler}", "seconds per trial", values)

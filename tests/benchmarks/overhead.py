@@ -53,7 +53,7 @@ def podium(trials: int) -> float:
         started = time.perf_counter()
         with interruptible() as interrupted:
             checkpoints = Checkpoints(FolderStorage(run.checkpoints))
-            records = search.run_search(plan, run, checkpoints, Progress(Work(trials, 1)), interrupted)
+            records = search.run_search(plan, run, checkpoints, [Progress(Work(trials, 1))], interrupted)
         spent = time.perf_counter() - started
         assert len(records) == trials
         run.unlock()

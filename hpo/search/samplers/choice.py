@@ -18,6 +18,7 @@ from optuna.samplers import (
 )
 
 from hpo.search.samplers.rank import RankSampler
+from hpo.search.samplers.views import best_and_newest
 from hpo.spec.spaces.guess import Guess
 
 
@@ -27,9 +28,11 @@ def seed_sampler(
     """Gives the study its sampler. The seed depends on the number of trials: with the plain seed, a resumed study would
     repeat its first configurations. rungs: of early stopping, in epochs. guesses: configurations that may be good, for
     auto."""
-    if sampler == "auto" and len(study.directions) > 1:
+    several = len(study.directions) > 1
+    if sampler == "auto" and several:
         sampler = "tpe"
-    study.sampler = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)), rungs, guesses)
+    made = make_sampler(sampler, seed + len(study.get_trials(deepcopy=False)), rungs, guesses)
+    study.sampler = best_and_newest(made) if sampler == "tpe" and not several else made
 
 
 def make_sampler(name: str, seed: int, rungs: Sequence[int] = (), guesses: Sequence[Guess] = ()) -> BaseSampler:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
+from functools import partial
 from typing import Any, cast
 
 import optuna
@@ -43,15 +43,14 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
     return distribution._contains(distribution.to_internal_repr(value))
 
 
-class PausedAsPruned(BaseSampler):
-    """A sampler that takes paused trials for pruned ones.
+Trials = list[FrozenTrial]
 
-    To Optuna a trial that waits on a rung is running, and TPE counts running trials among the bad ones.
-    """
 
-    def __init__(self, sampler: BaseSampler, paused: Callable[[], Collection[int]]) -> None:
-        """paused: returns the numbers of the trials that are paused at present."""
-        self.sampler, self.paused = sampler, paused
+class ViewingSampler(BaseSampler):
+    """A sampler that sees a study's trials as `view` shows them."""
+
+    def __init__(self, sampler: BaseSampler, view: Callable[[optuna.Study, Trials], Trials]) -> None:
+        self.sampler, self.view = sampler, view
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self.sampler.infer_relative_search_space(self._seen(study), trial)
@@ -78,15 +77,14 @@ class PausedAsPruned(BaseSampler):
         self.sampler.reseed_rng()
 
     def _seen(self, study: optuna.Study) -> optuna.Study:
-        paused = self.paused()
-        return cast(optuna.Study, _StudyView(study, paused)) if paused else study
+        return cast(optuna.Study, _StudyView(study, partial(self.view, study)))
 
 
 class _StudyView:
-    """A study, some of whose trials are shown as pruned."""
+    """A study, whose trials are shown as `view` returns them."""
 
-    def __init__(self, study: optuna.Study, pruned: Collection[int]) -> None:
-        self._study, self._pruned = study, pruned
+    def __init__(self, study: optuna.Study, view: Callable[[Trials], Trials]) -> None:
+        self._study, self._view = study, view
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
@@ -97,12 +95,5 @@ class _StudyView:
     def _get_trials(
         self, deepcopy: bool = True, states: Collection[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        trials = self._study._get_trials(deepcopy=deepcopy, use_cache=use_cache)
-        seen = [_pruned(trial) if trial.number in self._pruned else trial for trial in trials]
+        seen = self._view(self._study._get_trials(deepcopy=deepcopy, use_cache=use_cache))
         return [trial for trial in seen if states is None or trial.state in states]
-
-
-def _pruned(trial: FrozenTrial) -> FrozenTrial:
-    shown = copy(trial)
-    shown.state = TrialState.PRUNED
-    return shown

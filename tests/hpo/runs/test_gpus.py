@@ -59,7 +59,8 @@ plan = replace(plan, gpus_per_trial=share, concurrency=room)
 ray.init(address="local", num_cpus=16, num_gpus=4, include_dashboard=False, log_to_driver=False)
 run = create(folder, "a", {"spec": {}})
 with interruptible() as interrupted:
-    records = run_search(plan, run, Checkpoints(FolderStorage(run.checkpoints)), Progress(Work(trials, 1)), interrupted)
+    checkpoints = Checkpoints(FolderStorage(run.checkpoints))
+    records = run_search(plan, run, checkpoints, [Progress(Work(trials, 1))], interrupted)
 print("RESULT", room, sorted(record.state.value for record in records))
 for record in records:
     print(record.lanes, record.retries, record.error)

@@ -102,7 +102,7 @@ def test_what_is_to_be_said_of_a_final_is_in_the_log(
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_local")
 def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    result = run(tmp_path, name="a", quiet=False, seed=3)
+    result = run(tmp_path, name="a", quiet=False, seed=3, profile=True)
     out = capsys.readouterr().out
     assert "[4/4] final of " in out and "Finals: trained anew" in out
     board = pd.read_csv(result.folder / "leaderboard.csv")
@@ -131,6 +131,14 @@ def test_a_run_ends_with_finals(tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert searched.report["accuracy"] == pytest.approx(result.frame["val_accuracy"][0])
     rows = read_journal(result.folder / "finals.jsonl")
     assert sorted(row["what"] for row in rows) == ["tested"] * 2 + ["trained"] * 4
+    events = json.loads((result.folder / "timeline.json").read_text())["traceEvents"]
+    spans = [(event["pid"], event["name"]) for event in events if event["ph"] == "X"]
+    assert {name for group, name in spans if group == 2 and "epoch" not in name} == set(result.frame["trial_id"])
+    finals = [name for group, name in spans if group == 3]
+    assert sorted(finals) == sorted(
+        f"{row['trial_id']}, seed {row['seed']}" for row in rows if row["what"] == "trained"
+    )
+    assert {"starting Ray", "finals", "writing results and the report"} <= {name for group, name in spans if group == 1}
     # Their learning rate falls to 0 within the three epochs, whichever of them was the best in the search.
     assert all(row["epochs"] == 3 for row in rows if row["what"] == "trained")
 

@@ -12,7 +12,16 @@ from hpo.spec.groups import all_settings, changeable_settings, setting_names, se
 
 def test_what_a_resumed_run_may_change() -> None:
     """A setting that joins one of these is a promise, and is written here on purpose."""
-    assert settings_of_one_call() == {"name", "results_dir", "resume", "live", "quiet", "dry_run", "address"}
+    assert settings_of_one_call() == {
+        "name",
+        "results_dir",
+        "resume",
+        "live",
+        "quiet",
+        "dry_run",
+        "address",
+        "profile",
+    }
     assert changeable_settings() - settings_of_one_call() == {
         "trials",
         "time_budget",
