@@ -1,17 +1,21 @@
-"""What a run does while there is nothing else to see: one line with its seconds, on a terminal."""
+"""What a run does while there is nothing else to see: on a terminal a line with its seconds, which goes again;
+elsewhere a line of each phase that is slow."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING
 
+from hpo.system.streams import tell
 from hpo.system.terminal import is_live
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+SLOW_S = 1.5
 _shown: Progress | None = None
 past: list[tuple[str, float, float]] = []
 """The phases of this run that are over: the words, and when they began and ended, as time.time() has it."""
@@ -19,14 +23,19 @@ past: list[tuple[str, float, float]] = []
 
 @contextmanager
 def phase(words: str, *, quiet: bool = False) -> Iterator[None]:
-    """Shows the words, and how long it has taken, inside the block; nothing where there is no live terminal."""
+    """Shows the words, and how long it has taken, inside the block; in a pipe or a notebook it prints them where the
+    block takes longer than `SLOW_S`."""
     global _shown
-    began = time.time()
+    began, line = time.time(), Timer(SLOW_S, tell, [f"{words} ..."])
+    line.daemon = True
     if not quiet and is_live():
         _shown = _started(words)
+    elif not quiet:
+        line.start()
     try:
         yield
     finally:
+        line.cancel()
         hide()
         past.append((words.partition(":")[0], began, time.time()))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from hpo.system.terminal import is_live
+from hpo.views import phases
 from hpo.views.phases import hide, phase
 
 
@@ -43,13 +46,29 @@ def test_an_error_takes_it_away(live: None, capsys: pytest.CaptureFixture[str]) 
         pass
 
 
-@pytest.mark.parametrize(("variables", "quiet"), [({}, False), ({"TERM": "dumb"}, False), ({"TERM": "xterm"}, True)])
-def test_nothing_is_shown_in_a_pipe_on_a_dumb_terminal_and_with_quiet(
-    variables: dict[str, str], quiet: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("variables", [{}, {"TERM": "dumb", "TTY_COMPATIBLE": "1"}])
+@pytest.mark.parametrize(
+    ("slow", "quiet", "line"), [(False, False, ""), (True, False, "sheep ...\n"), (True, True, "")]
+)
+def test_a_pipe_and_a_dumb_terminal_get_a_line_of_what_is_slow(
+    variables: dict[str, str],
+    slow: bool,
+    quiet: bool,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name, value in {**variables, **({"TTY_COMPATIBLE": "1"} if variables else {})}.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with phase("counting sheep", quiet=quiet):
+    monkeypatch.setattr(phases, "SLOW_S", 0.05 if slow else 60.0)
+    with phase("sheep", quiet=quiet):
+        time.sleep(0.5 * slow)
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.usefixtures("live")
+def test_quiet_shows_nothing_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with phase("sheep", quiet=True):
         pass
     hide()
     assert capsys.readouterr().out == ""
