@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
@@ -34,40 +35,72 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def connect(
-    address: str | None, cpus: int | None = None, logs: Path | None = None, own: OwnRay | None = None
+    address: str | None,
+    cpus: int | None = None,
+    logs: Path | None = None,
+    own: OwnRay | None = None,
+    keep: bool = False,
 ) -> Iterator[Path]:
     """Starts a local Ray of `cpus` CPUs (default: all), or joins the cluster at `address`.
 
     Where Ray is already initialized (in a notebook or a test), that Ray is used and keeps running. A local Ray ends
     with this context, and its session folder is removed; what its workers printed is kept in `logs`. own: the local
-    Ray that is `begun` already. Yields the folder of Ray's session. Raises ConnectionError, in one line, if the
-    cluster does not answer, or a local Ray cannot be started.
+    Ray that is `begun` already. keep: it does not end with this context. Yields the folder of Ray's session. Raises
+    ConnectionError, in one line, if the cluster does not answer, or a local Ray cannot be started.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
-        yield session_folder()
+        try:
+            yield session_folder()
+        finally:
+            _keep_logs(_kept, logs)
         return
-    with _started(cpus, logs, own) if address is None else _joined(address) as session, node_messages_to(_log):
+    local = _started(cpus, logs, own, keep) if address is None else _joined(address)
+    with local as session, node_messages_to(_log):
         yield session
 
 
 @contextmanager
-def begun(cpus: int, preload: Sequence[str]) -> Iterator[OwnRay | None]:
+def begun(cpus: int, preload: Sequence[str], keep: bool = False) -> Iterator[OwnRay | None]:
     """A local Ray that is starting, for `connect` to join later; it ends with this context at the latest.
 
-    preload: modules that its workers find imported. None where Ray is initialized already, or where there is no folder
-    for its temporary files: `connect` then says so.
+    preload: modules that its workers find imported. keep: it ends with this process instead, and is there for the next
+    call. None where Ray is initialized already, or where there is no folder for its temporary files: `connect` then
+    says so.
     """
-    ray = sys.modules.get("ray")
     with ExitStack() as at_end:
         own = None
-        if not (ray and ray.is_initialized()):
+        if not _is_joined():
             with suppress(ConnectionError):
-                own = at_end.enter_context(own_ray(cpus, preload))
+                own = _kept_ray(cpus, preload) if keep else at_end.enter_context(own_ray(cpus, preload))
         yield own
+
+
+def _is_joined() -> bool:
+    """Whether this process has joined a Ray that still runs, as far as one of our own is known to have ended."""
+    ray = sys.modules.get("ray")
+    if not (ray and ray.is_initialized()):
+        return False
+    if _kept and not _kept.is_alive:
+        ray.shutdown()
+        return False
+    return True
+
+
+_kept: OwnRay | None = None
+
+
+def _kept_ray(cpus: int, preload: Sequence[str]) -> OwnRay:
+    """The local Ray of this process, which ends with it. Raises ConnectionError as `own_ray` does."""
+    global _kept
+    if _kept is None or not _kept.is_alive:
+        until_exit = ExitStack()
+        _kept = until_exit.enter_context(own_ray(cpus, preload))
+        atexit.register(until_exit.close)
+    return _kept
 
 
 @contextmanager
@@ -86,8 +119,8 @@ def _joined(address: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _started(cpus: int | None, logs: Path | None, own: OwnRay | None) -> Iterator[Path]:
-    """Joins the Ray that is starting, or one that is started now, and leaves nothing of it."""
+def _started(cpus: int | None, logs: Path | None, own: OwnRay | None, keep: bool) -> Iterator[Path]:
+    """Joins the Ray that is starting, or one that is started now, and leaves nothing of it unless it is kept."""
     import ray
 
     with nullcontext(own) if own else own_ray(cpus) as local:
@@ -96,10 +129,16 @@ def _started(cpus: int | None, logs: Path | None, own: OwnRay | None) -> Iterato
         try:
             yield _init(address=address)
         finally:
-            ray.shutdown()
-            local.end()
-            with suppress(OSError):  # a full disk must not hide how the run ended
-                keep_worker_logs(local.folder, logs)
+            if not (keep and local is _kept):
+                ray.shutdown()
+                local.end()
+            _keep_logs(local, logs)
+
+
+def _keep_logs(own: OwnRay | None, logs: Path | None) -> None:
+    if own:
+        with suppress(OSError):  # a full disk must not hide how the run ended
+            keep_worker_logs(own.folder, logs)
 
 
 def _init(**options: Any) -> Path:

@@ -28,7 +28,7 @@ from hpo.cli.flags import parse_spec
 from hpo.session.result import StudyResult
 from hpo.spec.study import StudySpec
 from hpo.system.errors import EXPECTED_ERRORS, UserError, report_error
-from hpo.system.interrupt import ignore_signals
+from hpo.system.interrupt import ignore_signals, in_prompt
 from hpo.system.leaving import leave
 from hpo.system.text import printable
 from trainers.cpu.count import usable_cpus
@@ -122,10 +122,11 @@ def _check_cluster(address: str | None) -> None:
 
 
 def _begun_ray(address: str | None) -> AbstractContextManager[OwnRay | None]:
-    """Begins to start a local Ray, beside all that is loaded and checked from here on; none for a run on a cluster."""
+    """Begins to start a local Ray, beside all that is loaded and checked from here on; none for a run on a cluster. In
+    a notebook or a Python prompt it is there for the next call, too."""
     from cluster.connect import begun
 
-    return nullcontext() if address else begun(usable_cpus(), WORKERS_NEED)
+    return nullcontext() if address else begun(usable_cpus(), WORKERS_NEED, keep=in_prompt())
 
 
 if __name__ == "__main__":

@@ -47,9 +47,14 @@ class OwnRay:
             raise ConnectionError(f"Ray does not start: {self._last_words()}")
         return str(json.loads(line)["address"])
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it starts or runs."""
+        return self.host.poll() is None
+
     def end(self) -> None:
         """Ends all its processes. A second call does nothing."""
-        if self.host.poll() is not None:
+        if not self.is_alive:
             return
         processes = [self.host.pid, *descendants(self.host.pid)]
         patience = END_S if self._is_joined else 0.0  # nobody works in one that nobody has joined

@@ -35,7 +35,7 @@ from hpo.store.stored_run import read_records
 from hpo.store.study_file import RunState
 from hpo.system.errors import USER_ERRORS, UserError
 from hpo.system.files import write_atomically
-from hpo.system.interrupt import interruptible, saying
+from hpo.system.interrupt import in_prompt, interruptible, saying
 from hpo.system.logs import logged_to
 from hpo.system.streams import tell
 from hpo.system.text import describe_error
@@ -141,7 +141,7 @@ class Session:
         address, logs, quiet = plan.spec.resources.address, self.folder.logs, plan.spec.output.quiet
         with ExitStack() as cluster:
             with phase("connecting to the cluster" if address else "starting Ray", quiet=quiet):
-                cluster.enter_context(connect(address, plan.cpus, logs, self.own_ray))
+                cluster.enter_context(connect(address, plan.cpus, logs, self.own_ray, keep=in_prompt()))
             cluster.enter_context(watched(self.last_words.cluster_lost))
             outcome = self._search(before, progress, interrupted)
             if outcome.state is not RunState.COMPLETE:

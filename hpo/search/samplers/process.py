@@ -32,29 +32,29 @@ class Kernel:
         return (1 + distance + distance**2 / 3) * np.exp(-distance)
 
 
-def fit_kernel(encoding: Encoding, points: Points, values: Values, rng: np.random.Generator) -> Kernel:
-    """Chooses the kernel by the likelihood: the best of a few, then one length after the other."""
-    squared = encoding.squared_distances(points, points)
-    even = [Kernel(np.full(len(encoding), length), noise) for length in LENGTHS for noise in NOISES]
-    likelihoods = [_likelihood(squared, values, kernel) for kernel in even]
-    kernel, best = even[int(np.argmax(likelihoods))], max(likelihoods)
-    for _ in range(SWEEPS):
-        for place in rng.permutation(len(encoding)):
-            for factor in (0.5, 2.0):
-                lengths = kernel.lengths.copy()
-                lengths[place] = np.clip(lengths[place] * factor, SHORTEST, LONGEST)
-                other = Kernel(lengths, kernel.noise)
-                if (likelihood := _likelihood(squared, values, other)) > best + LEAST_GAIN:
-                    kernel, best = other, likelihood
-    return kernel
-
-
 class Process:
     """A process that has seen points and their values, of mean 0 and variance 1."""
 
     def __init__(self, encoding: Encoding, points: Points, values: Values, kernel: Kernel) -> None:
         self.encoding, self.points, self.kernel = encoding, points, kernel
         self._see(encoding.squared_distances(points, points), values)
+
+    @classmethod
+    def fitted(cls, encoding: Encoding, points: Points, values: Values, rng: np.random.Generator) -> Process:
+        """Chooses the kernel by the likelihood: the best of a few, then one length after the other."""
+        squared = encoding.squared_distances(points, points)
+        even = [Kernel(np.full(len(encoding), length), noise) for length in LENGTHS for noise in NOISES]
+        likelihoods = [_likelihood(squared, values, kernel) for kernel in even]
+        kernel, best = even[int(np.argmax(likelihoods))], max(likelihoods)
+        for _ in range(SWEEPS):
+            for place in rng.permutation(len(encoding)):
+                for factor in (0.5, 2.0):
+                    lengths = kernel.lengths.copy()
+                    lengths[place] = np.clip(lengths[place] * factor, SHORTEST, LONGEST)
+                    other = Kernel(lengths, kernel.noise)
+                    if (likelihood := _likelihood(squared, values, other)) > best + LEAST_GAIN:
+                        kernel, best = other, likelihood
+        return cls(encoding, points, values, kernel)
 
     def predict(self, points: Points) -> tuple[Values, Values]:
         """Returns the mean and the standard deviation at each point."""

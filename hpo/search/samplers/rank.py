@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from hpo.search.samplers.belief import STRENGTH, Belief
 from hpo.search.samplers.encoding import Encoding, Point, Points
-from hpo.search.samplers.process import Kernel, Process, fit_kernel
+from hpo.search.samplers.process import Process
 from hpo.spec.spaces.guess import Guess
 
 STARTUP_TRIALS = 10  # drawn at random, or near the best one
@@ -27,8 +27,6 @@ SPREAD = 0.5  # of a step away from a good trial, in units of a hyperparameter's
 MAX_DRAWS = 20  # for a configuration that was not tried yet
 LEAST_IMPROVEMENT = 1e-12  # its logarithm is finite
 MAX_TRIALS = 200  # that the process looks at: the best half and the newest half
-FITTED_ALWAYS = 50  # trials, up to which the kernel is chosen anew each time, which takes longer than all else
-FITTED_AGAIN = 0.1  # of the trials that it was chosen for: after as many more
 
 
 class RankSampler(BaseSampler):
@@ -48,8 +46,6 @@ class RankSampler(BaseSampler):
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._spaces = IntersectionSearchSpace(include_pruned=True)
-        self._kernel: Kernel | None = None
-        self._fitted_for = 0  # trials
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         space = self._spaces.calculate(study)
@@ -69,11 +65,8 @@ class RankSampler(BaseSampler):
         points = encoding.points([other.params for other in seen])
         running = [other.params for other in others if other.state == TrialState.RUNNING]
         pending = encoding.points([params for params in running if set(search_space) <= set(params)])
-        if len(seen) < STARTUP_TRIALS:
-            drawn = self._begin(encoding, points, belief)
-        else:
-            process = self._fitted(encoding, points, trial.number).believing(pending)
-            drawn = self._best(process, points, belief)
+        begins = len(seen) < STARTUP_TRIALS
+        drawn = self._begin(encoding, points, belief) if begins else self._best(encoding, points, pending, belief)
         return _first_new(map(encoding.config, drawn), map(encoding.config, [*points, *pending]))
 
     def sample_independent(
@@ -96,18 +89,11 @@ class RankSampler(BaseSampler):
             else:
                 yield encoding.mutated(points[-1], 1, SPREAD, self._rng)[0]
 
-    def _fitted(self, encoding: Encoding, points: Points, trials: int) -> Process:
-        """Returns the process that has seen these points, the worst first, of so many trials."""
-        values, kernel = ndtri((np.arange(len(points)) + 0.5) / len(points)), self._kernel
-        is_new_enough = trials > FITTED_ALWAYS and trials - self._fitted_for < FITTED_AGAIN * self._fitted_for
-        if kernel is None or len(kernel.lengths) != len(encoding) or not is_new_enough:
-            self._kernel = kernel = fit_kernel(encoding, points, values, self._rng)
-            self._fitted_for = trials
-        return Process(encoding, points, values, kernel)
-
-    def _best(self, process: Process, points: Points, belief: Belief) -> Iterator[Point]:
+    def _best(self, encoding: Encoding, points: Points, pending: Points, belief: Belief) -> Iterator[Point]:
         """Yields many points, the most promising first. points: of trials, the worst first."""
-        candidates = self._candidates(process.encoding, points, belief)
+        values = ndtri((np.arange(len(points)) + 0.5) / len(points))
+        process = Process.fitted(encoding, points, values, self._rng).believing(pending)
+        candidates = self._candidates(encoding, points, belief)
         promise = np.log(process.expected_improvement(candidates) + LEAST_IMPROVEMENT)
         if belief:
             promise += STRENGTH * belief.trust(points) / len(points) * belief.log_density(candidates)

@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from cluster.host.processes import is_running, wait_until
+
 pytestmark = pytest.mark.slow
 
 IMPORT = "from hpo import StudySpec, load_run, run_study"
@@ -19,6 +21,11 @@ result
 SECOND = """
 second = run_study(StudySpec.of(**usual | {"epochs": 2}, trials=1, name="second", set={"activation": "gelu"}))
 print(second.state, second.best["activation"], len(second.frame))
+"""
+RAY = """
+import os, ray
+from cluster.host.processes import descendants
+print(ray.get_runtime_context().get_node_id(), *descendants(os.getpid()))
 """
 RESUMED = """
 more = run_study(StudySpec.of(resume="first", trials=3))
@@ -48,13 +55,17 @@ except ValueError as error:
 def test_a_notebook_runs_resumes_interrupts_and_loads(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     begin = f"import sys; sys.path.insert(0, {str(root)!r})\n{IMPORT}"
-    cells = [begin, FIRST, SECOND, RESUMED, INTERRUPTED, LOADED, WRONG]
+    cells = [begin, FIRST, RAY, SECOND, RAY, RESUMED, INTERRUPTED, LOADED, WRONG]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    first, second, resumed, interrupted, loaded, wrong = (outputs(cell) for cell in notebook.cells[1:])
+    first, before, second, after, resumed, interrupted, loaded, wrong = (outputs(cell) for cell in notebook.cells[1:])
     assert "[2/2] mlp_small-" in first and "results/first: complete, 2 finished trials" in first
     assert "<table" in first and "data:image/png;base64," in first
     assert "complete gelu 1" in second
+    # One Ray for all of them, which ends with the kernel.
+    (node, *processes), (same_node, *_) = before.split(), after.split()
+    assert node == same_node and processes
+    assert wait_until(lambda: not any(is_running(int(pid)) for pid in processes), 20)
     assert "complete [1, 1, 1]" in resumed
     assert "results/long: interrupted" in interrupted
     assert "to go on: run_study(StudySpec.of(resume='long'))" in interrupted

@@ -5,7 +5,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from hpo.search.samplers.encoding import Encoding
-from hpo.search.samplers.process import Kernel, Process, fit_kernel
+from hpo.search.samplers.process import Kernel, Process
 
 ENCODING = Encoding({name: FloatDistribution(0.0, 1.0) for name in ("a", "b", "c")})
 
@@ -15,10 +15,6 @@ def seen(count: int = 40) -> tuple[np.ndarray, np.ndarray]:
     points = np.random.default_rng(1).random((count, 3))
     values = -((points[:, 0] - 0.7) ** 2)
     return points, (values - values.mean()) / values.std()
-
-
-def fitted(points: np.ndarray, values: np.ndarray) -> Process:
-    return Process(ENCODING, points, values, fit_kernel(ENCODING, points, values, np.random.default_rng(0)))
 
 
 def test_it_predicts_as_the_textbook_does() -> None:
@@ -35,7 +31,7 @@ def test_it_predicts_as_the_textbook_does() -> None:
 
 def test_a_hyperparameter_without_effect_gets_a_long_length() -> None:
     points, values = seen()
-    process = fitted(points, values)
+    process = Process.fitted(ENCODING, points, values, np.random.default_rng(0))
     first, *others = process.kernel.lengths
     assert first < min(others)
     new = np.random.default_rng(3).random((200, 3))
@@ -47,7 +43,7 @@ def test_a_hyperparameter_without_effect_gets_a_long_length() -> None:
 
 def test_what_it_believes_to_have_seen_promises_no_more() -> None:
     points, values = seen()
-    process = fitted(points, values)
+    process = Process.fitted(ENCODING, points, values, np.random.default_rng(0))
     new = np.random.default_rng(3).random((200, 3))
     best = new[int(np.argmax(process.expected_improvement(new)))][None]
     believing = process.believing(best)

@@ -12,9 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from hpo.search.samplers import rank
-from hpo.search.samplers.process import fit_kernel
-from hpo.search.samplers.rank import FITTED_ALWAYS, MAX_TRIALS, STARTUP_TRIALS, RankSampler
+from hpo.search.samplers.rank import MAX_TRIALS, STARTUP_TRIALS, RankSampler
 from hpo.spec.spaces.guess import Guess
 
 SPACE: dict[str, Any] = {
@@ -134,16 +132,3 @@ def test_half_of_the_first_trials_are_near_the_best_so_far() -> None:
         params = study.ask(SPACE).params
         kept += any(params[name] == pytest.approx(value) for name, value in (("lr", 1e-2), ("dropout", 0.3)))
     assert 30 < kept < 100  # half of them, and of these a good half keep one of the two numbers
-
-
-def test_the_kernel_is_chosen_anew_when_there_are_a_tenth_more_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted: list[int] = []
-
-    def counting(encoding: Any, points: Any, *rest: Any) -> Any:
-        fitted.append(len(points))
-        return fit_kernel(encoding, points, *rest)
-
-    monkeypatch.setattr(rank, "fit_kernel", counting)
-    best_of(RankSampler(0), 80)
-    assert fitted[:41] == list(range(STARTUP_TRIALS, FITTED_ALWAYS + 1))
-    assert fitted[41:] == [55, 61, 68, 75]
