@@ -45,18 +45,15 @@ def connect(
 
     Where Ray is already initialized (in a notebook or a test), that Ray is used and keeps running. A local Ray ends
     with this context, and its session folder is removed; what its workers printed is kept in `logs`. own: the local
-    Ray that is `begun` already. keep: it does not end with this context. Yields the folder of Ray's session. Raises
-    ConnectionError, in one line, if the cluster does not answer, or a local Ray cannot be started.
+    Ray that is `begun` already. keep: this process leaves it, and it does not end. Yields the folder of Ray's session.
+    Raises ConnectionError, in one line, if the cluster does not answer, or a local Ray cannot be started.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
-        try:
-            yield session_folder()
-        finally:
-            _keep_logs(_kept, logs)
+        yield session_folder()
         return
     local = _started(cpus, logs, own, keep) if address is None else _joined(address)
     with local as session, node_messages_to(_log):
@@ -73,21 +70,11 @@ def begun(cpus: int, preload: Sequence[str], keep: bool = False) -> Iterator[Own
     """
     with ExitStack() as at_end:
         own = None
-        if not _is_joined():
+        ray = sys.modules.get("ray")
+        if not (ray and ray.is_initialized()):
             with suppress(ConnectionError):
                 own = _kept_ray(cpus, preload) if keep else at_end.enter_context(own_ray(cpus, preload))
         yield own
-
-
-def _is_joined() -> bool:
-    """Whether this process has joined a Ray that still runs, as far as one of our own is known to have ended."""
-    ray = sys.modules.get("ray")
-    if not (ray and ray.is_initialized()):
-        return False
-    if _kept and not _kept.is_alive:
-        ray.shutdown()
-        return False
-    return True
 
 
 _kept: OwnRay | None = None
@@ -129,16 +116,11 @@ def _started(cpus: int | None, logs: Path | None, own: OwnRay | None, keep: bool
         try:
             yield _init(address=address)
         finally:
-            if not (keep and local is _kept):
-                ray.shutdown()
+            ray.shutdown()
+            if not keep:
                 local.end()
-            _keep_logs(local, logs)
-
-
-def _keep_logs(own: OwnRay | None, logs: Path | None) -> None:
-    if own:
-        with suppress(OSError):  # a full disk must not hide how the run ended
-            keep_worker_logs(own.folder, logs)
+            with suppress(OSError):  # a full disk must not hide how the run ended
+                keep_worker_logs(local.folder, logs)
 
 
 def _init(**options: Any) -> Path:

@@ -74,7 +74,7 @@ def run_study(spec: StudySpec) -> StudyResult:
     past.clear()
     quiet = spec.output.quiet
     with ExitStack() as at_end:
-        with phase("loading PyTorch and Ray", quiet=quiet):
+        with phase("loading PyTorch and Ray", quiet=quiet, is_sure=False):
             _check_cluster(spec.resources.address)
             own_ray = at_end.enter_context(_begun_ray(spec.resources.address))
             from hpo.session.lock import locked
@@ -84,7 +84,7 @@ def run_study(spec: StudySpec) -> StudyResult:
             from hpo.trials.ranking import rank
 
         existing = at_end.enter_context(locked(spec))
-        with phase("checking settings and images", quiet=quiet):
+        with phase("checking settings and images", quiet=quiet, is_sure=False):
             plan = preflight(spec, existing.read_study() if existing else None)
         show_plan(plan)
         with open_session(plan, existing, own_ray) as session:

@@ -12,13 +12,14 @@ _LEFT_OUT = b"(the first %d bytes are left out)\n"
 
 
 def keep_worker_logs(scratch: Path, logs: Path | None) -> None:
-    """Copies the end of what each worker printed into `logs`; nothing where nobody asks for it."""
+    """Moves the end of what each worker printed into `logs`; nothing where nobody asks for it."""
     for file in find_logs(scratch) if logs else ():
         content = _tail(file)
         # Lines that begin with a colon are marks of which actor wrote the next ones.
         if any(line and not line.startswith(b":") for line in content.splitlines()):
             assert logs is not None
             (logs / file.name).write_bytes(content)
+            file.unlink()  # a Ray that goes on must not hand it out again
 
 
 def find_logs(scratch: Path) -> Iterable[Path]:

@@ -17,7 +17,7 @@ from hpo.search.patience import Patience
 from hpo.search.samplers.choice import alike
 from hpo.search.samplers.threads import one_thread
 from hpo.search.study_sync import DRIVER, rejected, trial_id, unfinished
-from hpo.store.database.own_study import save
+from hpo.store.database.memory_study import save
 from hpo.trials.messages import TrialRequest
 
 MAX_REJECTED_IN_A_ROW = 100  # after which the space is taken to hold nothing that fits

@@ -26,8 +26,8 @@ from hpo.search.promotion import Promotions
 from hpo.search.samplers.views import paused_as_pruned
 from hpo.search.study_sync import drop_orphans
 from hpo.search.telling import Teller
+from hpo.store.database.memory_study import save
 from hpo.store.database.optuna_private import make_wait, trial_key
-from hpo.store.database.own_study import save
 from hpo.trials.ladder import Ladder
 from hpo.trials.messages import REPORTS, REQUEST, VALUE, GroupRequest, TrialRequest
 

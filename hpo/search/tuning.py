@@ -35,7 +35,7 @@ from hpo.spec.spaces.parameter_budget import within_budget
 from hpo.store.checkpoint_stores import CheckpointStorage, DriverStorage, FolderStorage
 from hpo.store.checkpoints import Checkpoints
 from hpo.store.csv_tables import LiveTrials
-from hpo.store.database.own_study import read_into_memory
+from hpo.store.database.memory_study import read_into_memory
 from hpo.store.database.study_db import close_storage, create_or_open_shared, open_storage, open_study, quiet_optuna
 from hpo.store.journal import Journal
 from hpo.store.run_folder import RunFolder
@@ -190,8 +190,7 @@ def _open_study(search: _Search, model: ModelPlan, done: Sequence[TrialRecord], 
     if begins and spec.trials > len(done) and not study.get_trials(deepcopy=False):
         for config in (model.first_configs or (model.space.default,))[: spec.trials]:
             study.enqueue_trial(config)
-    if search.plan.storage is None:
-        study = read_into_memory(study, search.storage)
+    study = read_into_memory(study, search.storage, is_shared=search.plan.storage is not None)
     # Drivers that begin at the same moment are not to try the same configurations.
     seed = spec.seed + (crc32(driver.encode()) % DRIVER_SEEDS if driver else 0)
     seed_sampler(study, spec.sampler, seed, spec.rungs, model.guesses)

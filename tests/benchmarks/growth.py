@@ -38,7 +38,7 @@ def drive(trials: int) -> dict[int, tuple[float, float]]:
     from hpo.store.checkpoint_stores import FolderStorage
     from hpo.store.checkpoints import Checkpoints
     from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
-    from hpo.store.database.own_study import read_into_memory
+    from hpo.store.database.memory_study import read_into_memory
     from hpo.store.database.study_db import open_storage, open_study, quiet_optuna
     from hpo.store.journal import Journal
     from hpo.system.files import write_atomically

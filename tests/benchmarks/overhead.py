@@ -9,6 +9,7 @@ and once more with its own SQLite storage, which is what it takes for a study to
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cluster.connect import connect
+import ray
+
 from hpo.search import tuning as search
 from hpo.session.preflight.planning import preflight
 from hpo.spec.study import StudySpec
@@ -120,12 +122,13 @@ def measure(repetitions: int, say: Callable[[str], None]) -> Iterator[Row]:
     trial = search.Trial
     search.Trial = NoopTrial  # type: ignore[misc]
     try:
-        with connect(None, cpus=2):
-            podium(4)
-            for _ in range(repetitions):
-                for side, (run, small, large) in sides.items():
-                    costs[side].append(slope(run, small, large))
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        podium(4)
+        for _ in range(repetitions):
+            for side, (run, small, large) in sides.items():
+                costs[side].append(slope(run, small, large))
     finally:
+        ray.shutdown()
         search.Trial = trial  # type: ignore[misc]
     for side, values in costs.items():
         say(f"{side}: {[round(value, 4) for value in values]} s per trial")

@@ -1,9 +1,9 @@
-"""The rows of a study's trials in a SQLite database, in Optuna's own tables, as read in its version 5.0."""
+"""The rows of a study's trials in SQLite or Postgres, in Optuna's own tables, as read in its version 5.0."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,7 +12,7 @@ from typing import Any
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 
 class TrialRows:
@@ -21,14 +21,26 @@ class TrialRows:
     def __init__(self, database: RDBStorage, study_name: str) -> None:
         self.database, self.study_key = database, database.get_study_id_from_name(study_name)
         self._keys: dict[int, int] = {}  # of the rows, by the numbers of trials
+        self._numbers: dict[int, int] = {}  # the other way round
+        self._states: dict[int, TrialState] = {}  # there, by the numbers of trials
         self._there: dict[int, list[dict[Any, Any]]] = {}  # what each of _PARTS has, by the numbers of trials
         self._last_key = -1
 
-    def read_new(self) -> list[FrozenTrial]:
-        """The trials that were neither read nor written here, in the order of their numbers."""
-        if not self._has_new():
+    def key(self, number: int) -> int:
+        """The key of a trial's row."""
+        return self._keys[number]
+
+    def number(self, key: int) -> int:
+        """The number of the trial that has this row."""
+        return self._numbers[key]
+
+    def read_new(self, changing: Collection[int] = ()) -> list[FrozenTrial]:
+        """The trials that were neither read nor written here, in the order of their numbers, and those of `changing`
+        that have another state or hyperparameters by now."""
+        newer, changed = self._look([self._keys[number] for number in changing])
+        if not newer and not changed:
             return []
-        found = self.database._get_trials(self.study_key, None, set(), self._last_key)
+        found = self.database._get_trials(self.study_key, None, changed, self._last_key)
         for trial in found:
             self._remember(trial._trial_id, trial)
         return sorted(found, key=lambda trial: trial.number)
@@ -41,30 +53,44 @@ class TrialRows:
         for key, trial in zip(keys, trials, strict=True):
             self._remember(key, trial)
 
-    def _has_new(self) -> bool:
-        from sqlalchemy import select
+    def _look(self, changing: Sequence[int]) -> tuple[bool, set[int]]:
+        """Whether there are rows after the last one known, and those of `changing` that differ from what is known."""
+        from sqlalchemy import or_, select
 
         row = _table("TrialModel").c
-        newer = select(row.trial_id).where(row.study_id == self.study_key, row.trial_id > self._last_key).limit(1)
+        wanted = or_(row.trial_id > self._last_key, row.trial_id.in_(changing))
+        query = select(row.trial_id, row.state).where(row.study_id == self.study_key, wanted)
         with self._transaction() as connection:
-            return connection.execute(newer).first() is not None
+            found = {key: state for key, state in connection.execute(query) if not self._is_as_known(key, state)}
+        return any(key > self._last_key for key in found), {key for key in found if key <= self._last_key}
+
+    def _is_as_known(self, key: int, state: TrialState) -> bool:
+        number = self._numbers.get(key, -1)
+        # Without hyperparameters it is one that another process asks for just now.
+        return self._states.get(number) == state and bool(self._there[number][0])
 
     def _remember(self, key: int, trial: FrozenTrial) -> None:
+        self._keys[trial.number], self._numbers[key], self._states[trial.number] = key, trial.number, trial.state
         # Copies: Optuna changes the trials that it hands out.
-        self._keys[trial.number], self._there[trial.number] = key, [dict(part.of(trial)) for part in _PARTS]
+        self._there[trial.number] = [dict(part.of(trial)) for part in _PARTS]
         self._last_key = max(self._last_key, key)
 
     def _write(self, connection: Any, trial: FrozenTrial) -> int:
         """Writes what is new of one trial; returns the key of its row."""
-        from sqlalchemy import insert
-
         key = self._write_trial(connection, self._keys.get(trial.number), trial)
         for part, there in zip(_PARTS, self._there.get(trial.number, [{}] * len(_PARTS)), strict=True):
             new = {name: value for name, value in part.of(trial).items() if name not in there or there[name] != value}
             if new:
                 rows = [{"trial_id": key, **part.row(trial, name, value)} for name, value in new.items()]
-                connection.execute(insert(_table(part.model)).prefix_with("OR REPLACE"), rows)
+                self._replace(connection, part, rows)
         return key
+
+    def _replace(self, connection: Any, part: _Part, rows: list[dict[str, Any]]) -> None:
+        """Inserts rows, in place of those of the same name. A transaction may be repeated: one that was cut off may
+        have reached the database."""
+        insert = import_module(f"sqlalchemy.dialects.{self.database.engine.name}").insert(_table(part.model))
+        values = {column: insert.excluded[column] for column in rows[0] if column not in ("trial_id", part.name)}
+        connection.execute(insert.on_conflict_do_update(index_elements=["trial_id", part.name], set_=values), rows)
 
     def _write_trial(self, connection: Any, key: int | None, trial: FrozenTrial) -> int:
         """Inserts or changes the row itself; returns its key."""
@@ -96,6 +122,8 @@ class _Part:
     """One of the tables that hold what a trial consists of."""
 
     model: str
+    name: str
+    """The column that names it within the trial."""
     of: Callable[[FrozenTrial], Mapping[Any, Any]]
     """What of the trial is in there, by its name within the trial."""
     row: Callable[[FrozenTrial, Any, Any], dict[str, Any]]
@@ -123,11 +151,11 @@ def _intermediate_value(_: FrozenTrial, step: int, value: float) -> dict[str, An
 
 
 _PARTS = (
-    _Part("TrialParamModel", lambda trial: trial.params, _parameter),
-    _Part("TrialUserAttributeModel", lambda trial: trial.user_attrs, _attribute),
-    _Part("TrialSystemAttributeModel", lambda trial: trial.system_attrs, _attribute),
-    _Part("TrialValueModel", lambda trial: dict(enumerate(trial.values or ())), _value),
-    _Part("TrialIntermediateValueModel", lambda trial: trial.intermediate_values, _intermediate_value),
+    _Part("TrialParamModel", "param_name", lambda trial: trial.params, _parameter),
+    _Part("TrialUserAttributeModel", "key", lambda trial: trial.user_attrs, _attribute),
+    _Part("TrialSystemAttributeModel", "key", lambda trial: trial.system_attrs, _attribute),
+    _Part("TrialValueModel", "objective", lambda trial: dict(enumerate(trial.values or ())), _value),
+    _Part("TrialIntermediateValueModel", "step", lambda trial: trial.intermediate_values, _intermediate_value),
 )
 
 

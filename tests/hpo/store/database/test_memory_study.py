@@ -15,9 +15,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from hpo.store.database import own_study
+from hpo.store.database import memory_study
+from hpo.store.database.memory_study import read_into_memory, save
 from hpo.store.database.optuna_private import make_wait, trial_key
-from hpo.store.database.own_study import read_into_memory, save
 from hpo.store.database.study_db import close_storage, open_storage, open_study
 
 SPACE = {"lr": FloatDistribution(1e-4, 1e-1, log=True), "activation": CategoricalDistribution(["relu", "gelu"])}
@@ -92,7 +92,7 @@ def test_a_trial_takes_three_transactions(both: Both) -> None:
 
 
 def test_the_values_of_slow_epochs_are_written_as_they_come(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_study, "WRITE_AFTER_S", 0.0)
+    monkeypatch.setattr(memory_study, "WRITE_AFTER_S", 0.0)
     trial = both.study.ask(fixed_distributions=SPACE)
     trial.report(0.5, 1)
     assert both.is_same()
@@ -119,3 +119,61 @@ def test_what_the_database_does_not_take_has_not_happened(both: Both) -> None:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO trial_values")
     both.study.tell(trial, 0.5)
     assert both.is_same()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[optuna.Study, optuna.Study]]:
+    """Two drivers of one study."""
+    databases = [open_storage(f"sqlite:///{tmp_path}/shared.db") for _ in range(2)]
+    studies = [open_study(database, "cnn", resume=number > 0) for number, database in enumerate(databases)]
+    yield tuple(read_into_memory(*pair, is_shared=True) for pair in zip(studies, databases, strict=True))  # type: ignore[misc]
+    for database in databases:
+        close_storage(database)
+
+
+def test_drivers_of_one_study_see_what_becomes_of_the_others_trials(two: tuple[optuna.Study, optuna.Study]) -> None:
+    one, other = two
+    trials = [study.ask(fixed_distributions=SPACE) for study in (one, other, one)]
+    for study in two:
+        save(study)
+    assert [trial.number for trial in trials] == [0, 1, 2]
+    for study in two:
+        assert [trial.params for trial in study.get_trials()] == [trial.params for trial in trials]
+    trials[0].report(0.5, 1)
+    one.tell(trials[0], 0.5)
+    other.tell(trials[1], state=TrialState.PRUNED)
+    assert [shown(trial) for trial in one.get_trials()] == [shown(trial) for trial in other.get_trials()]
+    assert other.best_trial.number == 0 and other.get_trials()[0].intermediate_values == {1: 0.5}
+    assert [trial.state.name for trial in one.get_trials()] == ["COMPLETE", "PRUNED", "RUNNING"]
+
+
+def test_a_trial_that_waits_is_given_to_one_driver_alone(two: tuple[optuna.Study, optuna.Study]) -> None:
+    one, other = two
+    given = one.ask(fixed_distributions=SPACE)
+    save(one)
+    assert other.get_trials()[0].state == TrialState.RUNNING
+    make_wait(one, trial_key(given))
+    again = other.ask(fixed_distributions=SPACE)
+    assert (again.number, again.params) == (0, given.params)
+    assert one.ask(fixed_distributions=SPACE).number == 1
+    other.tell(again, 0.75)
+    assert one.best_value == 0.75
+
+
+def test_a_trial_is_told_once(two: tuple[optuna.Study, optuna.Study]) -> None:
+    one, other = two
+    trial = one.ask(fixed_distributions=SPACE)
+    save(one)
+    one.tell(trial, 0.5)
+    other.tell(0, 0.9, skip_if_finished=True)
+    assert one.best_value == other.best_value == 0.5
+
+
+def test_a_database_whose_numbers_are_damaged_is_not_worked_on(both: Both) -> None:
+    for _ in range(2):
+        both.study.tell(both.study.ask(fixed_distributions=SPACE), 0.5)
+    with both.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trials SET number = 0")
+    damaged = optuna.load_study(study_name="cnn", storage=both.database)
+    with pytest.raises(StorageInternalError, match="not numbered one by one: see trial 0"):
+        read_into_memory(damaged, both.database)

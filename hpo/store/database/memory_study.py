@@ -1,4 +1,4 @@
-"""The study of a run that alone writes to it: read from memory, and written to the run's study.db in few transactions.
+"""Studies that are read from memory, and written to their database in few transactions.
 
 Optuna's own storage asks the database again for each hyperparameter, for each value of an epoch and for each list of
 trials, which costs more than all else that a driver does for a trial.
@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,15 +21,19 @@ from hpo.store.database.trial_rows import TrialRows
 WRITE_AFTER_S = 1.0  # so long the values of epochs may wait for their transaction
 
 
-def read_into_memory(study: optuna.Study, database: RDBStorage) -> optuna.Study:
-    """The study of a SQLite database as one that is read from memory.
+def read_into_memory(study: optuna.Study, database: RDBStorage, *, is_shared: bool = False) -> optuna.Study:
+    """The study of a SQLite or a Postgres database as one that is read from memory; that of another one as it is.
 
     Each change of a trial's state is written before it counts. The hyperparameters of a new trial and the values of its
     epochs wait for the next such change, for a second or for `save`, whichever comes first. Trials that other processes
-    add meanwhile are taken over. Where the database does not take a trial, the study raises StorageInternalError, as
-    Optuna's own storage does.
+    add meanwhile are taken over. is_shared: other processes also train trials of this study; what became of these is
+    looked up when the trials are read, but for the values of their epochs, which come with their end. Where the
+    database does not take a trial, the study raises StorageInternalError, as Optuna's own storage does.
     """
-    return optuna.load_study(study_name=study.study_name, storage=_OwnStudy(database, study), sampler=study.sampler)
+    if database.engine.name not in ("sqlite", "postgresql"):
+        return study
+    kind = _SharedStudy if is_shared else _OwnStudy
+    return optuna.load_study(study_name=study.study_name, storage=kind(database, study), sampler=study.sampler)
 
 
 def save(study: optuna.Study) -> None:
@@ -38,7 +43,8 @@ def save(study: optuna.Study) -> None:
 
 
 class _OwnStudy(InMemoryStorage):
-    """A study in memory, and its rows in a database."""
+    """A study in memory, and its rows in a database, to which this process alone writes. A trial's id in here is its
+    number."""
 
     def __init__(self, database: RDBStorage, study: optuna.Study) -> None:
         super().__init__()
@@ -120,4 +126,70 @@ class _OwnStudy(InMemoryStorage):
     def _take_over(self) -> None:
         """Adds the trials that the database has more of."""
         for trial in self._rows.read_new():
-            super().create_new_trial(self._study_id, trial)
+            self._add(trial)
+
+    def _add(self, trial: FrozenTrial) -> None:
+        if InMemoryStorage.create_new_trial(self, self._study_id, trial) != trial.number:
+            raise StorageInternalError(f"the study's trials are not numbered one by one: see trial {trial.number}")
+
+
+class _SharedStudy(_OwnStudy):
+    """A study that other processes write to, too: the database numbers its trials, and knows what became of theirs."""
+
+    def __init__(self, database: RDBStorage, study: optuna.Study) -> None:
+        self._mine: set[int] = set()  # the trials that this process has been given, until it gives them back
+        super().__init__(database, study)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        key = self._rows.database.create_new_trial(self._rows.study_key, template_trial)
+        self._take_over()
+        trial_id = self._rows.number(key)
+        self._mine.add(trial_id)
+        return trial_id
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        if trial_id in self._mine:
+            done = super().set_trial_state_values(trial_id, state, values)
+            if state == TrialState.WAITING:
+                self._mine.discard(trial_id)
+            return done
+        # The database decides who has a trial that waited.
+        done = self._rows.database.set_trial_state_values(self._rows.key(trial_id), state, values)
+        self._take_over()
+        if done and state == TrialState.RUNNING:
+            self._mine.add(trial_id)
+        return done
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        if trial_id not in self._mine:
+            self._take_over()
+        return super().get_trial(trial_id)
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        self._take_over()
+        return super().get_best_trial(study_id)
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        if trial_number not in self._mine:
+            self._take_over()
+        return super().get_trial_id_from_study_id_trial_number(study_id, trial_number)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        self._take_over()
+        # In memory Optuna does not look for what waits behind the last one that waited, where others put trials back.
+        wanted = None if states is None else [state for state in TrialState if state in states]
+        return InMemoryStorage.get_all_trials(self, study_id, deepcopy, wanted)
+
+    def _take_over(self) -> None:
+        """Adds the trials that the database has more of, and what others have made of theirs."""
+        known = InMemoryStorage.get_all_trials(self, self._study_id, deepcopy=False)
+        others = [trial.number for trial in known if not trial.state.is_finished() and trial.number not in self._mine]
+        for trial in self._rows.read_new(others):
+            if trial.number < len(known):
+                trial._trial_id = trial.number
+                self._set_trial(trial.number, trial)
+                self._update_cache(trial.number, self._study_id)
+            else:
+                self._add(trial)
