@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import ROOT
+from cluster.errors import START_ONE
 
 
 def session_folder() -> Path:
@@ -32,15 +33,16 @@ def logs_folder() -> Path:
     return Path(node.get_logs_dir_path())
 
 
-def start_lean_head(cpus: int | None, folder: Path, launcher: Path) -> Any:
+def start_lean_head(cpus: int | None, folder: Path, launcher: Path, environments: Callable[[str], int]) -> Any:
     """Starts the head of a Ray in this process, without what a run on one machine does not need: the dashboard, the
     autoscaler, the log monitor and the raylet's two agents, which together cost more than the rest. Each worker is
-    started by the script `launcher`. Returns Ray's node, whose processes end with this process, too."""
+    started by the script `launcher`. environments: starts what answers for the runtime environments of tasks at an IP
+    address, and returns its port. Returns Ray's node, whose processes end with this process, too."""
     node: Any
     services: Any
     node, services = (import_module(f"ray._private.{name}") for name in ("node", "services"))
     services._build_python_executable_command_memory_profileable = lambda *_, **__: _NO_AGENT
-    services.start_raylet = _with_agents_ports(services.start_raylet)
+    services.start_raylet = _with_agents_ports(services.start_raylet, environments)
     node.Node.start_api_server = lambda *_, **__: None  # the dashboard
     options = import_module("ray._private.parameter").RayParams(
         num_cpus=cpus,
@@ -57,7 +59,7 @@ def start_lean_head(cpus: int | None, folder: Path, launcher: Path) -> Any:
 _NO_AGENT = ["sh", "-c", "exec cat", "agent"]
 
 
-def _with_agents_ports(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
+def _with_agents_ports(start_raylet: Callable[..., Any], environments: Callable[[str], int]) -> Callable[..., Any]:
     """Writes the files in which a raylet waits for its agents' ports."""
     from inspect import signature
 
@@ -66,16 +68,38 @@ def _with_agents_ports(start_raylet: Callable[..., Any]) -> Callable[..., Any]:
         _raylet.METRICS_AGENT_PORT_NAME: -1,  # none, as the agent of a minimal installation says
         _raylet.METRICS_EXPORT_PORT_NAME: -1,
         _raylet.DASHBOARD_AGENT_LISTEN_PORT_NAME: 1,
-        _raylet.RUNTIME_ENV_AGENT_PORT_NAME: 1,
     }
 
     def start(*positional: Any, **named: Any) -> Any:
         given = signature(start_raylet).bind(*positional, **named).arguments
+        ports[_raylet.RUNTIME_ENV_AGENT_PORT_NAME] = environments(given["node_ip_address"])
         for name, port in ports.items():
             _raylet.persist_port(given["session_dir"], given["node_id"], name, port)
         return start_raylet(*positional, **named)
 
     return start
+
+
+def answer_about_environment(path: str, question: bytes) -> bytes:
+    """What Ray's runtime environment agent would answer a raylet, of environments that are variables alone: others are
+    refused, with the reason."""
+    import json
+
+    messages: Any = import_module("ray.core.generated.runtime_env_agent_pb2")
+    if path != "/get_or_create_runtime_env":
+        return bytes(messages.DeleteRuntimeEnvIfPossibleReply().SerializeToString())  # there is nothing to delete
+    asked = messages.GetOrCreateRuntimeEnvRequest()
+    asked.ParseFromString(question)
+    environment = json.loads(asked.serialized_runtime_env or "{}")
+    reply = messages.GetOrCreateRuntimeEnvReply()
+    if unknown := sorted(set(environment) - {"env_vars", "config", "_ray_commit"}):
+        reply.status = messages.AGENT_RPC_STATUS_FAILED
+        words = f"this local Ray knows env_vars alone, not {', '.join(unknown)}"
+        reply.error_message = f"{words}; {START_ONE}, and join it with --address auto"
+    else:
+        context: Any = import_module("ray._private.runtime_env.context").RuntimeEnvContext
+        reply.serialized_runtime_env_context = context(env_vars=environment.get("env_vars", {})).serialize()
+    return bytes(reply.SerializeToString())
 
 
 def import_worker() -> None:

@@ -25,9 +25,11 @@ def main() -> int:
     folder = Path(settings["folder"])
     _start_fork_server(folder.parent / "forks", settings["preload"])
 
-    from cluster.ray_private import start_lean_head  # imports Ray, while the fork server imports what workers need
+    # These import Ray, while the fork server imports what workers need.
+    from cluster.own_ray.environments import serve_environments
+    from cluster.ray_private import start_lean_head
 
-    node = start_lean_head(settings["cpus"], folder, _LAUNCHER)
+    node = start_lean_head(settings["cpus"], folder, _LAUNCHER, serve_environments)
     print(json.dumps({"address": node.gcs_address}), flush=True)
     sys.stdin.read()
     end_all(descendants(os.getpid()), 0.0)  # nobody works in it any more, and all that it keeps is to be removed
