@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import json
 import logging
 import os
@@ -92,7 +93,6 @@ def _kept_ray(cpus: int, preload: Sequence[str]) -> OwnRay:
 
 @contextmanager
 def _joined(address: str) -> Iterator[Path]:
-    import ray
 
     resolved = check_cluster(address)
     try:
@@ -102,13 +102,12 @@ def _joined(address: str) -> Iterator[Path]:
     try:
         yield session
     finally:
-        ray.shutdown()
+        _leave()
 
 
 @contextmanager
 def _started(cpus: int | None, logs: Path | None, own: OwnRay | None, keep: bool) -> Iterator[Path]:
     """Joins the Ray that is starting, or one that is started now, and leaves nothing of it unless it is kept."""
-    import ray
 
     with nullcontext(own) if own else own_ray(cpus) as local:
         address = local.address
@@ -116,11 +115,25 @@ def _started(cpus: int | None, logs: Path | None, own: OwnRay | None, keep: bool
         try:
             yield _init(address=address)
         finally:
-            ray.shutdown()
+            _leave()
             if not keep:
                 local.end()
             with suppress(OSError):  # a full disk must not hide how the run ended
                 keep_worker_logs(local.folder, logs)
+
+
+def _leave() -> None:
+    """Calls ray.shutdown. The garbage collector, which any thread may run, must not free a reference to an object
+    meanwhile: Ray's C++ code would end the process."""
+    import ray
+
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _init(**options: Any) -> Path:
