@@ -93,7 +93,6 @@ def _kept_ray(cpus: int, preload: Sequence[str]) -> OwnRay:
 
 @contextmanager
 def _joined(address: str) -> Iterator[Path]:
-
     resolved = check_cluster(address)
     try:
         session = _init(address=resolved)
@@ -108,7 +107,6 @@ def _joined(address: str) -> Iterator[Path]:
 @contextmanager
 def _started(cpus: int | None, logs: Path | None, own: OwnRay | None, keep: bool) -> Iterator[Path]:
     """Joins the Ray that is starting, or one that is started now, and leaves nothing of it unless it is kept."""
-
     with nullcontext(own) if own else own_ray(cpus) as local:
         address = local.address
         use_own_token()

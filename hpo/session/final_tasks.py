@@ -98,11 +98,11 @@ class FinalTasks:
 
     def _start(self, network: Network, data: ray.ObjectRef[Any]) -> tuple[ray.ObjectRef[Any], PlacementGroup]:
         resources, gpus = self._plan.spec.resources, self._plan.gpus_per_trial
-        bundles = resources.bundles(gpus)
-        reserved = placement_group([{**bundle, "CPU": bundle["CPU"] * self._cpu_share} for bundle in bundles])
+        bundles = [{**bundle, "CPU": bundle["CPU"] * self._cpu_share} for bundle in resources.bundles(gpus)]
+        reserved = placement_group(bundles)
         # A process that has used a GPU ends with its task: what befell the device there is not the next one's.
         train = ray.remote(max_calls=1 if gpus else 0)(train_network).options(
-            num_cpus=bundles[0]["CPU"] * self._cpu_share,
+            num_cpus=bundles[0]["CPU"],
             num_gpus=gpus,
             max_retries=MAX_WORKER_LOSSES,
             scheduling_strategy=PlacementGroupSchedulingStrategy(reserved, placement_group_bundle_index=0),

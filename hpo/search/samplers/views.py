@@ -26,7 +26,7 @@ def paused_as_pruned(sampler: BaseSampler, paused: Callable[[], Collection[int]]
 
     def view(_: optuna.Study, trials: Trials) -> Trials:
         numbers = paused()
-        return [_pruned(trial) if trial.number in numbers else trial for trial in trials]
+        return [_pruned(trial) if trial.number in numbers else trial for trial in trials] if numbers else trials
 
     return ViewingSampler(sampler, view)
 

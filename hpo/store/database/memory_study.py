@@ -105,9 +105,7 @@ class _OwnStudy(InMemoryStorage):
         if not super().set_trial_state_values(trial_id, state, values):
             return False
         if state == TrialState.WAITING:
-            # Optuna looks only behind the first one that waited when it last looked.
-            waiting = self._prev_waiting_trial_number
-            waiting[self._study_id] = min(waiting[self._study_id], before.number)
+            self._find_waiting(before.number)
         self._changed.add(trial_id)
         try:
             self.write()
@@ -127,6 +125,12 @@ class _OwnStudy(InMemoryStorage):
         """Adds the trials that the database has more of."""
         for trial in self._rows.read_new():
             self._add(trial)
+
+    def _find_waiting(self, number: int) -> None:
+        """Lets Optuna find a trial that waits again: it looks only behind the first one that waited when it last
+        looked."""
+        waiting = self._prev_waiting_trial_number
+        waiting[self._study_id] = min(waiting[self._study_id], number)
 
     def _add(self, trial: FrozenTrial) -> None:
         if InMemoryStorage.create_new_trial(self, self._study_id, trial) != trial.number:
@@ -178,9 +182,7 @@ class _SharedStudy(_OwnStudy):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         self._take_over()
-        # In memory Optuna does not look for what waits behind the last one that waited, where others put trials back.
-        wanted = None if states is None else [state for state in TrialState if state in states]
-        return InMemoryStorage.get_all_trials(self, study_id, deepcopy, wanted)
+        return InMemoryStorage.get_all_trials(self, study_id, deepcopy, states)
 
     def _take_over(self) -> None:
         """Adds the trials that the database has more of, and what others have made of theirs."""
@@ -191,5 +193,7 @@ class _SharedStudy(_OwnStudy):
                 trial._trial_id = trial.number
                 self._set_trial(trial.number, trial)
                 self._update_cache(trial.number, self._study_id)
+                if trial.state == TrialState.WAITING:
+                    self._find_waiting(trial.number)
             else:
                 self._add(trial)

@@ -15,20 +15,28 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 
+@dataclass(frozen=True)
+class _Row:
+    """What is in the database of a trial."""
+
+    key: int
+    state: TrialState
+    parts: list[dict[Any, Any]]
+    """What each of _PARTS has."""
+
+
 class TrialRows:
     """Reads new trials, and writes what is new in trials, as many of them as there are in one transaction."""
 
     def __init__(self, database: RDBStorage, study_name: str) -> None:
         self.database, self.study_key = database, database.get_study_id_from_name(study_name)
-        self._keys: dict[int, int] = {}  # of the rows, by the numbers of trials
-        self._numbers: dict[int, int] = {}  # the other way round
-        self._states: dict[int, TrialState] = {}  # there, by the numbers of trials
-        self._there: dict[int, list[dict[Any, Any]]] = {}  # what each of _PARTS has, by the numbers of trials
+        self._rows: dict[int, _Row] = {}  # by the numbers of trials
+        self._numbers: dict[int, int] = {}  # by the keys of rows
         self._last_key = -1
 
     def key(self, number: int) -> int:
         """The key of a trial's row."""
-        return self._keys[number]
+        return self._rows[number].key
 
     def number(self, key: int) -> int:
         """The number of the trial that has this row."""
@@ -37,7 +45,7 @@ class TrialRows:
     def read_new(self, changing: Collection[int] = ()) -> list[FrozenTrial]:
         """The trials that were neither read nor written here, in the order of their numbers, and those of `changing`
         that have another state or hyperparameters by now."""
-        newer, changed = self._look([self._keys[number] for number in changing])
+        newer, changed = self._look([self.key(number) for number in changing])
         if not newer and not changed:
             return []
         found = self.database._get_trials(self.study_key, None, changed, self._last_key)
@@ -65,20 +73,21 @@ class TrialRows:
         return any(key > self._last_key for key in found), {key for key in found if key <= self._last_key}
 
     def _is_as_known(self, key: int, state: TrialState) -> bool:
-        number = self._numbers.get(key, -1)
+        row = self._rows.get(self._numbers.get(key, -1))
         # Without hyperparameters it is one that another process asks for just now.
-        return self._states.get(number) == state and bool(self._there[number][0])
+        return row is not None and row.state == state and bool(row.parts[0])
 
     def _remember(self, key: int, trial: FrozenTrial) -> None:
-        self._keys[trial.number], self._numbers[key], self._states[trial.number] = key, trial.number, trial.state
         # Copies: Optuna changes the trials that it hands out.
-        self._there[trial.number] = [dict(part.of(trial)) for part in _PARTS]
+        self._rows[trial.number] = _Row(key, trial.state, [dict(part.of(trial)) for part in _PARTS])
+        self._numbers[key] = trial.number
         self._last_key = max(self._last_key, key)
 
     def _write(self, connection: Any, trial: FrozenTrial) -> int:
         """Writes what is new of one trial; returns the key of its row."""
-        key = self._write_trial(connection, self._keys.get(trial.number), trial)
-        for part, there in zip(_PARTS, self._there.get(trial.number, [{}] * len(_PARTS)), strict=True):
+        row = self._rows.get(trial.number)
+        key = self._write_trial(connection, row.key if row else None, trial)
+        for part, there in zip(_PARTS, row.parts if row else [{}] * len(_PARTS), strict=True):
             new = {name: value for name, value in part.of(trial).items() if name not in there or there[name] != value}
             if new:
                 rows = [{"trial_id": key, **part.row(trial, name, value)} for name, value in new.items()]
