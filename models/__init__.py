@@ -65,7 +65,12 @@ MODELS: dict[str, Architecture] = {
     "lenet5": Architecture("models.lenet:lenet5", _LENET, _with_dropout(0.0)),
     "lenet5_bn": Architecture("models.lenet:lenet5_bn", _LENET, _with_dropout(0.5)),
     "compact_190k": Architecture("models.compact:compact_190k", _COMPACT, _ACTIVATION, (32, 64, 128, 32, 64, 128)),
-    "compact_18k": Architecture("models.compact:compact_18k", _COMPACT, _ACTIVATION, (128, 8, 16, 16, 32, 16, 16, 32)),
+    "compact_18k": Architecture(
+        "models.compact:compact_18k",
+        _COMPACT,
+        {**_ACTIVATION, "activated_logits": True},
+        (128, 8, 16, 16, 32, 16, 16, 32),
+    ),
     "compact_7k": Architecture("models.compact:compact_7k", _COMPACT, _ACTIVATION, (128, 8, 8, 8, 16, 8, 8, 16)),
     "compact_6k": Architecture("models.compact:compact_6k", _COMPACT, _ACTIVATION, (128, 4, 8, 8, 16, 8, 8, 16)),
     "tiny_8k": Architecture("models.tiny:tiny_8k", _TINY, _ACTIVATION, (16, 16, 16, 16)),

@@ -68,9 +68,17 @@ class Trainer(Protocol):
         ...
 
 
-def fit(trainer: Trainer, epochs: int, report: Callable[[FitResult], object] = lambda _: None) -> FitResult:
-    """Trains one trial for `epochs` epochs, or until its loss is not finite; calls `report` after each epoch."""
-    fitted = FitResult()
+def fit(
+    trainer: Trainer,
+    epochs: int,
+    report: Callable[[FitResult], object] = lambda _: None,
+    so_far: FitResult | None = None,
+) -> FitResult:
+    """Trains one trial until it has `epochs` epochs, or its loss is not finite; calls `report` after each epoch.
+
+    so_far: the result of the epochs that `trainer` has behind it, where it goes on from a saved state.
+    """
+    fitted = so_far or FitResult()
     while len(fitted.curve) < epochs and not fitted.diverged:
         (result,) = trainer.step()
         fitted.add(result, trainer.weights)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from hpo.networks.unfinished import Unfinished
 from hpo.spec.normalization import scaling_for
 from hpo.spec.spaces.own_functions import own_functions, training_loop
 from hpo.store.model_file import Description, data_key
@@ -40,13 +41,13 @@ def train_model(
     dataset: Dataset,
     report: Callable[[FitResult], object] = lambda _: None,
     watch: Callable[[float], object] = lambda _: None,
+    unfinished: Unfinished | None = None,
 ) -> FitResult:
     """Trains for the epochs of `setup.train`. The test split stays sealed.
 
     `report` takes the result so far after each epoch; `watch` takes, at the start of each batch, the fraction of the
-    epoch that is done.
+    epoch that is done. With `unfinished`, the training goes on where it was stopped, and can be stopped again.
     """
-
     keep_freed_memory()
     make = partial(build_model, setup.model, dataset.input_shape, len(dataset.classes), **setup.arch)
     data = dataset.training.scaled(scaling_for(setup.model, setup.arch, dataset.training.scaling))
@@ -56,8 +57,14 @@ def train_model(
         if setup.trainer
         else SingleTrainer(make, data, setup.train, watch, own)
     )
+
+    def reported(so_far: FitResult) -> None:
+        if unfinished:
+            unfinished.save(trainer, so_far)
+        report(so_far)
+
     try:
-        return fit(trainer, setup.train.epochs, report)
+        return fit(trainer, setup.train.epochs, reported, unfinished.restore(trainer) if unfinished else None)
     finally:
         trainer.close()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hpo.networks.reproduction.recipes import Recipe
 from hpo.networks.training import TrainingSetup, train_model
+from hpo.networks.unfinished import Unfinished
 from models import build_model, trainable_parameters
 from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, load_dataset
@@ -29,6 +30,8 @@ class BaselineRun:
     device: str
     dataset: str
     data_dir: Path
+    out: Path
+    """The folder of its journal, which keeps the run while it is unfinished."""
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -42,10 +45,22 @@ class BaselineRun:
             self.recipe.train, seed=self.seed, epochs=self.epochs, precision=self.precision, device=self.device
         )
 
+    @property
+    def unfinished(self) -> Path:
+        """The file that the run goes on from after it was stopped."""
+        name = "-".join(str(part) for part in (*self.identity, self.epochs)).replace("/", "-")
+        return self.out / "unfinished" / f"{name}.pt"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the trained network depends on."""
+        recipe = self.recipe
+        return {**asdict(self.train), "arch": recipe.arch, "scaling": (recipe.mean, recipe.std)}
+
 
 def train_baseline(run: BaselineRun) -> dict[str, Any]:
     """Trains the recipe's model on the training split, and tests the weights of the epoch with the best validation
-    accuracy, once.
+    accuracy, once. It is saved after each epoch, and goes on from there when it was stopped.
 
     Returns the row for the journal: accuracies are fractions in [0, 1], losses mean nats per image, minutes those of
     training and validation. Its "error" says in which epoch a training diverged. Raises DataError for a data set that
@@ -53,7 +68,8 @@ def train_baseline(run: BaselineRun) -> dict[str, Any]:
     """
     recipe = run.recipe
     dataset = _dataset(run.dataset, run.data_dir, recipe.mean, recipe.std)
-    fitted = train_model(TrainingSetup(model=recipe.model, train=run.train, arch=recipe.arch), dataset)
+    setup = TrainingSetup(model=recipe.model, train=run.train, arch=recipe.arch)
+    fitted = train_model(setup, dataset, unfinished=Unfinished(run.unfinished, run.settings))
     model = build_model(recipe.model, dataset.input_shape, len(dataset.classes), **recipe.arch)
     row = {
         "system": recipe.system,

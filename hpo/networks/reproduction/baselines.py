@@ -39,7 +39,9 @@ def run_baselines(spec: BaselinesSpec) -> None:
     """
     runs, path = _runs(spec), spec.stem.with_suffix(".jsonl")
     todo = runs if spec.again else missing(runs, path)
-    print(f"{plural(len(runs), 'run')}, {len(runs) - len(todo)} of them finished before: {path}", flush=True)
+    begun = sum(run.unfinished.exists() for run in todo)
+    before = f"{len(runs) - len(todo)} of them finished before{f', {begun} begun' if begun else ''}"
+    print(f"{plural(len(runs), 'run')}, {before}: {path}", flush=True)
     if not (spec.yes or _agreed(todo)):
         print("nothing was trained; choose some with --system, --model or --max-epochs")
         return
@@ -83,6 +85,7 @@ def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
             device=device,
             dataset=data.dataset,
             data_dir=data.directory,
+            out=spec.out,
         )
         for seed in range(spec.seeds)  # every recipe once: then it is known how long the others take
         for recipe in recipes(spec.system, spec.model)
@@ -104,6 +107,8 @@ def _train_all(todo: list[BaselineRun], spec: BaselinesSpec) -> None:
         for row in rows:
             journal.append(row)
             _write(spec.stem)
+            for run in (run for run in todo if run.identity == identity(row)):
+                run.unfinished.unlink(missing_ok=True)
             todo = [run for run in todo if run.identity != identity(row)]
             bar.finished(_summary(row), remaining_s(todo, read_journal(journal.path), spec.at_once))
 

@@ -43,11 +43,12 @@ _CHOICES = {
     "class_weights": CLASS_WEIGHTS,
     "sampler_weights": SAMPLER_WEIGHTS,
 }
+_SWITCHES = ("nesterov", "activated_logits")
 
 
 def is_known(key: str) -> bool:
     """Whether this is a hyperparameter of Podium's own; a user's architecture may have others."""
-    return key in _CHOICES or key in ("augment", "nesterov", "loss") or is_number(key)
+    return key in _CHOICES or key in ("augment", "loss", *_SWITCHES) or is_number(key)
 
 
 def is_number(key: str) -> bool:
@@ -57,7 +58,7 @@ def is_number(key: str) -> bool:
 
 def check_value(flag: str, key: str, value: Any, whole: bool) -> None:
     """UserError unless `value` lies in the domain of hyperparameter `key`; `whole`: of whole numbers alone."""
-    if key == "nesterov":
+    if key in _SWITCHES:
         if not isinstance(value, bool):
             raise UserError(f"{flag}: {value!r} is not true or false")
         return

@@ -22,7 +22,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
 
     def baseline(seed: int, epochs: int, precision: str = "float32") -> BaselineRun:
         what = {"recipe": recipe, "seed": seed, "epochs": epochs, "precision": precision}
-        return BaselineRun(**what, device="cpu", dataset="mnist", data_dir=tmp_path)
+        return BaselineRun(**what, device="cpu", dataset="mnist", data_dir=tmp_path, out=tmp_path)
 
     runs = [baseline(0, 20), baseline(0, 3), baseline(1, 20), baseline(1, 5), baseline(2, 1), baseline(0, 1, "bf16")]
     todo = missing(runs, tmp_path / "j.jsonl")

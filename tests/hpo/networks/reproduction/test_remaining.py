@@ -15,7 +15,7 @@ from hpo.networks.reproduction.remaining import remaining_s
 def run(model: str, seed: int = 0) -> BaselineRun:
     (recipe,) = recipes("C", (model,))
     what: dict[str, Any] = {"recipe": recipe, "seed": seed, "epochs": 20, "precision": "float32"}
-    return BaselineRun(**what, device="cpu", dataset="mnist", data_dir=Path())
+    return BaselineRun(**what, device="cpu", dataset="mnist", data_dir=Path(), out=Path())
 
 
 def row(model: str, minutes: float, epochs: int = 20, **changed: Any) -> dict[str, Any]:
