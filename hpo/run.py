@@ -30,6 +30,7 @@ from hpo.spec.study import StudySpec
 from hpo.system.errors import EXPECTED_ERRORS, UserError, report_error
 from hpo.system.interrupt import ignore_signals, in_prompt
 from hpo.system.leaving import leave
+from hpo.system.logs import leave_out_hints
 from hpo.system.text import printable
 from trainers.cpu.count import usable_cpus
 
@@ -72,9 +73,10 @@ def run_study(spec: StudySpec) -> StudyResult:
     from hpo.views.phases import past, phase
 
     past.clear()
+    leave_out_hints()
     quiet = spec.output.quiet
     with ExitStack() as at_end:
-        with phase("loading PyTorch and Ray", quiet=quiet, is_sure=False):
+        with phase("loading PyTorch and Ray", quiet=quiet):
             _check_cluster(spec.resources.address)
             own_ray = at_end.enter_context(_begun_ray(spec.resources.address))
             from hpo.session.lock import locked
@@ -84,7 +86,7 @@ def run_study(spec: StudySpec) -> StudyResult:
             from hpo.trials.ranking import rank
 
         existing = at_end.enter_context(locked(spec))
-        with phase("checking settings and images", quiet=quiet, is_sure=False):
+        with phase("checking settings and images", quiet=quiet):
             plan = preflight(spec, existing.read_study() if existing else None)
         show_plan(plan)
         with open_session(plan, existing, own_ray) as session:

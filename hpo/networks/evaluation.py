@@ -90,7 +90,7 @@ def _dataset(description: Description, spec: EvaluateSpec, trusted: Sequence[str
     # The subset is one of the network's own data set; of another one the whole training split is used.
     size = description.train_size if data_key(data.dataset) == name else None
     mean, std = description.mean, description.std
-    how = description.resize or "pad", bool(description.skip_broken)
+    how = description.resize or "pad", bool(description.skip_broken) or spec.skip_broken
     with reading(data.dataset, description.input_shape[1:], *how) as options:
         dataset = load_dataset(data.dataset, data.directory, mean=mean, std=std, train_size=size, options=options)
     # The images that it was trained on may have got names of classes since.

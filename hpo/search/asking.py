@@ -36,7 +36,7 @@ class AskedTrial:
 
     def in_group_of(self, size: int) -> AskedTrial:
         """The same, with how many trials its group begins with."""
-        return replace(self, request=replace(self.request, lanes=size))
+        return replace(self, request=replace(self.request, group_size=size))
 
     def that_pauses_at(self, rungs: Sequence[int]) -> AskedTrial:
         """The same, with the epochs after which it pauses."""

@@ -23,6 +23,15 @@ WORKER_START_S = 30.0  # a worker takes no longer to start where there is room f
 logger = logging.getLogger(__name__)
 
 
+class NoReporter(tune.ProgressReporter):
+    """Reports nothing. Tune's own for notebooks clears the cell first, even where it is to be silent."""
+
+    def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list[Any], done: bool, *sys_info: str) -> None: ...
+
+
 class SearchStopper(tune.Stopper):
     """Ends the whole search on Ctrl-C, on a fault, and when its time is over."""
 

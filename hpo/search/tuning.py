@@ -27,7 +27,7 @@ from hpo.search.scheduler import InOrder
 from hpo.search.searcher import StudySearcher
 from hpo.search.study_sync import Value, reconcile
 from hpo.search.telling import Teller
-from hpo.search.tune_hooks import SearchStopper, WorkerCallback, environment_inherited
+from hpo.search.tune_hooks import NoReporter, SearchStopper, WorkerCallback, environment_inherited
 from hpo.search.worker_settings import MAX_WORKER_LOSSES, make_search_settings
 from hpo.spec.plan import SHARED_ATTR, ModelPlan, Plan, shared_by_drivers, study_name
 from hpo.spec.resources import ResourceSpec
@@ -280,6 +280,7 @@ def _make_tuner(search: _Search, model: ModelPlan, searcher: StudySearcher) -> t
         checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         callbacks=[WorkerCallback(searcher)],
         stop=SearchStopper(search.interrupted, searcher),
+        progress_reporter=NoReporter(),
         verbose=0,
     )
     return tune.Tuner(_trainable(search, model), param_space={}, tune_config=tuning, run_config=run)

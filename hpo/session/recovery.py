@@ -20,7 +20,7 @@ from optuna.trial import TrialState as OptunaState
 from hpo.store.database.optuna_private import contains
 from hpo.store.run_folder import RunFolder
 from hpo.trials.metric import ACCURACY, score_of, value_of
-from hpo.trials.records import USUAL_CONFIG, TrialRecord, TrialState, make_trial_id, metric_columns
+from hpo.trials.records import TrialRecord, TrialState, column_of, make_trial_id, metric_columns
 
 _LOST = "recovered from study.db, which has only the metric; the other measurements are lost"
 
@@ -74,7 +74,7 @@ def _from_row(row: Mapping[str, str], source: RecoverySource, trial: FrozenTrial
             return None
         values: dict[str, Any] = {name: row[name] for name in ("trial_id", "model", "dataset", "precision", "error")}
         values |= {name: row[name] for name in ("device", "node", "state")}
-        counts = ("seed", "parameters", "epochs", "workers", "lanes", "retries")
+        counts = ("seed", "parameters", "epochs", "workers", "group_size", "retries")
         values |= {name: int(float(row[name])) for name in counts}
         values |= {name: float(row[name]) for name in ("wall_time_s", "queue_s", "setup_s", "train_s", "eval_s")}
         measured = ("val_accuracy", "val_loss", "train_accuracy", "train_loss", "images_per_s")
@@ -160,8 +160,7 @@ def _config(row: Mapping[str, str], distributions: Mapping[str, BaseDistribution
     """Reads the hyperparameters of a row. Raises ValueError or KeyError for one outside its distribution."""
     config = {}
     for key, distribution in distributions.items():
-        text = row[key if key in USUAL_CONFIG else f"config_{key}"]
-        config[key] = _value(text, distribution)
+        config[key] = _value(row[column_of(key)], distribution)
     return config
 
 

@@ -39,7 +39,7 @@ def describe(plan: Plan) -> dict[str, Any]:
             "cpus_per_trial": plan.spec.resources.cpus_per_trial,
             "workers_per_trial": plan.spec.resources.workers_per_trial,
             "gpus_per_trial": plan.gpus_per_trial,
-            "lanes": {model.name: model.group_size for model in plan.models},
+            "group_size": {model.name: model.group_size for model in plan.models},
         },
         **describe_machine(),
         "sessions": [_session()],

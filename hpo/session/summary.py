@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from hpo.spec.plan import Plan
 from hpo.store.run_folder import RunFolder
 from hpo.store.stored_run import read_run
-from hpo.system.text import say
+from hpo.system.terminal import say_wrapped
 from hpo.trials.ranking import Ranked
 from hpo.views.summary import show_run
+
+_INDENT = 9  # of what follows "models:  "
 
 
 def show_plan(plan: Plan, *, spaces: bool = False) -> None:
     """The banner: what will run, on what data, with which search, on what; for a dry run each space, too."""
     for line in plan.lines(spaces=spaces) if not plan.spec.output.quiet else ():
-        say(line)
+        say_wrapped(line, _INDENT)
 
 
 def show_results(ranked: Sequence[Ranked], folder: RunFolder, plan: Plan) -> None:

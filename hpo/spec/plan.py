@@ -125,7 +125,8 @@ class Plan:
         each = f" ({search.trials} for each of {len(self.models)})" if len(self.models) > 1 else ""
         objective = f", for {' and '.join(search.objective)}" if search.objective != (ACCURACY,) else ""
         budget = f", within {search.time_budget}" if search.time_budget else ""
-        parts = f"{self.total_trials}{each}, {search.epochs} epochs, {search.sampler}{objective}"
+        epochs = f"{search.epochs} epoch{'s' if search.epochs > 1 else ''}"
+        parts = f"{self.total_trials}{each}, {epochs}, {search.sampler}{objective}"
         return f"{parts}, {self._early_stopping()}{budget}"
 
     def _early_stopping(self) -> str:

@@ -77,7 +77,8 @@ class SearchSpec:
     [default: 0.15]"""
     enqueue: Annotated[tuple[str, ...], MANY] = ()
     """Configurations to try right after the first trial, whatever the sampler: --enqueue lr=0.01,batch_size=64
-    lr=0.1,optimizer=sgd. What one leaves out is as in the first trial."""
+    lr=0.1,optimizer=sgd. What one leaves out is as in the first trial. An architecture without one of the
+    hyperparameters tries the others."""
     space: Annotated[dict[str, dict[str, Any]], Parameter(parse=False)] = field(default_factory=dict)
     """The [space.MODEL] tables of a --config file."""
     learn_from: Annotated[tuple[str, ...], MANY] = ()

@@ -34,6 +34,15 @@ def check_device(spec: Any) -> None:
 CHANGEABLE = {"on_resume": "changeable"}  # as it was, unless the user says otherwise: how long, where and how fast
 OF_ONE_CALL = {"on_resume": "of one call"}  # what the user says this time, or the default
 
+SkipBroken = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        show_default=False,
+        help="Leaves out images that cannot be read, instead of refusing the data set.",
+    ),
+]
+
 
 @Parameter(name="*", group=DATA)
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +64,7 @@ class DataSpec:
     resize: str = "crop"
     """How images of other sizes are made to fit: crop cuts out the centre, pad adds a border, squash gives up the
     proportions."""
-    skip_broken: Annotated[bool, SWITCH] = False
-    """Leaves out images that cannot be read, instead of refusing the data set."""
+    skip_broken: SkipBroken = False
     stream: Annotated[bool, SWITCH] = False
     """Reads the training images of your own function's data set anew in each epoch, so that its random transformations
     are drawn each time. Reading takes its time in each epoch."""

@@ -12,7 +12,7 @@ from hpo.system.files import write_atomically
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.metric import ACCURACY, label, score_of, value_of
 from hpo.trials.ranking import DEFAULT, RankBy, Ranked, rank
-from hpo.trials.records import TrialRecord, columns, is_hyperparameter, metric_columns, to_row
+from hpo.trials.records import TrialRecord, columns, config_columns, metric_columns, to_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def leaderboard_frame(ranked: Sequence[Ranked], finalists: Sequence[Finalist] = 
     for number, row in enumerate(rows, start=1):
         row |= {"rank": number, "trials": trials[row["model"]]}
     keys, metrics = {key for item in ranked for key in item.record.config}, {item.record.metric for item in ranked}
-    further = [name for name in columns(keys) if is_hyperparameter(name)]
+    further = config_columns(keys)
     measured = ["parameters", "wall_time_s", "state", "epochs", "best_epoch"]
     tested = [f"test_{label(metric)}{part}" for metric in (*sorted(metrics - {ACCURACY}), ACCURACY) for part in _PARTS]
     validated = [*metric_columns(metrics), "val_accuracy"]

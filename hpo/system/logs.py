@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+def leave_out_hints() -> None:
+    """Silences what Ray and Optuna say of widgets, in a notebook that has none: nothing of ours would use them."""
+    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 @contextmanager

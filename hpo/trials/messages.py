@@ -40,7 +40,7 @@ class TrialRequest:
     """Hyperparameters by name."""
     asked_at: float
     """When the searcher asked for it, as time.time() has it: another session asks for it at another time."""
-    lanes: int = 1
+    group_size: int = 1
     """How many trials its group begins with."""
     pauses_at: tuple[int, ...] = ()
     """The epochs after which it pauses, on the first of them that it comes to."""
@@ -91,7 +91,7 @@ class TrialReport:
     device: str = ""
     node: str = ""
     workers: int = 1
-    lanes: int = 1
+    group_size: int = 1
     retries: int = 0
 
     @property

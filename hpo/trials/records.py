@@ -73,7 +73,7 @@ class TrialRecord:
     device: str = ""
     node: str = ""
     workers: int = 1
-    lanes: int = 1
+    group_size: int = 1
     retries: int = 0
     error: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
@@ -129,7 +129,7 @@ class TrialRecord:
 
 
 _TEXTS = ("trial_id", "model", "dataset", "precision", "metric", "device", "node", "error")
-_COUNTS = ("seed", "parameters", "epochs", "workers", "lanes", "retries")
+_COUNTS = ("seed", "parameters", "epochs", "workers", "group_size", "retries")
 _TIMES = ("wall_time_s", "queue_s", "setup_s", "train_s", "eval_s", "share_s")
 _MEASURED = ("val_accuracy", "val_score", "val_loss", "train_accuracy", "train_loss", "images_per_s")
 # What each field must be; a file is not taken at its word.
@@ -158,6 +158,7 @@ _FIRST = (
     "train_loss",
     "pareto",
 )
+_MEASURED_PREFIXES = ("val_", "test_")
 USUAL_CONFIG = ("lr", "dropout", "batch_size", "activation")
 _LAST = (
     "queue_s",
@@ -170,27 +171,38 @@ _LAST = (
     "node",
     "precision",
     "workers",
-    "lanes",
+    "group_size",
     "retries",
     "dataset",
     "trial_id",
     "error",
 )
+_OF_LEADERBOARD = ("tied_with_best", "optimism", "test_accuracies", "final_seeds", "trials")
+_TAKEN = (*_FIRST, *_LAST, *_OF_LEADERBOARD)
 
 
 def columns(config_keys: set[str], metrics: set[str] = frozenset()) -> list[str]:  # type: ignore[assignment]
-    """The columns of trials.csv, in order; hyperparameters beyond the usual four are called config_*.
+    """The columns of trials.csv, in order: hyperparameters stand under their own names, the usual four first.
 
     metrics: those of the trials. One that is not the accuracy has a column before it, val_METRIC.
     """
-    further = [f"config_{key}" for key in sorted(config_keys - set(USUAL_CONFIG))]
     rank, model, *measured = _FIRST
-    return [rank, model, *metric_columns(metrics), *measured, *USUAL_CONFIG, *further, *_LAST]
+    return [rank, model, *metric_columns(metrics), *measured, *config_columns(config_keys), *_LAST]
+
+
+def config_columns(keys: set[str]) -> list[str]:
+    """The columns of these hyperparameters, after those of the usual four."""
+    return [*USUAL_CONFIG, *(column_of(key) for key in sorted(keys - set(USUAL_CONFIG)))]
+
+
+def column_of(key: str) -> str:
+    """The column of a hyperparameter: its name, or config_NAME where another column is called so."""
+    return f"config_{key}" if key in _TAKEN or key.startswith(_MEASURED_PREFIXES) else key
 
 
 def is_hyperparameter(column: str) -> bool:
     """Whether a column of trials.csv is a hyperparameter."""
-    return column in USUAL_CONFIG or column.startswith("config_")
+    return column not in _TAKEN and not column.startswith(_MEASURED_PREFIXES)
 
 
 def metric_columns(metrics: set[str]) -> list[str]:
@@ -200,6 +212,6 @@ def metric_columns(metrics: set[str]) -> list[str]:
 
 def to_row(record: TrialRecord, rank: int, pareto: bool) -> dict[str, Any]:
     """One row of trials.csv, by column."""
-    config = {key if key in USUAL_CONFIG else f"config_{key}": value for key, value in record.config.items()}
+    config = {column_of(key): value for key, value in record.config.items()}
     own = dict.fromkeys(metric_columns({record.metric}), record.value)
     return {**asdict(record), **own, **config, "rank": rank, "pareto": pareto, "state": record.state.value}

@@ -22,15 +22,15 @@ past: list[tuple[str, float, float]] = []
 
 
 @contextmanager
-def phase(words: str, *, quiet: bool = False, is_sure: bool = True) -> Iterator[None]:
+def phase(words: str, *, quiet: bool = False) -> Iterator[None]:
     """Shows the words, and how long it has taken, inside the block; in a pipe or a notebook it prints them where the
-    block takes longer than `SLOW_S`. is_sure: the run has begun; before, its only line may be that of a mistake."""
+    block takes longer than `SLOW_S`."""
     global _shown
     began, line = time.time(), Timer(SLOW_S, tell, [f"{words} ..."])
     line.daemon = True
     if not quiet and is_live():
         _shown = _started(words)
-    elif is_sure and not quiet:
+    elif not quiet:
         line.start()
     try:
         yield

@@ -1,11 +1,12 @@
-"""What a user sees while trials run: a live display on a terminal, a line per finished trial elsewhere."""
+"""What a user sees while trials run: a live display on a terminal and in a notebook, a line per finished trial
+elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo.system.terminal import is_live
+from hpo.system.terminal import is_live, is_notebook
 from hpo.system.text import printable, say
 from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import TrialReport, TrialRequest
@@ -21,9 +22,11 @@ from hpo.trials.metric import ACCURACY, value_of
 from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
 from hpo.views.formats import accuracy, duration, plural, seconds
+from hpo.views.notebook import NotebookDisplay
+from hpo.views.tables import WithConfigurations, configuration_words, differing
 
 MAX_LINES = 12  # of running trials
-FIRST_TRIALS = 3  # after this many, a run says how long it will take
+FIRST_TRIALS = 3  # before this many, the pace is not known
 _STYLES = {
     TrialState.COMPLETED: "green",
     TrialState.STOPPED: "yellow",
@@ -91,14 +94,14 @@ class Progress:
         return sum(self.counts.values())
 
     def eta_s(self) -> float | None:
-        """Estimates the seconds left at the pace so far; None before the first trial of this session has finished.
+        """Estimates the seconds left at the pace so far; None before `FIRST_TRIALS` of this session have finished.
 
         Trials that run or are paused count by the epochs they have done: several at once are all nearly finished when
         the first one is.
         """
         begun = self._epochs_begun()
         done = self.over_epochs - self.before_epochs + sum(begun)
-        if self.finished_count <= self.before or not done:
+        if self.finished_count - self.before < min(FIRST_TRIALS, self.total - self.before) or not done:
             return None
         left = self.work.search_epochs(self.finished_count, self.over_epochs, begun)
         each = final_epochs(self.best, self.epochs) if self.best else self.epochs
@@ -149,12 +152,21 @@ class LineProgress(Progress):
             say(f"Estimate after {FIRST_TRIALS} trials: {what} takes about {duration(spent + eta)}.")
 
 
+class Display(Protocol):
+    """What draws again and again between two calls."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class LiveProgress(Progress):
     """Shows a bar with counts, the time left and the best value so far, and a line per running trial."""
 
     def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console, metric: str = ACCURACY) -> None:
         super().__init__(work, done, metric)
-        self.live = Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
+        self.configs: dict[str, Mapping[str, Any]] = {}  # of the trials of this session
+        self.live = self._display(console)
 
     def __enter__(self) -> Self:
         self.live.start()
@@ -165,6 +177,13 @@ class LiveProgress(Progress):
     ) -> None:
         self.live.stop()
 
+    def started(self, request: TrialRequest) -> None:
+        super().started(request)
+        self.configs = {**self.configs, request.trial_id: request.params}  # a new one: another thread draws
+
+    def _display(self, console: Console) -> Display:
+        return Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
+
     def _render(self) -> Group:
         head = Table.grid(padding=(0, 1))
         eta = self.eta_s()
@@ -174,7 +193,7 @@ class LiveProgress(Progress):
         head.add_row(bar, f"{self.finished_count}/{self.total} trials", times)
         running = sorted(dict(self.running))
         more = [Text(f"  and {len(running) - MAX_LINES} more", style="dim")] if len(running) > MAX_LINES else []
-        return Group(head, self._states(), *(self._running_line(t) for t in running[:MAX_LINES]), *more)
+        return Group(head, self._states(), self._running(running[:MAX_LINES]), *more)
 
     def _states(self) -> Text:
         line = Text(f"  {len(self.running)} running" if self.is_at_work else "  starting workers")
@@ -187,14 +206,42 @@ class LiveProgress(Progress):
             line.append(f"; best {accuracy(self.best.value)} ({printable(self.best.trial_id)})", style="bold")
         return line
 
-    def _running_line(self, trial_id: str) -> Text:
-        report = self.running.get(trial_id)
-        epoch, best = (report.epochs, accuracy(value_of(self.metric, report.score))) if report else (0, accuracy(None))
-        return Text(f"  {printable(trial_id)}  epoch {epoch}/{self.epochs}  best {best}", style="dim")
+    def _running(self, trial_ids: Sequence[str]) -> WithConfigurations:
+        """The running trials: how far they are, and in what their configurations differ."""
+        configs = self.configs
+        keys = differing(list(configs.values()))
+        table = Table.grid(padding=(0, 2))
+        for trial_id in trial_ids:
+            table.add_row(f"  {printable(trial_id)}", *self._measured(self.running.get(trial_id)), style="dim")
+        words = [configuration_words(configs.get(trial_id, {}), keys) for trial_id in trial_ids]
+        return WithConfigurations(table, words, is_cut=True)
+
+    def _measured(self, report: TrialReport | None) -> tuple[str, str, str, str]:
+        if report is None or not report.epochs:
+            return f"epoch 0/{self.epochs}", "", "", ""
+        last = value_of(self.metric, report.curve[-1].score) if report.curve else None
+        best = value_of(self.metric, report.score)
+        pace = (report.train_s + report.eval_s) / report.epochs
+        return (
+            f"epoch {report.epochs}/{self.epochs}",
+            f"last {accuracy(last)}",
+            f"best {accuracy(best)}",
+            f"{seconds(pace)}/epoch",
+        )
+
+
+class NotebookProgress(LiveProgress):
+    """The same in a notebook, where it stays when the search is over."""
+
+    def _display(self, console: Console) -> Display:
+        return NotebookDisplay(self._render)
 
 
 def make_progress(work: Work, done: Sequence[TrialRecord], quiet: bool, metric: str = ACCURACY) -> Progress:
-    """Makes the display: none with --quiet, a live one on a terminal, lines elsewhere and where TERM is dumb."""
+    """Makes the display: none with --quiet, a live one on a terminal and in a notebook, lines elsewhere and where TERM
+    is dumb."""
     if quiet:
         return Progress(work, done, metric)
+    if is_notebook():
+        return NotebookProgress(work, done, Console(), metric)
     return LiveProgress(work, done, Console(), metric) if is_live() else LineProgress(work, done, metric)

@@ -10,7 +10,7 @@ from hpo.store.model_file import arguments, has_weights
 from hpo.store.stored_run import StoredRun
 from hpo.store.study_file import RunState
 from hpo.store.trust import consent, functions_of
-from hpo.system.terminal import console
+from hpo.system.terminal import console, say_wrapped
 from hpo.system.text import say
 from hpo.trials.finalists import Finalist
 from hpo.trials.metric import words
@@ -21,6 +21,8 @@ from hpo.views.tables import best_table, finals_table, shared_line
 from hpo.views.timing import Times
 from trainers.data.names import is_function
 
+_INDENT = 9  # of what follows "time:    "
+
 
 def show_run(run: StoredRun) -> None:
     """The ten best, the finals, where the time went, where the files are, and how to train the winner again."""
@@ -29,7 +31,7 @@ def show_run(run: StoredRun) -> None:
     terminal = console()
     terminal.print(best_table(ranked, terminal))
     if common := shared_line([item.record for item in ranked]):
-        say(common)
+        say_wrapped(common, _INDENT)
     winner = ranked[0].record
     if any(item.pareto for item in ranked[:10]):
         say(f"* on the Pareto front of {words(winner.metric)}, parameters and time")
@@ -38,7 +40,7 @@ def show_run(run: StoredRun) -> None:
     if run.study["state"] == RunState.COMPLETE:
         _show_times(run)
     if hint := advice(run.rungs()):
-        say(hint)
+        say_wrapped(hint, _INDENT)
     print()
     _show_files(winner, run, tested=bool(finalists))
 
@@ -56,11 +58,14 @@ def _show_times(run: StoredRun) -> None:
     if "times" not in session:
         return
     times = Times(**session["times"])
-    size = max(run.study.get("resources", {}).get("lanes", {}).values(), default=1)
+    size = max(run.study.get("resources", {}).get("group_size", {}).values(), default=1)
     finals = f"; {duration(session['finals_s'])} of finals" if session.get("finals_s") and run.finals else ""
-    say(f"time:    {duration(times.elapsed_s)} with {at_once(times.places, size)} at once: {times.words()}{finals}")
+    say_wrapped(
+        f"time:    {duration(times.elapsed_s)} with {at_once(times.places, size)} at once: {times.words()}{finals}",
+        _INDENT,
+    )
     if advice := times.advice(all_images=run.spec.get("train_size") is None):
-        say(advice)
+        say_wrapped(advice, _INDENT)
 
 
 def _show_files(winner: TrialRecord, run: StoredRun, tested: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,36 @@ if TYPE_CHECKING:
 
 
 _ENDLESS = 10_000  # columns of a terminal in which nothing is cut off
+_GAP = 2  # before one behind its trial
+_INDENT = 6  # of a configuration under its trial: there the names of the trials begin
+
+
+class WithConfigurations:
+    """A table with the configuration of each row: behind its line where all fit there, else under it.
+
+    configs: the texts, of the last rows. is_cut: whether one that does not fit under it is cut off, instead of wrapped.
+    """
+
+    def __init__(self, table: Table, configs: Sequence[str], *, is_cut: bool = False) -> None:
+        self._table, self._configs, self._is_cut = table, configs, is_cut
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self._table, options, pad=False)
+        heads = len(lines) - len(self._configs)
+        wide = max(map(Segment.get_line_length, lines), default=0)
+        beside = all(wide + _GAP + len(config) <= options.max_width for config in self._configs)
+        for line in lines[:heads]:
+            yield from (*line, Segment.line())
+        for line, config in zip(lines[heads:], self._configs, strict=True):
+            words = shown(config)
+            if beside:
+                yield from line
+                yield Segment(" " * (wide - Segment.get_line_length(line) + _GAP))
+                yield words
+                continue
+            words.no_wrap, words.overflow = self._is_cut, "ellipsis" if self._is_cut else None
+            yield from (*line, Segment.line())
+            yield Padding(words, (0, 0, 0, _INDENT))
 
 
 def finals_table(finalists: Sequence[Finalist]) -> Table:
@@ -43,15 +75,19 @@ def finals_table(finalists: Sequence[Finalist]) -> Table:
     return table
 
 
-def best_table(ranked: Sequence[Ranked], console: Console, top: int = 10) -> Table:
-    """The first `top` trials, one per line. "*" marks those on the Pareto front.
+def best_table(ranked: Sequence[Ranked], console: Console, top: int = 10) -> RenderableType:
+    """The first `top` trials, best first. "*" marks those on the Pareto front.
 
     It has a column for each hyperparameter in which any of the trials differ (`shared_line` has the others). Where the
-    terminal is too narrow for that, one column has them all.
+    terminal is too narrow for that, each trial has its hyperparameters on a line of their own.
     """
-    table = _trials_table(ranked, top, in_columns=True)
+    keys = differing_keys([item.record for item in ranked])
+    table = _trials_table(ranked, top, keys)
     needed = Measurement.get(console, console.options.update_width(_ENDLESS), table).maximum
-    return table if needed <= console.width else _trials_table(ranked, top, in_columns=False)
+    if needed <= console.width:
+        return table
+    configs = [configuration_words(item.record.config, keys) for item in ranked[:top]]
+    return WithConfigurations(_trials_table(ranked, top, ()), configs)
 
 
 def shared_line(records: Sequence[TrialRecord]) -> str:
@@ -63,33 +99,48 @@ def shared_line(records: Sequence[TrialRecord]) -> str:
 
 def shared_config(records: Sequence[TrialRecord]) -> dict[str, Any]:
     """The hyperparameters that several trials have in common, with their values; none of a single trial."""
-    if len(records) < 2:
-        return {}
-    first, *others = (record.config for record in records)
-    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+    return _in_common([record.config for record in records])
 
 
 def differing_keys(records: Sequence[TrialRecord]) -> list[str]:
     """The hyperparameters in which trials differ, in the order in which they come."""
-    shared = shared_config(records)
-    return list(dict.fromkeys(key for record in records for key in record.config if key not in shared))
+    return differing([record.config for record in records])
 
 
-def _trials_table(ranked: Sequence[Ranked], top: int, *, in_columns: bool) -> Table:
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The hyperparameters in which configurations differ, in the order in which they come."""
+    shared = _in_common(configs)
+    return list(dict.fromkeys(key for config in configs for key in config if key not in shared))
+
+
+def configuration_words(config: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """ "lr=0.00123 batch_size=32 gelu": these hyperparameters of a configuration, where it has them."""
+    return " ".join(_short(key, config[key]) for key in keys if key in config)
+
+
+def _in_common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if len(configs) < 2:
+        return {}
+    first, *others = configs
+    return {key: value for key, value in first.items() if all(key in other and other[key] == value for other in others)}
+
+
+def _trials_table(ranked: Sequence[Ranked], top: int, keys: Sequence[str]) -> Table:
+    """The trials, one per line, with a column for each of these hyperparameters."""
     records = [item.record for item in ranked]
-    keys, sized = differing_keys(records), not _are_equally_large(records)
+    sized = not _are_equally_large(records)
     table = Table(box=None, pad_edge=False)
     validated = f"val {_short_metric(records)}"
     for name in ("rank", "trial", validated, *(["parameters"] if sized else []), "time", "epochs", "state"):
         table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
-    for key in keys if in_columns else ():
+    for key in keys:
         are_texts = all(isinstance(record.config.get(key, ""), str) for record in records)
         head = Text(printable(_words(key)).replace(" ", "\n"))
         table.add_column(head, justify="left" if are_texts else "right", no_wrap=True)
-    if keys and not in_columns:
-        table.add_column("configuration")
     for item in ranked[:top]:
-        table.add_row(*_measured(item, sized), *_configuration(item.record, keys, in_columns))
+        config = item.record.config
+        cells = [shown(hyperparameter(config[key]) if key in config else MISSING) for key in keys]
+        table.add_row(*_measured(item, sized), *cells)
     return table
 
 
@@ -104,14 +155,6 @@ def _measured(item: Ranked, sized: bool) -> list[str | Text]:
         str(record.epochs),
         record.state.value,
     ]
-
-
-def _configuration(record: TrialRecord, keys: Sequence[str], in_columns: bool) -> list[Text]:
-    """The cells of these hyperparameters: one for each, or a single one."""
-    config = record.config
-    if in_columns:
-        return [shown(hyperparameter(config[key]) if key in config else MISSING) for key in keys]
-    return [shown(" ".join(_short(key, config[key]) for key in keys if key in config))] if keys else []
 
 
 def _are_equally_large(records: Sequence[TrialRecord]) -> bool:

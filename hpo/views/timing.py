@@ -93,6 +93,6 @@ def measure(records: Sequence[TrialRecord], places: int, elapsed_s: float, start
 def _in_this_session(record: TrialRecord, name: str) -> float:
     """A trial's share of its slot's time in this session. Trials that were fused share one slot."""
     seconds: float = getattr(record, name) - record.before.get(name, 0.0)
-    if record.lanes == 1 or name in ("train_s", "eval_s"):
+    if record.group_size == 1 or name in ("train_s", "eval_s"):
         return seconds
-    return record.share_s if name == "wall_time_s" else seconds / record.lanes
+    return record.share_s if name == "wall_time_s" else seconds / record.group_size

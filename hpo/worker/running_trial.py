@@ -135,7 +135,7 @@ class RunningTrial:
             device=self.settings.device,
             node=self.settings.node,
             workers=self.settings.workers,
-            lanes=self.request.lanes,
+            group_size=self.request.group_size,
         )
 
     def _take_up(self, state: dict[str, Any]) -> None:

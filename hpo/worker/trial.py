@@ -132,7 +132,7 @@ class Trial(tune.Trainable):
         if self.run:
             return self.run.fail(state, words, lines)
         return [
-            TrialReport(trial_id=each.trial_id, state=state, error=words, traceback=lines, lanes=each.lanes)
+            TrialReport(trial_id=each.trial_id, state=state, error=words, traceback=lines, group_size=each.group_size)
             for each in self.request.trials
         ]
 

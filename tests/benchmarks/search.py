@@ -215,7 +215,7 @@ def measure(seeds: int, say: Callable[[str], None]) -> Iterator[Row]:
 def tabulate(run: Path) -> pd.DataFrame:
     """surrogate.csv of the trials in a run's folder; those that diverged have an accuracy of 0.1 from then on."""
     trials, curves = pd.read_csv(run / "trials.csv"), pd.read_csv(run / "curves.csv")
-    trials = trials.rename(columns=lambda name: name.removeprefix("config_")).set_index("trial_id")
+    trials = trials.set_index("trial_id")
     accuracies = curves.pivot(index="trial_id", columns="epoch", values="val_accuracy").add_prefix("epoch_")
     names = [*CONTINUOUS, *CHOICES]
     return trials[names].join(accuracies).fillna(0.1).sort_index().reset_index(drop=True)

@@ -15,6 +15,7 @@ from hpo.networks.unfinished import Unfinished
 from models import build_model, trainable_parameters
 from trainers.config import TrainConfig
 from trainers.data.dataset import Dataset, load_dataset
+from trainers.data.reading import ReadOptions
 from trainers.loop import evaluate
 
 
@@ -30,6 +31,7 @@ class BaselineRun:
     device: str
     dataset: str
     data_dir: Path
+    skip_broken: bool = False
     out: Path
     """The folder of its journal, which keeps the run while it is unfinished."""
 
@@ -67,7 +69,7 @@ def train_baseline(run: BaselineRun) -> dict[str, Any]:
     cannot be used.
     """
     recipe = run.recipe
-    dataset = _dataset(run.dataset, run.data_dir, recipe.mean, recipe.std)
+    dataset = _dataset(run.dataset, run.data_dir, run.skip_broken, recipe.mean, recipe.std)
     setup = TrainingSetup(model=recipe.model, train=run.train, arch=recipe.arch)
     fitted = train_model(setup, dataset, unfinished=Unfinished(run.unfinished, run.settings))
     model = build_model(recipe.model, dataset.input_shape, len(dataset.classes), **recipe.arch)
@@ -96,8 +98,8 @@ _OF_BEST_EPOCH = ("best_epoch", "train_loss", "train_accuracy", "val_loss", "val
 
 
 @lru_cache(maxsize=1)
-def _dataset(name: str, data_dir: Path, mean: float | None, std: float | None) -> Dataset:
-    return load_dataset(name, data_dir, mean=mean, std=std)
+def _dataset(name: str, data_dir: Path, skip_broken: bool, mean: float | None, std: float | None) -> Dataset:
+    return load_dataset(name, data_dir, mean=mean, std=std, options=ReadOptions(skip_broken=skip_broken))
 
 
 def _device_name(device: str) -> str:

@@ -85,6 +85,7 @@ def _runs(spec: BaselinesSpec) -> list[BaselineRun]:
             device=device,
             dataset=data.dataset,
             data_dir=data.directory,
+            skip_broken=spec.skip_broken,
             out=spec.out,
         )
         for seed in range(spec.seeds)  # every recipe once: then it is known how long the others take

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.spec.checks import at_least, choice, whole_or_text
-from hpo.spec.settings import MANY, SWITCH, TrainSpec
+from hpo.spec.settings import MANY, SWITCH, SkipBroken, TrainSpec
 from hpo.system.errors import UserError
 from trainers.cpu.count import usable_cpus
 
@@ -37,6 +37,7 @@ class BaselinesSpec:
     """The data set. The published results are for mnist. With another one, the files are called baselines-NAME."""
     data_dir: Path | None = None
     """The folder of the data sets. Missing ones are downloaded to it. [default: $PODIUM_DATA_DIR, or data]"""
+    skip_broken: SkipBroken = False
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
     out: Path = Path("results/baselines")
     """The folder for baselines.jsonl (one line per run), baselines.csv and baselines.md."""

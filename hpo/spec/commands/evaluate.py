@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from hpo.spec.checks import choice
-from hpo.spec.settings import SWITCH, TrainSpec
+from hpo.spec.settings import SWITCH, SkipBroken, TrainSpec
 from hpo.spec.spaces.own_functions import check_metric, is_own
 from hpo.system.errors import UserError
 from hpo.system.files import check_output
@@ -28,6 +28,7 @@ class EvaluateSpec:
     """Data set to evaluate on, with the same classes and image size. [default: the data set of the training]"""
     data_dir: Path | None = None
     """Folder of data sets. A data set that is missing is downloaded into it. [default: $PODIUM_DATA_DIR, or data]"""
+    skip_broken: SkipBroken = False
     train: Annotated[TrainSpec, Parameter(name="*")] = field(default_factory=TrainSpec)
     json: Annotated[bool, SWITCH] = False
     """Prints JSON instead of tables: precision, recall, f1 and num_samples, overall and of each class."""

@@ -60,6 +60,25 @@ def test_from_repeats_how_they_were_read(trained: Path, tmp_path: Path, capsys: 
     assert (best["input_shape"], best["resize"], best["skip_broken"]) == ([3, 40, 40], "squash", True)
 
 
+def test_images_that_cannot_be_read_are_left_out_on_request_everywhere(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = folder_of_photos(tmp_path / "clean")
+    usual = f"--model mlp_small --image-size 40 --epochs 1 --results-dir {tmp_path} --name net"
+    assert main(["train", *usual.split(), "--dataset", str(clean)]) == 0
+    for command in (
+        ["evaluate", str(tmp_path / "net")],
+        [
+            *["baselines", "--system", "C", "--model", "mlp_small", "--seeds", "1", "--max-epochs", "1", "--out"],
+            str(tmp_path / "b"),
+        ],
+    ):
+        assert main([*command, "--dataset", str(photos)]) == 2
+        assert capsys.readouterr().err.strip().endswith("--skip-broken leaves them out")
+        assert main([*command, "--dataset", str(photos), "--skip-broken"]) == 0
+        capsys.readouterr()
+
+
 WRONG = {
     "--image-size 0": "--image-size 0: must be a side from 1 to 1024 pixels, as 64, or height x width, as 48x64",
     "--image-size 48y64": "--image-size 48y64: must be a side",

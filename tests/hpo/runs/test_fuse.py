@@ -16,7 +16,7 @@ from tests.helpers.runs import check_complete, end, finished, kill_worker, start
 
 pytestmark = pytest.mark.slow
 LINE = "--model lenet5 --finalists 0 --epochs 9 --dataset digits --name a --fuse 5 --concurrency 1"
-SHAPE, OWN = ["batch_size", "activation"], ["lr", "dropout", "config_label_smoothing"]
+SHAPE, OWN = ["batch_size", "activation"], ["lr", "dropout", "label_smoothing"]
 
 
 def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
@@ -25,11 +25,11 @@ def test_every_lane_is_a_row_and_a_trial_in_optuna(tmp_path: Path) -> None:
     assert code == 0, err
     assert "runs on: 1 group of up to 5 trials at once" in out
     frame = check_complete(tmp_path, 12).sort_values("trial_id")
-    assert json.loads((tmp_path / "a" / "study.json").read_text())["resources"]["lanes"] == {"lenet5": 5}
+    assert json.loads((tmp_path / "a" / "study.json").read_text())["resources"]["group_size"] == {"lenet5": 5}
     arrays = [frame.iloc[:5], frame.iloc[5:10], frame.iloc[10:]]
     for array in arrays:
         assert len(array[SHAPE].drop_duplicates()) == 1 and len(array[OWN].drop_duplicates()) == len(array)
-        assert set(array["lanes"]) == {len(array)} and set(array["state"]) <= {"completed", "stopped"}
+        assert set(array["group_size"]) == {len(array)} and set(array["state"]) <= {"completed", "stopped"}
         assert array["seed"].nunique() == len(array)
     assert all(any(array[name].nunique() > 1 for array in arrays) for name in OWN)
     assert len(frame[SHAPE].drop_duplicates()) > 1
@@ -58,7 +58,7 @@ def test_a_killed_driver_loses_nothing(tmp_path: Path, after: int) -> None:
     assert "begins anew" not in (tmp_path / "a" / "logs" / "hpo.log").read_text()
     rows = {row["trial_id"]: row for row in read_journal(tmp_path / "a" / "trials.jsonl")}
     assert all(rows[row["trial_id"]] == row for row in before)
-    assert any(rows[name]["lanes"] > 1 for name in set(rows) - {row["trial_id"] for row in before})
+    assert any(rows[name]["group_size"] > 1 for name in set(rows) - {row["trial_id"] for row in before})
 
 
 def test_a_killed_worker_costs_its_array_the_epochs_since_its_checkpoint(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_run_goes_on_with_another_way_to_train(tmp_path: Path) -> None:
     code, _, err = end(start(tmp_path, "--resume a --fuse off"))
     assert code == 0, err
     frame = check_complete(tmp_path, 8)
-    assert set(frame["lanes"]) == {1, 5}
+    assert set(frame["group_size"]) == {1, 5}
 
 
 def test_diverging_lanes_are_rows_and_the_others_go_on(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ with interruptible() as interrupted:
     records = run_search(plan, run, checkpoints, [Progress(Work(trials, 1))], interrupted)
 print("RESULT", room, sorted(record.state.value for record in records))
 for record in records:
-    print(record.lanes, record.retries, record.error)
+    print(record.group_size, record.retries, record.error)
 """
 
 # Needs more memory than half a GPU, or than two lanes of a whole one, have.

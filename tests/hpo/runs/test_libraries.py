@@ -30,7 +30,7 @@ def test_a_network_of_torchvision_is_searched_for_photos_and_the_winner_used(
     assert (code, err) == (0, ""), out + err
     frame = pd.read_csv(folder / "trials.csv")
     assert set(frame["model"]) == {NETWORK} and set(frame["state"]) == {"completed"}
-    assert set(frame["parameters"]) == {347_942} and set(frame["config_stem"]) == {"full"}
+    assert set(frame["parameters"]) == {347_942} and set(frame["stem"]) == {"full"}
     assert "macro f1" in printed(capsys, "evaluate", folder, "--split", "validation")
     answers = printed(capsys, "predict", folder, photos / "apple" / "photo 1.jpg", photos / "apple" / "photo 2.jpg")
     assert answers.count("photo") >= 2

@@ -67,7 +67,7 @@ def test_a_trial_that_eats_all_memory_is_a_row_and_the_others_go_on(tmp_path: Pa
     code, _, err = end(subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True), 240)
     assert (code, err) == (0, ""), err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
-    eaters, others = frame[frame["config_hungry"]], frame[~frame["config_hungry"]]
+    eaters, others = frame[frame["hungry"]], frame[~frame["hungry"]]
     assert len(frame) == 4 and len(eaters) and len(others)
     assert set(others["state"]) == {"completed"}
     assert set(eaters["state"]) == {"failed"} and set(eaters["retries"]) == {2}

@@ -24,7 +24,7 @@ def test_they_are_searched_tested_and_taken_up(tmp_path: Path, capsys: pytest.Ca
     code, out, err = end(start(tmp_path, f"{settings} {own} --trials 3 --name a"), seconds=240)
     assert (code, err) == (0, ""), out + err
     frame, folder = pd.read_csv(tmp_path / "a" / "trials.csv"), tmp_path / "a"
-    assert set(frame["config_loss"]) <= {"focal", f"{EXAMPLE}:poly1"} and set(frame["config_label_smoothing"]) == {0}
+    assert set(frame["loss"]) <= {"focal", f"{EXAMPLE}:poly1"} and set(frame["label_smoothing"]) == {0}
     assert list(frame["val_worst_recall"]) == sorted(frame["val_worst_recall"], reverse=True)
     assert (frame["val_worst_recall"] <= frame["val_accuracy"]).all() and "val worst recall" in out
     study = optuna.load_study(study_name="mlp_small", storage=f"sqlite:///{folder}/study.db")

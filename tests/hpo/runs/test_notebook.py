@@ -61,7 +61,8 @@ def test_a_notebook_runs_resumes_interrupts_and_loads(tmp_path: Path) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
     first, before, second, after, resumed, interrupted, loaded, wrong = (outputs(cell) for cell in notebook.cells[1:])
-    assert "[2/2] mlp_small-" in first and "results/first: complete, 2 finished trials" in first
+    assert "models:  mlp_small" in first and "2/2 trials" in first and "2 completed; best " in first
+    assert "results/first: complete, 2 finished trials" in first
     assert "<table" in first and "data:image/png;base64," in first
     assert "complete gelu 1" in second
     # One Ray for all of them, which ends with the kernel.

@@ -106,5 +106,5 @@ def test_the_readmes_example_runs_as_it_stands(mine: Path) -> None:
     done = subprocess.run(command, cwd=mine, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     frame = pd.read_csv(mine / "results" / "a" / "trials.csv")
-    assert set(frame["state"]) <= {"completed", "stopped"} and set(frame["config_width"]) <= {4, 8, 16}
+    assert set(frame["state"]) <= {"completed", "stopped"} and set(frame["width"]) <= {4, 8, 16}
     assert set(frame["model"]) == {"mynets:TinyNet"}

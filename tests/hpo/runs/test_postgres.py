@@ -121,7 +121,7 @@ def test_two_drivers_share_a_study_and_one_of_them_is_killed(postgres: Postgres,
     assert len(mine) == len(yours) == 6 and not set(mine) & set(yours)
     assert set(states(postgres)) <= {"COMPLETE", "PRUNED"} and len(states(postgres)) == 12
     tables = [pd.read_csv(tmp_path / name / "trials.csv") for name in ("one", "two")]
-    searched = ["lr", "dropout", "batch_size", "activation", "config_augment", "config_label_smoothing"]
+    searched = ["lr", "dropout", "batch_size", "activation", "augment", "label_smoothing"]
     assert not pd.concat(tables)[searched].duplicated().any()  # no configuration twice
     for file in tmp_path.rglob("*"):
         assert not file.is_file() or b"geheim" not in file.read_bytes(), file

@@ -112,7 +112,7 @@ def test_every_trained_network_fits_the_budget(tmp_path: Path) -> None:
     }
     result = run(tmp_path, model=["compact_7k", "compact_6k"], **settings)
     assert list(result.frame["model"].value_counts()) == [50, 50] and (result.frame["parameters"] <= 8000).all()
-    assert result.frame["config_width_1"].nunique() > 10
+    assert result.frame["width_1"].nunique() > 10
     assert len(states(result)["compact_7k"]) > 50  # rejected ones are in the study, and no trials of the run
 
 

@@ -75,8 +75,8 @@ def test_trials_that_hang_die_and_raise_are_rows_and_the_others_go_on(tmp_path: 
     assert (code, err) == (0, ""), err
     assert time.monotonic() - began < 240
     frame = pd.read_csv(tmp_path / "a" / "trials.csv")
-    assert len(frame) == 5 and set(frame["config_fault"]) == {"none", "hang", "die", "memory"}
-    by = {fault: frame[frame["config_fault"] == fault] for fault in set(frame["config_fault"])}
+    assert len(frame) == 5 and set(frame["fault"]) == {"none", "hang", "die", "memory"}
+    by = {fault: frame[frame["fault"] == fault] for fault in set(frame["fault"])}
     assert set(by["none"]["state"]) == {"completed"}
     assert all(set(by[fault]["state"]) == {"failed"} for fault in ("hang", "die", "memory"))
     assert set(by["hang"]["error"]) == {"TimeoutError: longer than --trial-timeout allows (3 s)"}
@@ -91,7 +91,7 @@ def test_a_process_that_lost_its_device_takes_no_other_trial(tmp_path: Path) -> 
     code, _, err = faulty(tmp_path, '["none", "assert"]', line)
     assert (code, err) == (0, ""), err
     frame = pd.read_csv(tmp_path / "a" / "trials.csv").sort_values("trial_id")
-    lost = frame["config_fault"] == "assert"
+    lost = frame["fault"] == "assert"
     assert list(lost) == [False, True, True, False, False]
     assert set(frame["retries"]) == {0}
     assert set(frame[lost]["state"]) == {"failed"} and "failed" not in set(frame[~lost]["state"])

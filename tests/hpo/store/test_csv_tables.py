@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from hpo.store.csv_tables import LiveTrials, curves_frame, leaderboard_frame, trials_frame
 from hpo.trials.ranking import rank
-from hpo.trials.records import TrialRecord, TrialState
+from hpo.trials.records import TrialRecord, TrialState, is_hyperparameter
 
 
 def record(number: int, model: str = "cnn", **values: Any) -> TrialRecord:
@@ -34,9 +35,9 @@ def record(number: int, model: str = "cnn", **values: Any) -> TrialRecord:
 
 COLUMNS = [
     *("rank", "model", "val_accuracy", "parameters", "wall_time_s", "state", "epochs", "best_epoch", "val_loss"),
-    *("train_accuracy", "train_loss", "pareto", "lr", "dropout", "batch_size", "activation", "config_optimizer"),
+    *("train_accuracy", "train_loss", "pareto", "lr", "dropout", "batch_size", "activation", "optimizer"),
     *("queue_s", "setup_s", "train_s", "eval_s", "images_per_s", "seed", "device", "node", "precision", "workers"),
-    *("lanes", "retries", "dataset", "trial_id", "error"),
+    *("group_size", "retries", "dataset", "trial_id", "error"),
 ]
 
 
@@ -46,7 +47,14 @@ def test_trials_csv_has_the_documented_columns_in_order(tmp_path: Path) -> None:
     assert list(frame.columns) == COLUMNS
     assert list(frame["rank"]) == [1, 2] and list(frame["trial_id"]) == ["cnn-0002", "cnn-0001"]
     assert frame["error"][0] == 'a "b", c' and frame["state"][0] == "completed"
-    assert list(trials_frame([]).columns) == [c for c in COLUMNS if c != "config_optimizer"]
+    assert list(trials_frame([]).columns) == [c for c in COLUMNS if c != "optimizer"]
+
+
+def test_a_hyperparameter_that_is_called_as_a_column_has_config_before_it(tmp_path: Path) -> None:
+    own = replace(record(1), config={"lr": 0.1, "epochs": 7, "val_share": 0.5, "optimism": 2, "depth": 3})
+    (row,) = trials_frame(rank([own])).to_dict("records")
+    assert (row["epochs"], row["config_epochs"], row["config_val_share"], row["config_optimism"]) == (0, 7, 0.5, 2)
+    assert [name for name in row if is_hyperparameter(name) and row[name] == 3] == ["depth"]
 
 
 def test_curves_have_a_row_per_trial_and_epoch() -> None:

@@ -13,15 +13,17 @@ from tests.helpers.reports import report, request
 
 
 def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = LineProgress(Work(4, 10), [finished_trial(0)])
+    progress = LineProgress(Work(5, 10), [finished_trial(0)])
     progress.started(request("cnn-0001"))
     progress.reported(request("cnn-0001"), report("running", epochs=1, val_accuracy=0.5))
     assert capsys.readouterr().out == ""
     progress.finished(finished_trial(1))
     progress.finished(finished_trial(2, TrialState.FAILED, val_accuracy=None, error="OSError: disk full"))
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("[2/4] cnn-0001 completed: 0.9100, 3 epochs, 1.2 s, best 0.9100, ")
-    assert first.endswith(" left") and "[3/4] cnn-0002 failed: OSError: disk full" in second
+    progress.finished(finished_trial(3))
+    first, second, third, _ = capsys.readouterr().out.splitlines()
+    assert first == "[2/5] cnn-0001 completed: 0.9100, 3 epochs, 1.2 s, best 0.9100"  # the pace is not known yet
+    assert "[3/5] cnn-0002 failed: OSError: disk full" in second
+    assert third.startswith("[4/5] cnn-0003 completed: 0.9300, ") and third.endswith(" left")
 
 
 @pytest.mark.parametrize(
@@ -83,19 +85,33 @@ def test_paused_trials_are_lines_and_count_by_their_epochs(capsys: pytest.Captur
 
 def test_the_live_display_shows_counts_best_and_running_trials() -> None:
     progress = LiveProgress(Work(5, 10), [], Console(file=StringIO()))
-    progress.started(request("cnn-0003"))
+    progress.started(request("cnn-0003", params={"lr": 0.01, "optimizer": "sgd"}))
     begins = Console(file=StringIO(), width=100)
     begins.print(progress._render())
     assert "  starting workers, 0 completed" in begins.file.getvalue()  # type: ignore[attr-defined]
-    progress.reported(request("cnn-0003"), report("running", epochs=2, val_accuracy=0.75))
-    progress.finished(finished_trial(1))
-    progress.finished(finished_trial(2, TrialState.STOPPED))
+    progress.started(request("cnn-0004", params={"lr": 0.1, "optimizer": "sgd"}))
+    progress.reported(request("cnn-0003"), report("running", (2, 0.7), best=0.75, epochs=2, train_s=2.5, eval_s=0.5))
+    for number, state in ((0, TrialState.STOPPED), (1, TrialState.COMPLETED), (2, TrialState.STOPPED)):
+        progress.finished(finished_trial(number, state))
     out = Console(file=StringIO(), width=100)
     out.print(progress._render())
     shown = out.file.getvalue()  # type: ignore[attr-defined]
-    assert "2/5 trials" in shown and "left" in shown
-    assert "1 running, 1 completed, 1 stopped; best 0.9200 (cnn-0002)" in shown
-    assert "cnn-0003  epoch 2/10  best 0.7500" in shown
+    assert "3/5 trials" in shown and "left" in shown
+    assert "2 running, 1 completed, 2 stopped; best 0.9200 (cnn-0002)" in shown
+    first, second = shown.splitlines()[2:]
+    assert first.split() == [
+        "cnn-0003",
+        "epoch",
+        "2/10",
+        "last",
+        "0.7000",
+        "best",
+        "0.7500",
+        "1.5",
+        "s/epoch",
+        "lr=0.01",
+    ]
+    assert second.split() == ["cnn-0004", "epoch", "0/10", "lr=0.1"]
 
 
 def test_failed_and_diverged_trials_are_never_the_best() -> None:

@@ -52,7 +52,7 @@ def test_an_interrupted_run_has_no_times(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_groups_of_fused_trials_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    show_run(ended(tmp_path / "a", resources={"lanes": {"cnn": 4}}))
+    show_run(ended(tmp_path / "a", resources={"group_size": {"cnn": 4}}))
     assert "with 1 group of up to 4 trials at once: " in capsys.readouterr().out
 
 

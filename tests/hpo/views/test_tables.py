@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 from hpo.trials.finalists import Finalist, order
 from hpo.trials.ranking import rank
@@ -17,7 +16,7 @@ CONSOLE = Console(width=120)
 COMMON = {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "linear"}
 
 
-def lines(table: Table, console: Console = CONSOLE) -> list[str]:
+def lines(table: RenderableType, console: Console = CONSOLE) -> list[str]:
     with console.capture() as capture:
         console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()]
@@ -61,13 +60,22 @@ def test_a_single_trial_has_all_its_hyperparameters() -> None:
     assert "44,426" in lines(best_table(rank([one]), CONSOLE))[-1]
 
 
-def test_a_narrow_terminal_has_one_column_for_all_of_them() -> None:
+def test_on_a_narrow_terminal_each_trial_has_its_hyperparameters_on_a_line_of_their_own() -> None:
     narrow = Console(width=80)
     records = trials(lr=(0.1, 0.2), dropout=(0.5, 0.25), augment=("shift", "none"), label_smoothing=(0.1, 0.0))
-    head, first, *_ = lines(best_table(rank(records), narrow), narrow)
-    assert head.split()[-1] == "configuration" and first.split()[-3:] == ["lr=0.1", "dropout=0.5", "shift"]
+    head, first, config, second, _ = lines(best_table(rank(records), narrow), narrow)
+    assert head.split()[-1] == "state" and first.split()[0] == "1*" and second.split()[0] == "2"
+    assert config == "      lr=0.1 dropout=0.5 shift label_smoothing=0.1"
+    assert len(lines(best_table(rank(records), narrow, top=1), narrow)) == 3
     wide = lines(best_table(rank(records), CONSOLE))
     assert wide[-1].split()[-4:] == ["0.2", "0.25", "none", "0"] and len(wide) == 4
+
+
+def test_a_long_configuration_is_wrapped_at_words() -> None:
+    narrow = Console(width=60)
+    names = {f"a_long_name_of_number_{n}": (n, n + 1) for n in range(5)}
+    _, _, *config = lines(best_table(rank(trials(**names)), narrow, top=1), narrow)
+    assert len(config) == 3 and all(line.startswith("      a_long_name_of_number_") for line in config)
 
 
 def finalist(number: int, wrong: int) -> Finalist:

@@ -307,7 +307,7 @@ def several(tmp_path: Path, **changed: Any) -> SearchSettings:
     return settings(tmp_path, is_fused=True, **changed)
 
 
-ASKED = [replace(ask(number, lr=lr), lanes=4) for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
+ASKED = [replace(ask(number, lr=lr), group_size=4) for number, lr in enumerate((1e-3, 3e-3, 1e-2, 1e-5))]
 
 
 def run_all(run: TrialGroup) -> list[list[TrialReport]]:
@@ -326,7 +326,7 @@ def test_each_lane_reports_as_a_trial_of_its_own(data: TrainingData, tmp_path: P
         by_itself = steps(alone(data, settings(tmp_path / "b"), asked))
         for one, reports in zip(by_itself, epochs, strict=True):
             report = reports[number]
-            assert report.trial_id == one.trial_id and report.lanes == 4
+            assert report.trial_id == one.trial_id and report.group_size == 4
             assert report.val_loss == pytest.approx(one.val_loss, abs=1e-4)
             assert (report.parameters, report.epochs) == (one.parameters, one.epochs)
     last = epochs[-1]
