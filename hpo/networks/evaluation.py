@@ -26,7 +26,7 @@ from trainers.data.splits import Split
 from trainers.loop import predict
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def _own_metric(name: str | None, logits: Tensor, labels: Tensor) -> dict[str, float]:
@@ -43,11 +43,15 @@ _CHOSEN = "the epoch and the configuration were chosen by these images; expect a
 def evaluate_weights(path: Path, spec: EvaluateSpec, trusted: Sequence[str] = ()) -> Evaluation:
     """Runs the network in `path` over the split. `trusted` has data sets MODULE:NAME whose code may run. Raises
     UserError or DataError for unusable weights or data."""
+    description, network = model_file.load(path, spec.model, spec.trial_network)
+    return evaluate(description, network, _dataset(description, spec, trusted), spec)
+
+
+def evaluate(description: Description, network: nn.Module, dataset: Dataset, spec: EvaluateSpec) -> Evaluation:
+    """Runs the network over the split. Raises UserError where it and a metric of the user's own do not fit."""
     from torch.nn import functional as F
 
-    description, network = model_file.load(path, spec.model, spec.trial_network)
     device = resolve_device(spec.train.device)
-    dataset = _dataset(description, spec, trusted)
     split = _split(dataset, spec.split)
     logits = predict(network.to(device), split.to(device), spec.train.plain_precision)
     predicted = logits.argmax(1)

@@ -8,26 +8,33 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpo.networks.capacity import counted, least_batch
+from hpo.networks.evaluation import evaluate
 from hpo.networks.inherited import InheritedSettings, from_model, from_recipe, from_winner
 from hpo.networks.own_criteria import check_criteria
 from hpo.networks.reading import reading
 from hpo.networks.training import TrainingSetup, describe, resolve_device, train_model
 from hpo.networks.training_folder import TrainingFolder
+from hpo.spec.commands.evaluate import EvaluateSpec
 from hpo.spec.commands.fit import FitSpec
-from hpo.spec.settings import DataSpec
+from hpo.spec.settings import DataSpec, TrainSpec
+from hpo.spec.spaces.domains import in_use
 from hpo.spec.spaces.own_functions import is_own
 from hpo.spec.spaces.search_space import configuration, has_photos
+from hpo.store import model_file
 from hpo.store.model_file import arguments, data_key
 from hpo.store.run_folder import check_free
+from hpo.store.stored_run import read_training
 from hpo.store.study_file import describe_data
 from hpo.system.errors import FAILED, UserError
 from hpo.system.interrupt import interrupted_code, interrupting
 from hpo.system.machine import describe_machine, now
-from hpo.system.text import say
+from hpo.system.text import say, single_line
 from hpo.trials.metric import ACCURACY, words
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.bars.epoch_bar import EpochBar
+from hpo.views.evaluation import Evaluation
 from hpo.views.formats import accuracy, number, plural, seconds
+from hpo.views.phases import phase
 from models import fetch_pretrained
 from trainers.config import FitResult, TrainConfig, of_trainer, split_config
 from trainers.data.dataset import Dataset, load_dataset
@@ -61,6 +68,8 @@ def run_fit(spec: FitSpec) -> int:
     fitted, wall_time_s, signalled = _train(plan, folder, spec.quiet)
     record = _record(folder.path.name, plan, fitted, wall_time_s)
     folder.finish(fitted, record, plan.dataset, plan.setup.train)
+    with phase("writing the report", quiet=spec.quiet):
+        _write_page(folder, plan)
     return _end(spec, folder, record, signalled)
 
 
@@ -164,21 +173,9 @@ def _show(plan: TrainingPlan) -> None:
     if data.notice:
         say(f"note: {data.notice}")
     say(f"model:  {plan.setup.model} ({number(plan.parameters)} parameters)")
-    say(f"config: {' '.join(f'{key}={value}' for key, value in _in_use(plan.config).items())}")
+    say(f"config: {' '.join(f'{key}={value}' for key, value in in_use(plan.config).items())}")
     say(f"data:   {data}")
     say(f"run:    {plural(train.epochs, 'epoch')}, seed {train.seed}, {train.precision} on {train.device}")
-
-
-def _in_use(config: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters that have an effect: momentum needs sgd, beta1 adam, step_* the schedule "step"."""
-    idle = {"beta1"} if config["optimizer"] == "sgd" else {"momentum", "nesterov"}
-    idle |= set() if config["schedule"] in ("wsd", "linear") else {"warm_up"}
-    idle |= set() if config["augment"] != "none" else {"augment_strength"}
-    idle |= set() if config["schedule"] == "step" else {"step_epochs", "step_factor"}
-    idle |= {key for key in ("label_smoothing", "ema", "clip_norm") if not config[key]}
-    idle |= set() if config["loss"] == "focal" else {"focal_gamma"}
-    idle |= {key for key in ("class_weights", "sampler_weights") if config[key] == "none"}
-    return {key: value for key, value in config.items() if key not in idle}
 
 
 def _train(plan: TrainingPlan, folder: TrainingFolder, quiet: bool) -> tuple[FitResult, float, int]:
@@ -227,12 +224,30 @@ def _record(name: str, plan: TrainingPlan, fitted: FitResult, wall_time_s: float
     )
 
 
+def _write_page(folder: TrainingFolder, plan: TrainingPlan) -> None:
+    """Writes report.html; says so on stderr where that fails, which must not cost the trained weights."""
+    from hpo.views.page.training import write_training_page
+
+    def evaluated(_: TrialRecord) -> Evaluation:
+        description, network = model_file.load(folder.path, plan.setup.model)
+        spec = EvaluateSpec(split="validation", train=TrainSpec(device=plan.setup.train.device))
+        return evaluate(description, network, plan.dataset, spec)
+
+    try:
+        if folder.kept and (training := read_training(folder.path)):
+            write_training_page(training, folder.report_html, evaluated)
+    except Exception as error:
+        print(f"hpo: the report could not be written ({single_line(str(error))[:200]})", file=sys.stderr)
+
+
 def _end(spec: FitSpec, folder: TrainingFolder, record: TrialRecord, signalled: int) -> int:
     """Prints the last lines; returns the exit code."""
     if not spec.quiet and record.best_epoch is not None:
         best = f"{accuracy(record.value)} in epoch {record.best_epoch} of {record.epochs}"
         say(f"Best validation {words(record.metric)}: {best}, {seconds(record.wall_time_s)}")
         say(f"curves:  {folder.curves_csv}, {folder.curves_png}")
+        if folder.report_html.exists():
+            say(f"report:  {folder.report_html}")
         say(f"weights: {folder.best_pt}")
         say(f"To test it, once: hpo evaluate {arguments(folder.path, record.model)}")
     elif spec.quiet:

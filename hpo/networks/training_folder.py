@@ -20,13 +20,14 @@ from trainers.data.dataset import Dataset
 
 
 class TrainingFolder:
-    """The files of one training: train.json, curves.csv, best.pt, best.json and two figures."""
+    """The files of one training: train.json, curves.csv, best.pt, best.json, two figures and report.html."""
 
     def __init__(self, path: Path, description: Description) -> None:
         self.path, self.description = path, description
         self.curves_csv = path / "curves.csv"
         self.curves_png = path / "curves.png"
         self.samples_png = path / "samples.png"
+        self.report_html = path / "report.html"
         self.best_pt = path / "best.pt"
         self.best_json = path / "best.json"
         self.kept: EpochResult | None = None

@@ -1,9 +1,12 @@
-"""A run of the past, read from its folder results/NAME without changing anything."""
+"""A run or a training of the past, read from its folder results/NAME without changing anything."""
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +18,7 @@ from hpo.system.errors import UserError
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.trials.records import TrialRecord
 from hpo.trials.rung_report import RungReport, report_rungs
+from trainers.config import EpochResult
 
 if TYPE_CHECKING:
     from hpo.trials.finalists import Finalist
@@ -64,6 +68,52 @@ class StoredRun:
     def finals(self) -> int:
         """The number of finalists of each architecture."""
         return int(self.spec.get("finalists", 0))
+
+
+@dataclass(frozen=True)
+class StoredTraining:
+    """What `hpo train` made, as its files describe it."""
+
+    path: Path
+    settings: dict[str, Any]
+    """The content of train.json."""
+    record: TrialRecord
+    """The training as a trial, with its best epoch."""
+    curve: list[EpochResult]
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def samples(self) -> Path:
+        """A sheet of training images, as the network saw them; it may be missing."""
+        return self.path / "samples.png"
+
+
+def read_training(path: Path) -> StoredTraining | None:
+    """Reads the training in `path`, or of that name; None where that is a run, or nothing.
+
+    Raises UserError where its files cannot be read, as before the end of its first epoch.
+    """
+    path = find(path)
+    if not (path / "train.json").exists():
+        return None
+    try:
+        settings = json.loads((path / "train.json").read_text(encoding="utf-8"))
+        best = json.loads((path / "best.json").read_text(encoding="utf-8"))
+        with (path / "curves.csv").open(newline="", encoding="utf-8") as file:
+            curve = [_epoch(row) for row in csv.DictReader(file)]
+        return StoredTraining(path, settings, TrialRecord.from_dict(best["trial"]), curve)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: a training whose files cannot be read ({error})") from error
+
+
+def _epoch(row: Mapping[str, str]) -> EpochResult:
+    values: dict[str, Any] = {key: float(value) if value else None for key, value in row.items()}
+    missing = {key: math.nan for key in ("val_loss", "val_accuracy") if values[key] is None}
+    whole = {key: int(values[key]) for key in ("epoch", "images")}
+    return EpochResult(**{**values, **missing, **whole})
 
 
 # A report works without these.

@@ -22,11 +22,11 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
     write_atomically(path, json.dumps(value, indent=2) + "\n")
 
 
-def check_output(flag: str, path: Path, suffix: str) -> None:
-    """UserError unless `path` can be written and has the suffix of what is written: so that no slip replaces
+def check_output(flag: str, path: Path, *suffixes: str) -> None:
+    """UserError unless `path` can be written and has a suffix of what is written: so that no slip replaces
     weights or pictures. Asked before any work is done."""
-    if path.suffix.lower() != suffix:
-        raise UserError(f"{flag} {path}: must end in {suffix}")
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{flag} {path}: must end in {' or '.join(suffixes)}")
     if path.exists() and not path.is_file():
         raise UserError(f"{flag} {path}: is there and no plain file")
     if not os.access(path.parent, os.W_OK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from hpo.spec.checks import unknown
@@ -93,3 +94,15 @@ def _check_augmentation(flag: str, value: str) -> None:
 def _number(key: str) -> str:
     """The name under which the limits of a number stand: all widths have the same ones."""
     return "width" if re.fullmatch(r"width_\d+", key) else key
+
+
+def in_use(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that have an effect in a training: momentum has none with adam, say."""
+    idle = {"beta1"} if config.get("optimizer") == "sgd" else {"momentum", "nesterov"}
+    idle |= set() if config.get("schedule") in ("wsd", "linear") else {"warm_up"}
+    idle |= set() if config.get("augment") != "none" else {"augment_strength"}
+    idle |= set() if config.get("schedule") == "step" else {"step_epochs", "step_factor"}
+    idle |= {key for key in ("label_smoothing", "ema", "clip_norm") if not config.get(key)}
+    idle |= set() if config.get("loss") == "focal" else {"focal_gamma"}
+    idle |= {key for key in ("class_weights", "sampler_weights") if config.get(key) == "none"}
+    return {key: value for key, value in config.items() if key not in idle}

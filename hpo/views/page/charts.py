@@ -6,7 +6,7 @@ A mark or a line of a trial has the trial's id as `customdata` or `meta`: the pa
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from itertools import accumulate, cycle
 
@@ -17,9 +17,10 @@ from hpo.trials.metric import ACCURACY, value_of, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.formats import accuracy, hyperparameter, number, seconds
-from trainers.config import LOWER_IS_BETTER
+from trainers.config import LOWER_IS_BETTER, EpochResult
 
 MAX_CURVES = 300
+_TIME = "seconds of training and evaluation"
 _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "pentagon", "hexagon", "bowtie")
 SCALE = [[0.0, "#4f9dff"], [0.5, "#a06be0"], [1.0, "#e0a030"]]  # visible on white and on black
 _COLOURS = plotly.colors.qualitative.D3
@@ -32,8 +33,7 @@ def history(records: Sequence[TrialRecord], shown: Collection[str], places: int,
     shown: the ids of trials that get a mark. by_time: over the seconds that all trials before it took, shared among
     `places` at once, and not over their number. The first view shows the better half.
     """
-    ended = list(accumulate((record.share_s or record.wall_time_s) / places for record in records))
-    at = ended if by_time else list(range(1, len(records) + 1))
+    at = _ends(records, places, by_time)
     marked = [(x, r) for x, r in zip(at, records, strict=True) if r.usable and r.trial_id in shown]
     figure = go.Figure()
     for name, symbol, is_whole in (("trained to the end", "circle", True), ("stopped early", "x", False)):
@@ -59,10 +59,35 @@ def history(records: Sequence[TrialRecord], shown: Collection[str], places: int,
         name="best so far",
         hoverinfo="skip",
     )
-    axis = "seconds of training and evaluation" if by_time else "trials finished"
-    figure.update_xaxes(title=axis, rangemode="tozero")
+    figure.update_xaxes(title=_TIME if by_time else "trials finished", rangemode="tozero")
     figure.update_yaxes(title=f"validation {escape(words(metric))}", range=_range_of_better_half(_usable(records)))
     return figure
+
+
+def histories(runs: Mapping[str, Sequence[TrialRecord]], places: Mapping[str, int], *, by_time: bool) -> go.Figure:
+    """Plots the best value so far of each run, as `history` does for one. runs: the trials of each, by its name."""
+    figure = go.Figure()
+    for name, records in runs.items():
+        steps = _best_so_far(list(zip(_ends(records, places[name], by_time), records, strict=True)))
+        figure.add_scatter(
+            x=[x for x, _ in steps],
+            y=[value_of(records[0].metric, score) for _, score in steps],
+            mode="lines",
+            line={"shape": "hv", "width": 2},
+            name=escape(name),
+            hovertemplate="%{fullData.name}: %{y:.4f}<extra></extra>",
+        )
+    every = [record for records in runs.values() for record in records]
+    figure.update_xaxes(title=_TIME if by_time else "trials finished", rangemode="tozero")
+    figure.update_yaxes(title=f"validation {_metric(every)}", range=_range_of_better_half(_usable(every)))
+    return figure
+
+
+def _ends(records: Sequence[TrialRecord], places: int, by_time: bool) -> list[float]:
+    """Where each trial stands: after how many trials, or after how many seconds of training and evaluation."""
+    if not by_time:
+        return [float(number) for number in range(1, len(records) + 1)]
+    return list(accumulate((record.share_s or record.wall_time_s) / places for record in records))
 
 
 def _best_so_far(records: Sequence[tuple[float, TrialRecord]]) -> list[tuple[float, float]]:
@@ -152,6 +177,30 @@ def curves(ranked: Sequence[Ranked]) -> go.Figure:
     if shown and shown[0].metric not in LOWER_IS_BETTER:
         figure.update_layout(meta={"error": f"1 - validation {_metric(shown)}"})  # the page offers this axis, too
     return figure
+
+
+def training(curve: Sequence[EpochResult], metric: str, *, loss: bool) -> go.Figure:
+    """Plots the loss of one training over its epochs, or else its accuracy, and the metric where that is another."""
+    epochs = [result.epoch for result in curve]
+    name = "loss" if loss else "accuracy"
+    lines = {f"{word} {name}": [getattr(r, f"{part}_{name}") for r in curve] for part, word in _PARTS.items()}
+    if not loss and metric != ACCURACY:
+        lines[f"validation {words(metric)}"] = [value_of(metric, result.score) for result in curve]
+    figure = go.Figure()
+    for (label, values), colour in zip(lines.items(), _COLOURS, strict=False):
+        shown = [value if value is not None and math.isfinite(value) else None for value in values]
+        mode = "lines+markers" if len(epochs) <= 30 else "lines"
+        figure.add_scatter(x=epochs, y=shown, mode=mode, name=escape(label), line={"color": colour})
+    finite = [result for result in curve if result.finite]
+    if finite:
+        best = max(finite, key=lambda result: result.score)
+        figure.add_vline(x=best.epoch, line={"dash": "dot", "width": 1.5, "color": "#8a939d"})
+    figure.update_xaxes(title="epoch", dtick=1 if len(epochs) <= 20 else None)
+    figure.update_yaxes(title="nats per image" if loss else name)
+    return figure
+
+
+_PARTS = {"train": "training", "val": "validation"}
 
 
 def times(records: Sequence[TrialRecord], finals_s: float = 0.0) -> go.Figure:

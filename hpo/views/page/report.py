@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import random
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpo.spec.spaces.stored import describe, parse_distribution
 from hpo.store.stored_run import StoredRun
 from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
-from hpo.views import formats
 from hpo.views.formats import number
 from hpo.views.page.headline import headline
 from hpo.views.page.sections import Evaluate, metric_of, sections
+from hpo.views.page.template import render_template
 from hpo.views.tables import differing_keys, shared_line
-
-if TYPE_CHECKING:
-    pass
-
 
 _MOST_COUNTS, _COUNTED = 20, " (training + validation)"
 MAX_ROWS = 1000  # in the table of trials; with ten thousand the page opens slowly
@@ -41,29 +35,35 @@ def write_report(run: StoredRun, path: Path, evaluate: Evaluate) -> None:
 
 def render(run: StoredRun, evaluate: Evaluate) -> str:
     """The page, as HTML."""
-    from jinja2 import Environment, FileSystemLoader
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True)
-    ranked, finalists = run.ranked(), run.finalists()
+    ranked, finalists, rungs = run.ranked(), run.finalists(), run.rungs()
     shown = sample(ranked)
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        head=list(_head(run)),
+    parts = ["The run", "Leaderboard", "", *(["Early stopping"] if rungs else []), "Trials"]
+    return render_template(
+        "report",
+        parts=parts,
+        title=run.name,
         headline=headline(run, ranked, finalists),
+        about=list(_about(run)),
+        finals=run.finals,
         finalists=finalists,
         best=_best_of_each(ranked),
-        rungs=run.rungs(),
-        ranked=shown,
-        left_out=len(ranked) - len(shown),
-        config_keys=sorted(differing_keys(run.records)),
-        in_common=shared_line(run.records),
+        rungs=rungs,
         sections=list(sections(run, ranked, shown, evaluate)),
         provenance=list(_provenance(run)),
-        plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
-        formats=formats,
-        metric=metric_of(run.records),
+        **trials_table(ranked, shown),
     )
+
+
+def trials_table(ranked: Sequence[Ranked], shown: Sequence[Ranked]) -> dict[str, Any]:
+    """What the template of the table of trials needs: all trials, of which these are in the table."""
+    records = [item.record for item in ranked]
+    return {
+        "ranked": shown,
+        "left_out": len(ranked) - len(shown),
+        "config_keys": sorted(differing_keys(records)),
+        "in_common": shared_line(records),
+        "metric": metric_of(records),
+    }
 
 
 def sample(ranked: Sequence[Ranked]) -> list[Ranked]:
@@ -75,7 +75,7 @@ def sample(ranked: Sequence[Ranked]) -> list[Ranked]:
     return [*best, *(rest[at] for at in sorted(drawn))]
 
 
-def _head(run: StoredRun) -> Iterator[tuple[str, str]]:
+def _about(run: StoredRun) -> Iterator[tuple[str, str]]:
     study, data = run.study, run.study["data"]
     sizes = data["sizes"]
     yield "state", study["state"]

@@ -47,6 +47,8 @@ class Section:
     """Precision, recall, F1 and images of each class."""
     mistakes: Sequence[tuple[str, Mistake]] = ()
     """Pictures, as data URIs, of misclassified images."""
+    picture: str = ""
+    """A picture as wide as the page, as a data URI."""
 
     @property
     def anchor(self) -> str:
@@ -62,24 +64,23 @@ def sections(
         yield Section("Figures", "No trial has a validation score: there is nothing to draw.")
         return
     records = [item.record for item in ranked]
-    drawn = [item.record for item in shown]
+    in_page = [item.record for item in shown]
     half = "The plot is zoomed to the better half; double-click it to see all." if len(usable) > 1 else ""
-    times = _times(run)
-    places = times.places if times else 1
+    places = places_of(run)
     marked = {item.record.trial_id for item in shown}
     histories = [partial(charts.history, run.records, marked, places, by_time=by_time) for by_time in (False, True)]
-    yield _drawn("Best so far", half, histories if len(run.records) > 1 else [])
+    yield drawn("Best so far", half, histories if len(run.records) > 1 else [])
     title = f"{metric_of(records).capitalize()}, parameters and time"
-    yield _drawn(title, half, [lambda: charts.pareto(shown)])
+    yield drawn(title, half, [lambda: charts.pareto(shown)])
     most = f"The plot shows the best {charts.MAX_CURVES} trials. " if len(usable) > charts.MAX_CURVES else ""
     dimmed = f"{most}Trials that were stopped early are dimmed. {half}"
-    yield _drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
-    for model in dict.fromkeys(record.model for record in drawn):
-        of_model = [record for record in drawn if record.model == model]
+    yield drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
+    for model in dict.fromkeys(record.model for record in in_page):
+        of_model = [record for record in in_page if record.model == model]
         yield from _hyperparameters(model, of_model, _space(run, model))
     yield _confusion(usable[0].record, evaluate)
     finals_s = sum(session.get("finals_s", 0.0) for session in run.study["sessions"])
-    yield _drawn("Where the time went", _session_times(run), [lambda: charts.times(records, finals_s)])
+    yield drawn("Where the time went", _session_times(run), [lambda: charts.times(records, finals_s)])
 
 
 def _space(run: StoredRun, model: str) -> dict[str, BaseDistribution]:
@@ -95,7 +96,7 @@ def _hyperparameters(
     model: str, records: Sequence[TrialRecord], space: Mapping[str, BaseDistribution]
 ) -> Iterator[Section]:
     title, note, metric = f"Hyperparameters of {model}", "", metric_of(records)
-    drawn: list[Callable[..., go.Figure]] = [
+    draws: list[Callable[..., go.Figure]] = [
         hyperparameters.importances,
         partial(hyperparameters.parallel, metric=metric),
         partial(hyperparameters.slices, metric=metric),
@@ -103,7 +104,7 @@ def _hyperparameters(
     epoch = hyperparameters.common_epoch(records)
     if epoch is None:
         note = f"Importances need at least {hyperparameters.MIN_TRIALS} trials with a value."
-        epoch, drawn = hyperparameters.common_epoch(records, enough=max(2, len(records) // 2)), drawn[1:]
+        epoch, draws = hyperparameters.common_epoch(records, enough=max(2, len(records) // 2)), draws[1:]
     if epoch is None:
         yield Section(title, note)
         return
@@ -112,36 +113,51 @@ def _hyperparameters(
         yield Section(title, "All trials have the same hyperparameters.")
         return
     said = f"Trials are compared by their {metric} at epoch {epoch}, which {len(study.trials)} trials reached. {note}"
-    yield replace(_drawn(title, said, [partial(draw, study) for draw in drawn]), wide=True)
+    yield replace(drawn(title, said, [partial(draw, study) for draw in draws]), wide=True)
 
 
 def _confusion(winner: TrialRecord, evaluate: Evaluate) -> Section:
-    """The winner's mistakes on the validation split; the test split stays sealed."""
-    title = "Confusion matrix of the winner"
+    said = "The winner was chosen by its {metric} on these {images} validation images: {value}."
+    return confusion("Confusion matrix of the winner", said, winner, evaluate)
+
+
+def confusion(title: str, said: str, record: TrialRecord, evaluate: Evaluate) -> Section:
+    """A network's mistakes on the validation split; the test split stays sealed.
+
+    said: what the section says of {metric}, {images} and {value}.
+    """
     try:
-        evaluation = evaluate(winner)
+        evaluation = evaluate(record)
     except (ValueError, OSError, RuntimeError) as error:
         return Section(title, f"This could not be drawn: {single_line(str(error))}")
     images = number(evaluation.report["overall"]["num_samples"])
-    note = (
-        f"The winner was chosen by its {metric_of([winner])} on these {images} validation images: "
-        f"{accuracy(winner.value)}. The pictures are its most confident mistakes."
-    )
-    classes = evaluation.report["class"]
-    drawn = _drawn(title, note, [lambda: charts.confusion(evaluation.report["confusion_matrix"], list(classes))])
-    return replace(drawn, classes=classes, mistakes=_mistakes(evaluation))
+    said = said.format(metric=metric_of([record]), images=images, value=accuracy(record.value))
+    classes, matrix = evaluation.report["class"], evaluation.report["confusion_matrix"]
+    note = f"{said} The pictures are its most confident mistakes."
+    made = drawn(title, note, [lambda: charts.confusion(matrix, list(classes))])
+    return replace(made, classes=classes, mistakes=_mistakes(evaluation))
 
 
 def _mistakes(evaluation: Evaluation) -> list[tuple[str, Mistake]]:
     images, mistakes = evaluation.wrong
-    pictures = (f"data:image/png;base64,{base64.b64encode(picture_png(image)).decode()}" for image in images)
-    return list(zip(pictures, mistakes, strict=False))
+    return list(zip((data_uri(picture_png(image)) for image in images), mistakes, strict=False))
+
+
+def data_uri(png: bytes) -> str:
+    """A picture inside the page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _times(run: StoredRun) -> Times | None:
     """Where the time of the last session that measured it went."""
     measured = [session["times"] for session in run.study["sessions"] if session.get("times")]
     return Times(**measured[-1]) if measured else None
+
+
+def places_of(run: StoredRun) -> int:
+    """How many trials the last session had at once."""
+    times = _times(run)
+    return times.places if times else 1
 
 
 def _session_times(run: StoredRun) -> str:
@@ -156,7 +172,7 @@ def metric_of(records: Sequence[TrialRecord]) -> str:
     return words(records[0].metric if records else ACCURACY)
 
 
-def _drawn(title: str, note: str, makes: Sequence[Callable[[], go.Figure]]) -> Section:
+def drawn(title: str, note: str, makes: Sequence[Callable[[], go.Figure]]) -> Section:
     """Makes a section with these figures. A figure that cannot be drawn is named in the note, and costs no other."""
     figures, failed = [], []
     for make in makes:

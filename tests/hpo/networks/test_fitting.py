@@ -45,7 +45,7 @@ def test_what_a_training_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "lenet5 (44,426 parameters)" in out and "lr=0.003" in out and "epoch 2/2" in out
     assert f"hpo evaluate {folder}\n" in out
-    files = {"train.json", "curves.csv", "curves.png", "samples.png", "best.pt", "best.json"}
+    files = {"train.json", "curves.csv", "curves.png", "samples.png", "best.pt", "best.json", "report.html"}
     assert {path.name for path in folder.iterdir()} == files
     curve = pd.read_csv(folder / "curves.csv")
     assert (
@@ -55,6 +55,10 @@ def test_what_a_training_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[st
     settings = read(folder / "train.json")
     assert settings["train"]["lr"] == 3e-3 and settings["train"]["augment"] == "rotate-crop"
     assert settings["config"]["dropout"] == 0.1 and settings["data"]["hashes"] and settings["versions"]["torch"]
+    page = (folder / "report.html").read_text()
+    assert "Confusion matrix" in page and "Training images" in page and "could not be drawn" not in page
+    assert main(["report", str(folder), "--out", str(tmp_path / "again.html")]) == 0
+    assert (tmp_path / "again.html").read_text() == page
     for name in ("curves.png", "samples.png"):
         picture = Image.open(folder / name)
         assert picture.format == "PNG" and picture.width > 500 and len(picture.convert("L").getcolors(1000) or []) > 20

@@ -22,6 +22,7 @@ from hpo.system.text import say
 from hpo.trials.metric import ACCURACY
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.views.formats import plural
+from hpo.views.page.comparison import Comparison, write_comparison
 from hpo.views.tables import best_table, finals_table, shared_line
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ class CompareSpec:
     mixed: Annotated[bool, SWITCH] = False
     """Allows runs of different data sets or splits."""
     out: Path | None = None
-    """Writes the whole ranking to this file, NAME.csv."""
+    """Writes the whole ranking to this file, NAME.csv, or a page with figures, NAME.html."""
 
     def __post_init__(self) -> None:
         at_least("--top", self.top, 1)
         if self.out:
-            check_output("--out", self.out, ".csv")
+            check_output("--out", self.out, ".csv", ".html")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,10 +80,19 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
         say("note: the runs have different metrics; they are compared by accuracy")
         records = [replace(record, metric=metric) for record in records]
     ranked = rank(records, RankBy.of(spec.rank_by, metric=metric))
-    _show(ranked, spec.top, stored)
+    finalists = _finalists(stored)
+    _show(ranked, spec.top, stored, finalists)
     if spec.out:
-        write_atomically(spec.out, trials_frame(ranked).to_csv(index=False))
-        print(f"The whole ranking is in {spec.out}")
+        _write(spec.out, Comparison(dict(zip(names, stored, strict=True)), ranked, finalists))
+
+
+def _write(path: Path, comparison: Comparison) -> None:
+    if path.suffix.lower() == ".html":
+        write_comparison(comparison, path)
+        print(f"The page with figures is {path}")
+    else:
+        write_atomically(path, trials_frame(comparison.ranked).to_csv(index=False))
+        print(f"The whole ranking is in {path}")
 
 
 def _is_run(path: Path) -> bool:
@@ -106,15 +116,13 @@ def _names(runs: Sequence[StoredRun]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
 
 
-def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun]) -> None:
-
+def _show(ranked: list[Ranked], top: int, runs: Sequence[StoredRun], finalists: Sequence[Finalist]) -> None:
     sizes = ", ".join(f"{run.name} ({plural(len(run.records), 'trial')}, {run.study['data']['name']})" for run in runs)
     say(f"{plural(len(ranked), 'trial')} of {sizes}")
     terminal = console()
     terminal.print(best_table(ranked, terminal, top))
     if common := shared_line([item.record for item in ranked]):
         say(common)
-    finalists = _finalists(runs)
     if finalists:
         print("Finals")
         console().print(finals_table(finalists))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from hpo.__main__ import main
 from hpo.networks.evaluation import evaluate_winner
 from hpo.store.finals_file import packed
 from hpo.store.journal import Journal
@@ -22,7 +23,9 @@ from hpo.trials.finalists import final_seeds
 from hpo.trials.records import TrialState
 from hpo.views.page.live import LivePage
 from hpo.views.page.report import write_report
-from tests.helpers.pages import EVIL, a_run, trial
+from hpo.views.page.training import write_training_page
+from tests.helpers.pages import EVIL, a_run, a_training, trial
+from tests.helpers.reports import epoch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -197,6 +200,33 @@ CONTRASTS = """() => {
   }
   return bad;
 }"""
+
+
+@pytest.fixture(scope="module", params=["training", "comparison"])
+def another_page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a training, or of two runs."""
+    folder = tmp_path_factory.mktemp("pages")
+    if request.param == "training":
+        training = a_training(folder / "net", [epoch(number, 0.5 + number / 20) for number in range(1, 6)])
+        write_training_page(training, folder / "page.html", partial(evaluate_winner, folder / "net", None, ()))
+        return folder / "page.html"
+    runs = [a_run(folder / name, [trial(number) for number in range(9)]) for name in "ab"]
+    words = ["compare", *(str(run.path) for run in runs), "--out", str(folder / "page.html")]
+    assert main(words) == 0
+    return folder / "page.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_other_pages_draw_fit_a_phone_and_can_be_read(browser: Browser, another_page: Path, scheme: str) -> None:
+    with Visit(browser, another_page, viewport={"width": 390, "height": 844}, color_scheme=scheme) as visit:  # type: ignore[arg-type]
+        plots = visit.page.locator(".plot").count()
+        assert plots >= 2
+        visit.page.wait_for_function(f"document.querySelectorAll('.plot .main-svg').length >= {plots}")
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert visit.page.evaluate(CONTRASTS) == [] and visit.faults == []
+        links = visit.page.locator("nav a")
+        for number in range(links.count()):
+            assert visit.page.locator(links.nth(number).get_attribute("href") or "").count() == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

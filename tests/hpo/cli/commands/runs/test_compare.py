@@ -20,6 +20,10 @@ def test_runs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert out.index("a/cnn-0001") < out.index("b/cnn-0000") < out.index("a/cnn-0000")
     lines = (tmp_path / "all.csv").read_text().splitlines()
     assert len(lines) == 4 and "a/cnn-0001" in lines[1]
+    assert main([*words, "--out", str(tmp_path / "all.html")]) == 0
+    assert "cnn-0001 of a is the best of all" in (tmp_path / "all.html").read_text()
+    assert main([*words, "--out", str(tmp_path / "all.txt")]) == 2
+    assert "must end in .csv or .html" in capsys.readouterr().err
     assert main([*words, "--rank-by", "time"]) == 0
     out = capsys.readouterr().out
     assert out.index("a/cnn-0000") < out.index("a/cnn-0001")
