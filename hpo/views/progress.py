@@ -3,6 +3,7 @@ elsewhere."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -15,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo.system.terminal import is_live, is_notebook
-from hpo.system.text import printable, say
+from hpo.system.text import printable, say, shown
 from hpo.trials.finalists import final_epochs
 from hpo.trials.messages import TrialReport, TrialRequest
 from hpo.trials.metric import ACCURACY, value_of
@@ -26,6 +27,7 @@ from hpo.views.notebook import NotebookDisplay
 from hpo.views.tables import WithConfigurations, configuration_words, differing
 
 MAX_LINES = 12  # of running trials
+SILENT_S = 60.0  # after so long without a line, a log gets one
 FIRST_TRIALS = 3  # before this many, the pace is not known
 _STYLES = {
     TrialState.COMPLETED: "green",
@@ -129,13 +131,24 @@ class Progress:
 
 
 class LineProgress(Progress):
-    """Prints one line per finished trial, and one where a trial pauses, for logs and pipes."""
+    """Prints one line per finished trial, and one where a trial pauses, for logs and pipes; between them, where there
+    is nothing for `SILENT_S`, which trials run."""
+
+    def __enter__(self) -> Self:
+        self._over, self._last = threading.Event(), time.monotonic()
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
 
     def reported(self, request: TrialRequest, report: TrialReport) -> None:
         super().reported(request, report)
         if report.state == TrialState.PAUSED:
             reached = f"{accuracy(value_of(self.metric, report.score))}, {plural(report.epochs, 'epoch')}"
-            say(f"[{self.finished_count}/{self.total}] {request.trial_id} paused: {reached}")
+            self._say(f"[{self.finished_count}/{self.total}] {request.trial_id} paused: {reached}")
 
     def finished(self, record: TrialRecord) -> None:
         super().finished(record)
@@ -143,13 +156,29 @@ class LineProgress(Progress):
         left = f", {duration(eta)} left" if eta else ""
         outcome = accuracy(record.value) if record.state != TrialState.FAILED else record.error
         best = f", best {accuracy(self.best.value)}" if self.best else ""
-        say(
+        self._say(
             f"[{self.finished_count}/{self.total}] {record.trial_id} {record.state}: {outcome}, "
             f"{plural(record.epochs, 'epoch')}, {seconds(record.wall_time_s)}{best}{left}"
         )
         if self.finished_count - self.before == FIRST_TRIALS and self.finished_count < self.total and eta:
             what, spent = ("the rest", 0.0) if self.before else ("the whole run", self.elapsed_s)
             say(f"Estimate after {FIRST_TRIALS} trials: {what} takes about {duration(spent + eta)}.")
+
+    def _say(self, line: str) -> None:
+        self._last = time.monotonic()
+        say(line)
+
+    def _watch(self) -> None:
+        while not self._over.wait(SILENT_S / 10):
+            if time.monotonic() - self._last >= SILENT_S:
+                running = [self._epochs_of(trial_id) for trial_id in sorted(dict(self.running))]
+                more = f" and {len(running) - MAX_LINES} more" if len(running) > MAX_LINES else ""
+                at_work = ", ".join(running[:MAX_LINES]) or "no trial yet"
+                self._say(f"[{self.finished_count}/{self.total}] running: {at_work}{more}; {duration(self.elapsed_s)}")
+
+    def _epochs_of(self, trial_id: str) -> str:
+        report = self.running.get(trial_id)
+        return f"{trial_id} epoch {report.epochs if report else 0}/{self.epochs}"
 
 
 class Display(Protocol):
@@ -212,7 +241,7 @@ class LiveProgress(Progress):
         keys = differing(list(configs.values()))
         table = Table.grid(padding=(0, 2))
         for trial_id in trial_ids:
-            table.add_row(f"  {printable(trial_id)}", *self._measured(self.running.get(trial_id)), style="dim")
+            table.add_row(shown(f"  {trial_id}"), *self._measured(self.running.get(trial_id)), style="dim")
         words = [configuration_words(configs.get(trial_id, {}), keys) for trial_id in trial_ids]
         return WithConfigurations(table, words, is_cut=True)
 

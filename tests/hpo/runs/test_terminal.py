@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -78,6 +79,19 @@ def test_there_is_always_something_to_see(tmp_path: Path) -> None:
 def test_a_dumb_terminal_gets_numbered_lines(tmp_path: Path) -> None:
     seen = on_terminal(f"{RUN} {tmp_path} --finalists 0", terminal="dumb")
     assert seen.code == 0 and "[3/3] mlp_small-" in seen.text and "\x1b[2K" not in seen.text, seen.text
+    assert seen.silence_s < LONGEST_SILENCE_S
+
+
+def test_a_pipe_hears_of_every_phase_that_is_slow(tmp_path: Path) -> None:
+    line = [sys.executable, "-u", "hpo/run.py", *f"{RUN} {tmp_path}".split()]
+    texts, silence, last = [], 0.0, time.monotonic()
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        for text in process.stdout:
+            now = time.monotonic()
+            silence, last = max(silence, now - last), now
+            texts.append(text)
+    assert process.returncode == 0 and silence < LONGEST_SILENCE_S, (silence, texts)
 
 
 def test_ctrl_c_is_answered_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from io import StringIO
 
 import pytest
@@ -24,6 +25,21 @@ def test_one_line_per_finished_trial(capsys: pytest.CaptureFixture[str]) -> None
     assert first == "[2/5] cnn-0001 completed: 0.9100, 3 epochs, 1.2 s, best 0.9100"  # the pace is not known yet
     assert "[3/5] cnn-0002 failed: OSError: disk full" in second
     assert third.startswith("[4/5] cnn-0003 completed: 0.9300, ") and third.endswith(" left")
+
+
+def test_a_log_hears_of_the_running_trials_where_nothing_ends_for_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo.views.progress.SILENT_S", 0.05)
+    with LineProgress(Work(4, 10)) as progress:
+        progress.started(request("cnn-0001"))
+        progress.started(request("cnn-0000"))
+        progress.reported(request("cnn-0001"), report("running", epochs=3, val_accuracy=0.5))
+        time.sleep(0.3)
+    told = capsys.readouterr().out.splitlines()
+    assert 1 <= len(told) <= 6 and set(told) == {"[0/4] running: cnn-0000 epoch 0/10, cnn-0001 epoch 3/10; 0s"}
+    time.sleep(0.15)
+    assert capsys.readouterr().out == ""  # the search is over
 
 
 @pytest.mark.parametrize(
