@@ -21,10 +21,10 @@ COMMANDS = {
     "evaluate": ("hpo.cli.commands.networks.evaluate", "what trained weights get right, class by class"),
     "predict": ("hpo.cli.commands.networks.predict", "the class of pictures of any size"),
     "export": ("hpo.cli.commands.networks.export", "trained weights as ONNX, a torch.export program or safetensors"),
-    "report": ("hpo.cli.commands.runs.report", "a run on one page: leaderboard, trials, figures, provenance"),
+    "report": ("hpo.cli.commands.runs.report", "a run, or a training, on one page with figures"),
     "watch": ("hpo.cli.commands.runs.watch", "the page of a run while it works"),
     "dashboard": ("hpo.cli.commands.runs.dashboard", "a run's study in optuna-dashboard"),
-    "compare": ("hpo.cli.commands.runs.compare", "the trials of several runs in one ranking"),
+    "compare": ("hpo.cli.commands.runs.compare", "the trials of several runs in one ranking, or on one page"),
     "baselines": (
         "hpo.cli.commands.networks.baselines",
         "the reproduced systems: published and measured results",
