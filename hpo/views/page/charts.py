@@ -9,15 +9,16 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from itertools import accumulate, cycle
+from typing import Any
 
 import plotly
 import plotly.graph_objects as go
 
-from hpo.trials.metric import ACCURACY, value_of, words
+from hpo.trials.metric import ACCURACY, score_of, value_of, words
 from hpo.trials.ranking import Ranked
 from hpo.trials.records import TrialRecord, TrialState
 from hpo.views.formats import accuracy, hyperparameter, number, seconds
-from trainers.config import LOWER_IS_BETTER, EpochResult
+from trainers.config import LOWER_IS_BETTER
 
 MAX_CURVES = 300
 _TIME = "seconds of training and evaluation"
@@ -179,22 +180,24 @@ def curves(ranked: Sequence[Ranked]) -> go.Figure:
     return figure
 
 
-def training(curve: Sequence[EpochResult], metric: str, *, loss: bool) -> go.Figure:
-    """Plots the loss of one training over its epochs, or else its accuracy, and the metric where that is another."""
-    epochs = [result.epoch for result in curve]
+def training(curve: Sequence[Mapping[str, Any]], metric: str, *, loss: bool) -> go.Figure:
+    """Plots the loss of one training over its epochs, or else its accuracy, and the metric where that is another.
+
+    curve: the epochs as rows of curves.csv. A dotted line marks the best one.
+    """
+    epochs = [row["epoch"] for row in curve]
     name = "loss" if loss else "accuracy"
-    lines = {f"{word} {name}": [getattr(r, f"{part}_{name}") for r in curve] for part, word in _PARTS.items()}
+    lines = {f"{word} {name}": [row.get(f"{part}_{name}") for row in curve] for part, word in _PARTS.items()}
     if not loss and metric != ACCURACY:
-        lines[f"validation {words(metric)}"] = [value_of(metric, result.score) for result in curve]
+        lines[f"validation {words(metric)}"] = [value_of(metric, score_of(row)) for row in curve]
     figure = go.Figure()
     for (label, values), colour in zip(lines.items(), _COLOURS, strict=False):
         shown = [value if value is not None and math.isfinite(value) else None for value in values]
         mode = "lines+markers" if len(epochs) <= 30 else "lines"
         figure.add_scatter(x=epochs, y=shown, mode=mode, name=escape(label), line={"color": colour})
-    finite = [result for result in curve if result.finite]
-    if finite:
-        best = max(finite, key=lambda result: result.score)
-        figure.add_vline(x=best.epoch, line={"dash": "dot", "width": 1.5, "color": "#8a939d"})
+    scores = [(score, -row["epoch"]) for row in curve if (score := score_of(row)) is not None and math.isfinite(score)]
+    if scores:
+        figure.add_vline(x=-max(scores)[1], line={"dash": "dot", "width": 1.5, "color": "#8a939d"})
     figure.update_xaxes(title="epoch", dtick=1 if len(epochs) <= 20 else None)
     figure.update_yaxes(title="nats per image" if loss else name)
     return figure

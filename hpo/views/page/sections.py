@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Evaluate = Callable[[TrialRecord], Evaluation]
+TRAINING_VALUES = "Training values are measured during the epoch, with dropout and augmentation."
 logger = logging.getLogger(__name__)
 
 
@@ -75,10 +76,14 @@ def sections(
     most = f"The plot shows the best {charts.MAX_CURVES} trials. " if len(usable) > charts.MAX_CURVES else ""
     dimmed = f"{most}Trials that were stopped early are dimmed. {half}"
     yield drawn("Learning curves", dimmed, [lambda: charts.curves(shown)])
+    winner = usable[0].record
+    note = f"The dotted line is the best epoch. {TRAINING_VALUES}"
+    both = [partial(charts.training, winner.curve, winner.metric, loss=loss) for loss in (False, True)]
+    yield drawn("Training of the winner", note, both if winner.curve else [])
     for model in dict.fromkeys(record.model for record in in_page):
         of_model = [record for record in in_page if record.model == model]
         yield from _hyperparameters(model, of_model, _space(run, model))
-    yield _confusion(usable[0].record, evaluate)
+    yield _confusion(winner, evaluate)
     finals_s = sum(session.get("finals_s", 0.0) for session in run.study["sessions"])
     yield drawn("Where the time went", _session_times(run), [lambda: charts.times(records, finals_s)])
 

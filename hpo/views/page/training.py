@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hpo.trials.metric import words
 from hpo.views.formats import accuracy, duration, hyperparameter, number, plural
 from hpo.views.page import charts
 from hpo.views.page.headline import Headline
-from hpo.views.page.sections import Evaluate, Section, confusion, data_uri, drawn
+from hpo.views.page.sections import TRAINING_VALUES, Evaluate, Section, confusion, data_uri, drawn
 from hpo.views.page.template import render_template
 
 
@@ -83,9 +84,8 @@ def _about(training: StoredTraining) -> Iterator[tuple[str, str]]:
 
 
 def _sections(training: StoredTraining, evaluate: Evaluate) -> Iterator[Section]:
-    curve, metric = training.curve, training.record.metric
-    best = "The dotted line is the best epoch, whose weights best.pt has. "
-    note = f"{best}Training values are measured during the epoch, with dropout and augmentation."
+    curve, metric = [asdict(epoch) for epoch in training.curve], training.record.metric
+    note = f"The dotted line is the best epoch, whose weights best.pt has. {TRAINING_VALUES}"
     yield drawn("Learning curves", note, [partial(charts.training, curve, metric, loss=loss) for loss in (False, True)])
     said = "The best epoch was chosen by its {metric} on these {images} validation images: {value}."
     yield confusion("Confusion matrix", said, training.record, evaluate)

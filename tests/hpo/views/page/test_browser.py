@@ -101,7 +101,7 @@ class Visit:
 def test_it_draws_complains_of_nothing_and_asks_the_network_for_nothing(browser: Browser, a_page: Path) -> None:
     with Visit(browser, a_page, viewport={"width": 1280, "height": 900}) as visit:
         plots = visit.page.locator(".plot").count()
-        assert plots == 11  # two histories, Pareto, curves, three for each architecture, times
+        assert plots == 13  # two histories, Pareto, curves, two of the winner, three for each architecture, times
         visit.page.wait_for_function(f"document.querySelectorAll('.plot .main-svg').length >= {plots}")
         points = visit.page.locator(".plot").nth(2).locator(".scatterlayer .points path")
         assert points.count() == 61  # every usable trial
@@ -145,7 +145,7 @@ def test_a_row_marks_its_trial_in_the_plots_by_click_and_by_key(browser: Browser
     marked = "plot.data.filter(trace => trace.name === 'marked').length"
     marks = f"Array.from(document.querySelectorAll('.plot > div')).map(plot => {marked})"
     with Visit(browser, a_page) as visit:
-        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 13")
         row = visit.page.locator("tr[data-trial=cnn-0001]")
         row.click()
         assert visit.page.evaluate(marks)[:4] == [1, 1, 1, 1]  # both histories, the front, the curves
@@ -162,7 +162,7 @@ def test_a_row_marks_its_trial_in_the_plots_by_click_and_by_key(browser: Browser
 def test_curves_can_be_seen_as_errors(browser: Browser, a_page: Path) -> None:
     axis = "document.querySelectorAll('.plot > div')[3].layout.yaxis"
     with Visit(browser, a_page) as visit:
-        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+        visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 13")
         assert visit.page.locator(".switch input").count() == 1
         visit.page.locator(".switch input").check()
         assert visit.page.evaluate(f"{axis}.type") == "log"
@@ -240,7 +240,7 @@ def test_what_a_phone_cuts_off_has_a_hint(browser: Browser, a_page: Path) -> Non
     cut = "e => e.scrollWidth > e.clientWidth + 1"
     for width in (390, 1280):
         with Visit(browser, a_page, viewport={"width": width, "height": 844}) as visit:
-            visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 11")
+            visit.page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 13")
             places = visit.page.locator(".scroll, .plot.wide").all()
             assert all(("cut" in (place.get_attribute("class") or "")) == place.evaluate(cut) for place in places)
             assert width == 1280 or visit.page.locator("#trials .scroll.cut").count() == 1

@@ -72,8 +72,10 @@ def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
     assert "Trials are compared by their accuracy at epoch 3, which 25 trials reached." in page.text
     assert "This could not be drawn: " in page.text and "no such file" in page.text  # it has no best.pt
     figures = [json.loads(text) for text in page.data]
-    assert len(figures) == 8  # two histories, Pareto, curves, importances, parallel coordinates, slices, times
-    lines = [line for line in figures[5]["data"] if line.get("mode") == "lines"]
+    assert (
+        len(figures) == 10
+    )  # two histories, Pareto, curves, two of the winner, importances, parallel coordinates, slices, times
+    lines = [line for line in figures[7]["data"] if line.get("mode") == "lines"]
     assert sum(line["y"].count(None) for line in lines) == 25  # one for each trial, by shades
     assert len({line["line"]["color"] for line in lines}) > 8
     stopped = [line for line in figures[3]["data"] if "stopped" in line["name"]]
@@ -184,7 +186,7 @@ def test_a_figure_that_cannot_be_drawn_costs_only_itself(tmp_path: Path) -> None
     same = [{"epoch": 1, "val_accuracy": 1.0, "val_loss": 0.1}]
     page = Page(render(a_run(tmp_path / "a", [trial(n, curve=same, val_accuracy=1.0) for n in range(25)])))
     assert "A figure could not be drawn: " in page.text and "zero total variance" in page.text
-    assert len(page.data) == 7
+    assert len(page.data) == 9
 
 
 def test_weights_of_another_trial_are_not_taken_for_the_winners(tmp_path: Path) -> None:

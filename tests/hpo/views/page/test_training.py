@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_names_are_no_code_and_what_a_command_needs_is_in_it(tmp_path: Path) -> 
 
 
 def test_the_curves_have_a_line_for_each_part_and_a_mark_at_the_best_epoch() -> None:
-    curve = [epoch(1, 0.5, val_score=0.4), epoch(2, 0.9, val_score=0.3), epoch(3, math.nan)]
+    curve = [asdict(one) for one in (epoch(1, 0.5, val_score=0.4), epoch(2, 0.9, val_score=0.3), epoch(3, math.nan))]
     figure = charts.training(curve, "macro_f1", loss=False)
     lines = {trace.name: list(trace.y) for trace in figure.data}
     assert list(lines) == ["training accuracy", "validation accuracy", "validation macro f1"]
