@@ -22,7 +22,6 @@ from hpo.system.text import say
 from hpo.trials.metric import ACCURACY
 from hpo.trials.ranking import RankBy, Ranked, rank
 from hpo.views.formats import plural
-from hpo.views.page.comparison import Comparison, write_comparison
 from hpo.views.tables import best_table, finals_table, shared_line
 
 if TYPE_CHECKING:
@@ -83,16 +82,18 @@ def _compare(*runs: Path, spec: Annotated[CompareSpec, Parameter(name="*")] = Co
     finalists = _finalists(stored)
     _show(ranked, spec.top, stored, finalists)
     if spec.out:
-        _write(spec.out, Comparison(dict(zip(names, stored, strict=True)), ranked, finalists))
+        _write(spec.out, dict(zip(names, stored, strict=True)), ranked, finalists)
 
 
-def _write(path: Path, comparison: Comparison) -> None:
-    if path.suffix.lower() == ".html":
-        write_comparison(comparison, path)
-        print(f"The page with figures is {path}")
-    else:
-        write_atomically(path, trials_frame(comparison.ranked).to_csv(index=False))
+def _write(path: Path, runs: dict[str, StoredRun], ranked: list[Ranked], finalists: Sequence[Finalist]) -> None:
+    if path.suffix.lower() == ".csv":
+        write_atomically(path, trials_frame(ranked).to_csv(index=False))
         print(f"The whole ranking is in {path}")
+        return
+    from hpo.views.page.comparison import Comparison, write_comparison
+
+    write_comparison(Comparison(runs, ranked, finalists), path)
+    print(f"The page with figures is {path}")
 
 
 def _is_run(path: Path) -> bool:
