@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import sys
 from contextlib import suppress
 
 from hpo.system.text import say
-
-logger = logging.getLogger(__name__)
 
 
 def restart_in_utf8_mode() -> None:
@@ -37,11 +34,9 @@ def prepare_streams() -> None:
 
 
 def tell(text: str) -> None:
-    """Prints a line of a run that is at work, which goes on where nobody can take it: a full disk, a closed pipe."""
-    try:
+    """Prints a line that nothing depends on: it is lost where nobody can take it, as on a full disk."""
+    with suppress(OSError):
         say(text)
-    except OSError as error:
-        logger.warning("standard output: %r", error)
 
 
 def silence_stdout() -> None:

@@ -18,7 +18,7 @@ from hpo.store.journal import read_journal
 
 ROOT = Path(__file__).parents[2]
 
-
+LOADING = "loading PyTorch and Ray ...\n"  # what a command in a pipe says where that is slow
 STUDY = "--model lenet5 --trials 8 --finalists 0 --epochs 9 --dataset digits --name a"
 
 

@@ -141,6 +141,8 @@ def _differences(runs: Mapping[str, StoredRun]) -> Iterator[tuple[str, list[str]
 def _text(value: Any) -> str:
     if value is None or value == []:
         return MISSING
+    if value is True:
+        return "yes"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
