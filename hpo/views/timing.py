@@ -14,7 +14,7 @@ _HINTS = {
     "evaluation": "Hint: evaluation took much of the time; a larger --train-size gives training a larger share.",
     "setup": "Hint: the setup of trials took much of the time; use more --epochs.",
     "between": "Hint: the work between epochs took much of the time; use a larger --train-size.",
-    "starting": "Hint: start-up dominated this short run; use more --trials or --epochs.",
+    "starting": "Hint: start-up took much of this short run. It is a fixed cost: use more --trials or --epochs.",
     "idle": "Hint: some trial slots were empty at the end; use more --trials or a smaller --concurrency.",
 }
 
