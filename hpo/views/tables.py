@@ -61,10 +61,11 @@ def finals_table(finalists: Sequence[Finalist]) -> Table:
     name_of = _short_metric(finalist.record for finalist in finalists)
     for name in ("rank", "trial", f"test {name_of}", "95 % interval", f"val {name_of}", "optimism", "parameters"):
         table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+    are_ties = sum(finalist.tied_with_best for finalist in finalists) > 1
     for place, finalist in enumerate(finalists, start=1):
         measured, record = finalist.measured, finalist.record
         table.add_row(
-            f"{place}{'=' if finalist.tied_with_best and len(finalists) > 1 else ' '}",
+            f"{place}{'=' if finalist.tied_with_best and are_ties else ' '}",
             shown(record.trial_id),
             accuracy(measured.mean),
             interval(measured.low, measured.high),

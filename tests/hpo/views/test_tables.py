@@ -89,3 +89,4 @@ def test_finalists_that_are_tied_have_a_mark() -> None:
     assert first.split()[:3] == ["1=", "cnn-0000", "0.9900"] and "-0.0400" in first
     assert second.split()[0] == "2=" and third.split()[0] == "3"
     assert lines(finals_table([finalist(0, 10)]))[1].split()[0] == "1"
+    assert lines(finals_table(order([finalist(0, 10), finalist(1, 500)])))[1].split()[0] == "1"  # there is no tie

@@ -33,7 +33,11 @@ def test_every_second_of_every_place_is_counted_once() -> None:
         ({"train_s": 4.0, "setup_s": 5.0}, 21.0, "--epochs"),
         ({"train_s": 3.0}, 21.0, "--train-size"),
         ({}, 40.0, "--concurrency"),
-        ({"queue_s": 9.0}, 39.0, "Hint: start-up took much of this short run. It is a fixed cost: use more --trials or --epochs."),
+        (
+            {"queue_s": 9.0},
+            39.0,
+            "Hint: start-up took much of this short run. It is a fixed cost: use more --trials or --epochs.",
+        ),
     ],
 )
 def test_the_advice_names_what_took_most(values: dict[str, float], elapsed_s: float, expected: str) -> None:
