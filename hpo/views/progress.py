@@ -24,7 +24,7 @@ from hpo.trials.records import FINISHED_STATES, TrialRecord, TrialState
 from hpo.views.estimate import Work
 from hpo.views.formats import accuracy, duration, plural, seconds
 from hpo.views.notebook import NotebookDisplay
-from hpo.views.tables import WithConfigurations, configuration_words, differing
+from hpo.views.tables import WithConfigurations, configuration_words, in_common
 
 MAX_LINES = 12  # of running trials
 SILENT_S = 60.0  # after so long without a line, a log gets one
@@ -195,6 +195,7 @@ class LiveProgress(Progress):
     def __init__(self, work: Work, done: Sequence[TrialRecord], console: Console, metric: str = ACCURACY) -> None:
         super().__init__(work, done, metric)
         self.configs: dict[str, Mapping[str, Any]] = {}  # of the trials of this session
+        self.shared: Mapping[str, Any] = {}  # what these have in common
         self.live = self._display(console)
 
     def __enter__(self) -> Self:
@@ -208,7 +209,11 @@ class LiveProgress(Progress):
 
     def started(self, request: TrialRequest) -> None:
         super().started(request)
-        self.configs = {**self.configs, request.trial_id: request.params}  # a new one: another thread draws
+        if request.trial_id in self.configs:  # it goes on after a pause
+            return
+        # Each is compared once, when it comes: with ten thousand, each drawing would compare them all.
+        self.shared = in_common([self.shared, request.params]) if self.configs else request.params
+        self.configs[request.trial_id] = request.params
 
     def _display(self, console: Console) -> Display:
         return Live(console=console, refresh_per_second=4, get_renderable=self._render, transient=True)
@@ -237,12 +242,12 @@ class LiveProgress(Progress):
 
     def _running(self, trial_ids: Sequence[str]) -> WithConfigurations:
         """The running trials: how far they are, and in what their configurations differ."""
-        configs = self.configs
-        keys = differing(list(configs.values()))
         table = Table.grid(padding=(0, 2))
         for trial_id in trial_ids:
             table.add_row(shown(f"  {trial_id}"), *self._measured(self.running.get(trial_id)), style="dim")
-        words = [configuration_words(configs.get(trial_id, {}), keys) for trial_id in trial_ids]
+        shared = self.shared if len(self.configs) > 1 else {}
+        configs = [self.configs.get(trial_id, {}) for trial_id in trial_ids]
+        words = [configuration_words(config, [key for key in config if key not in shared]) for config in configs]
         return WithConfigurations(table, words, is_cut=True)
 
     def _measured(self, report: TrialReport | None) -> tuple[str, str, str, str]:

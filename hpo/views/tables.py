@@ -100,18 +100,13 @@ def shared_line(records: Sequence[TrialRecord]) -> str:
 
 def shared_config(records: Sequence[TrialRecord]) -> dict[str, Any]:
     """The hyperparameters that several trials have in common, with their values; none of a single trial."""
-    return _in_common([record.config for record in records])
+    return in_common([record.config for record in records])
 
 
 def differing_keys(records: Sequence[TrialRecord]) -> list[str]:
     """The hyperparameters in which trials differ, in the order in which they come."""
-    return differing([record.config for record in records])
-
-
-def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The hyperparameters in which configurations differ, in the order in which they come."""
-    shared = _in_common(configs)
-    return list(dict.fromkeys(key for config in configs for key in config if key not in shared))
+    shared = shared_config(records)
+    return list(dict.fromkeys(key for record in records for key in record.config if key not in shared))
 
 
 def configuration_words(config: Mapping[str, Any], keys: Iterable[str]) -> str:
@@ -119,7 +114,8 @@ def configuration_words(config: Mapping[str, Any], keys: Iterable[str]) -> str:
     return " ".join(_short(key, config[key]) for key in keys if key in config)
 
 
-def _in_common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def in_common(configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The hyperparameters that several configurations have in common, with their values; none of a single one."""
     if len(configs) < 2:
         return {}
     first, *others = configs

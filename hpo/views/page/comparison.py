@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +38,20 @@ class Comparison:
     finalists: Sequence[Finalist]
     """Best first; none where the runs have different test images."""
 
-    def records(self, name: str) -> list[TrialRecord]:
+    @cached_property
+    def by_id(self) -> dict[str, Ranked]:
+        """The trials by their ids, RUN/TRIAL."""
+        return {item.record.trial_id: item for item in self.ranked}
+
+    def trials(self, name: str) -> list[Ranked]:
         """The trials of a run, in the order in which they finished."""
-        of_run = {item.record.trial_id: item.record for item in self.ranked}
-        return [of_run[f"{name}/{record.trial_id}"] for record in self.runs[name].records]
+        return [self.by_id[f"{name}/{record.trial_id}"] for record in self.runs[name].records]
+
+    @cached_property
+    def best(self) -> dict[str, Ranked]:
+        """The best trial of each run that has any."""
+        found = {name: self.trials(name) for name in self.runs}
+        return {name: min(trials, key=lambda item: item.rank) for name, trials in found.items() if trials}
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
@@ -74,9 +84,8 @@ def _headline(comparison: Comparison) -> Headline | None:
     if winner is None or not winner.usable:
         return None
     name, trial = _parts(winner, comparison.runs)
-    others = {_parts(item.record, comparison.runs)[0]: item for item in reversed(comparison.ranked)}
     facts = [("configuration", ", ".join(f"{key} {hyperparameter(value)}" for key, value in winner.config.items()))]
-    facts += [(f"best of {other}", _best(others[other])) for other in comparison.runs if other in others]
+    facts += [(f"best of {other}", _words_of(best)) for other, best in comparison.best.items()]
     tested = next((one for one in comparison.finalists if one.record.trial_id == winner.trial_id), None)
     metric = words(winner.metric)
     run, trust = shlex.quote(name), consent([winner.model])
@@ -89,7 +98,7 @@ def _headline(comparison: Comparison) -> Headline | None:
     return Headline(won, f"test {metric}", accuracy(tested.measured.mean), note, tuple(facts), commands)
 
 
-def _best(item: Ranked) -> str:
+def _words_of(item: Ranked) -> str:
     record = item.record
     return f"{record.trial_id}, rank {item.rank}: {accuracy(record.value)}, {number(record.parameters)} parameters"
 
@@ -104,8 +113,7 @@ _COLUMNS = ("run", "architectures", "data", "trials", "epochs trained", "search 
 
 
 def _row(comparison: Comparison, name: str) -> list[str]:
-    run, records = comparison.runs[name], comparison.records(name)
-    best = next((item.record for item in comparison.ranked if _parts(item.record, comparison.runs)[0] == name), None)
+    run, best = comparison.runs[name], comparison.best.get(name)
     tested = next((f for f in comparison.finalists if _parts(f.record, comparison.runs)[0] == name), None)
     took = sum(session.get("times", {}).get("elapsed_s", 0.0) for session in run.study["sessions"])
     measured = tested.measured if tested else None
@@ -113,10 +121,10 @@ def _row(comparison: Comparison, name: str) -> list[str]:
         name,
         ", ".join(run.study["models"]),
         run.study["data"]["name"],
-        number(len(records)),
-        number(sum(record.epochs for record in records)),
+        number(len(run.records)),
+        number(sum(record.epochs for record in run.records)),
         duration(took) if took else MISSING,
-        accuracy(best.value if best else None),
+        accuracy(best.record.value if best else None),
         f"{accuracy(measured.mean)} ({interval(measured.low, measured.high)})" if measured else MISSING,
     ]
 
@@ -150,7 +158,7 @@ def _sections(comparison: Comparison) -> Iterator[Section]:
     if not any(item.record.usable for item in comparison.ranked):
         yield Section("Figures", "No trial has a validation score: there is nothing to draw.")
         return
-    records = {name: found for name in comparison.runs if (found := comparison.records(name))}
+    records = {name: [item.record for item in comparison.trials(name)] for name in comparison.best}
     places = {name: places_of(comparison.runs[name]) for name in records}
     note = "The lines are the best validation values so far."
     both = [partial(charts.histories, records, places, by_time=by_time) for by_time in (False, True)]
