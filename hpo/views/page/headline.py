@@ -94,8 +94,14 @@ def _cost(run: StoredRun) -> str:
 def _commands(run: StoredRun, winner: TrialRecord) -> Iterator[tuple[str, str]]:
     name, trust = shlex.quote(run.name), consent([winner.model])
     yield "class by class", f"hpo evaluate {name}{trust}"
-    yield "classify pictures", f"hpo predict {name} PICTURE ...{trust}"
-    yield "for other programs", f"hpo export {name} --format onnx{trust}"
-    yield "train it longer", f"hpo train --from {name} --epochs {2 * int(run.spec.get('epochs', 10))}{trust}"
+    yield from uses(name, winner.model, epochs=2 * int(run.spec.get("epochs", 10)))
     more = 2 * int(run.spec.get("trials", 0)) or len(run.records) + 20
     yield "search on", f"hpo run --resume {name} --trials {more}{consent(list(run.study['models']))}"
+
+
+def uses(name: str, model: str, epochs: int) -> Iterator[tuple[str, str]]:
+    """What can be done with trained weights, and the commands. epochs: of a longer training."""
+    trust = consent([model])
+    yield "classify pictures", f"hpo predict {name} PICTURE ...{trust}"
+    yield "for other programs", f"hpo export {name} --format onnx{trust}"
+    yield "train it longer", f"hpo train --from {name} --epochs {epochs}{trust}"

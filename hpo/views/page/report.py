@@ -15,6 +15,7 @@ from hpo.system.files import write_atomically
 from hpo.trials.ranking import Ranked
 from hpo.views.formats import number
 from hpo.views.page.headline import headline
+from hpo.views.page.origin import images, made_with
 from hpo.views.page.sections import Evaluate, metric_of, sections
 from hpo.views.page.template import render_template
 from hpo.views.tables import differing_keys, shared_line
@@ -77,7 +78,6 @@ def sample(ranked: Sequence[Ranked]) -> list[Ranked]:
 
 def _about(run: StoredRun) -> Iterator[tuple[str, str]]:
     study, data = run.study, run.study["data"]
-    sizes = data["sizes"]
     yield "state", study["state"]
     yield (
         "architectures",
@@ -85,8 +85,7 @@ def _about(run: StoredRun) -> Iterator[tuple[str, str]]:
     )
     states = Counter(str(record.state) for record in run.records)
     yield "trials", ", ".join(f"{count} {state}" for state, count in states.items()) or "none has finished"
-    train, validation, test = (number(sizes[split]) for split in ("train", "validation", "test"))
-    yield "data", f"{data['name']}: {train} training, {validation} validation and {test} test images"
+    yield "data", images(data)
     if "class_counts" in data:
         yield "images of each class", _class_counts(data)
     if data["notice"]:
@@ -116,11 +115,7 @@ def _provenance(run: StoredRun) -> Iterator[tuple[str, str]]:
     yield "run", study.get("id", "")
     for session in study["sessions"]:
         yield "session", f"{session['started']} to {session.get('ended', '?')} on {session['host']}"
-    yield "machine", ", ".join(str(value) for value in study["machine"].values())
-    yield "versions", ", ".join(f"{name} {version}" for name, version in study["versions"].items())
-    yield "commit", str(study.get("commit") or "unknown")
-    for part, sha in study["data"]["hashes"].items():
-        yield f"SHA-256 of the {part} split", sha
+    yield from made_with(study)
     for name, model in study["models"].items():
         yield f"space of {name}", "; ".join(f"{key} {_range(text)}" for key, text in model["space"].items())
 

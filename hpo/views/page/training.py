@@ -16,7 +16,8 @@ from hpo.system.files import write_atomically
 from hpo.trials.metric import words
 from hpo.views.formats import accuracy, duration, hyperparameter, number, plural
 from hpo.views.page import charts
-from hpo.views.page.headline import Headline
+from hpo.views.page.headline import Headline, uses
+from hpo.views.page.origin import images, made_with
 from hpo.views.page.sections import TRAINING_VALUES, Evaluate, Section, confusion, data_uri, drawn
 from hpo.views.page.template import render_template
 
@@ -65,18 +66,15 @@ def _facts(training: StoredTraining) -> Iterator[tuple[str, str]]:
 
 
 def _commands(training: StoredTraining) -> Iterator[tuple[str, str]]:
-    name, trust = shlex.quote(training.name), consent([training.record.model])
-    yield "test it, once", f"hpo evaluate {name}{trust}"
-    yield "classify pictures", f"hpo predict {name} PICTURE ...{trust}"
-    yield "for other programs", f"hpo export {name} --format onnx{trust}"
-    yield "train it longer", f"hpo train --from {name} --epochs {2 * len(training.curve)}{trust}"
+    name, model = shlex.quote(training.name), training.record.model
+    yield "test it, once", f"hpo evaluate {name}{consent([model])}"
+    yield from uses(name, model, epochs=2 * len(training.curve))
 
 
 def _about(training: StoredTraining) -> Iterator[tuple[str, str]]:
     data = training.settings["data"]
-    train, validation, test = (number(data["sizes"][split]) for split in ("train", "validation", "test"))
     yield "state", str(training.record.state)
-    yield "data", f"{data['name']}: {train} training, {validation} validation and {test} test images"
+    yield "data", images(data)
     if data["notice"]:
         yield "note", data["notice"]
     yield "number format", f"{training.record.precision} on {training.record.device}"
@@ -96,8 +94,4 @@ def _sections(training: StoredTraining, evaluate: Evaluate) -> Iterator[Section]
 
 def _provenance(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "started", str(settings.get("started", "unknown"))
-    yield "machine", ", ".join(str(value) for value in settings.get("machine", {}).values())
-    yield "versions", ", ".join(f"{name} {version}" for name, version in settings.get("versions", {}).items())
-    yield "commit", str(settings.get("commit") or "unknown")
-    for part, sha in settings["data"]["hashes"].items():
-        yield f"SHA-256 of the {part} split", sha
+    yield from made_with(settings)

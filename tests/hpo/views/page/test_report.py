@@ -72,9 +72,8 @@ def test_a_run_with_trials_of_every_kind(tmp_path: Path) -> None:
     assert "Trials are compared by their accuracy at epoch 3, which 25 trials reached." in page.text
     assert "This could not be drawn: " in page.text and "no such file" in page.text  # it has no best.pt
     figures = [json.loads(text) for text in page.data]
-    assert (
-        len(figures) == 10
-    )  # two histories, Pareto, curves, two of the winner, importances, parallel coordinates, slices, times
+    # Two histories, Pareto, curves, two of the winner, importances, parallel coordinates, slices, times.
+    assert len(figures) == 10
     lines = [line for line in figures[7]["data"] if line.get("mode") == "lines"]
     assert sum(line["y"].count(None) for line in lines) == 25  # one for each trial, by shades
     assert len({line["line"]["color"] for line in lines}) > 8
