@@ -89,7 +89,9 @@ def test_a_pipe_hears_of_every_phase_that_is_slow(tmp_path: Path) -> None:
         assert process.stdout
         for text in process.stdout:
             now = time.monotonic()
-            silence, last = max(silence, now - last), now
+            # A phase is announced once, and may take long on a busy machine.
+            announced = bool(texts) and texts[-1].endswith(" ...\n")
+            silence, last = max(silence, 0.0 if announced else now - last), now
             texts.append(text)
     assert process.returncode == 0 and silence < LONGEST_SILENCE_S, (silence, texts)
 
